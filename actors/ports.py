@@ -1,0 +1,381 @@
+"""What the domain needs from outside, as Protocols.
+
+Adapters implement these (one real, one simulated twin each); `config` hands them in. Nothing here does anything:
+the types are the contract, and the conformance suites in tests/ hold every implementation to it.
+
+Two conventions. A method without `async` never blocks and never waits. A method with `async` is called from a
+supervised task, never from a handler.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+# ---------------------------------------------------------------------------------------------------------
+# Connections: what the WebSocket engine offers (DESIGN sections 3 and 9)
+
+
+class Lane(enum.Enum):
+    """How an outgoing message is queued while its peer is slow."""
+
+    CONTROL = "control"  # never dropped; past the connection's limit the peer is closed with 1013
+    DISPLAY = "display"  # the newest per key replaces the one still waiting
+    AUDIO = "audio"  # the oldest goes once about one second (32,000 bytes) waits
+
+
+class Outgoing:
+    """One message to one or many peers. The engine builds its wire form once and keeps it in `wire`."""
+
+    __slots__ = ("is_text", "key", "lane", "payload", "wire")
+
+    def __init__(self, payload: bytes, *, is_text: bool = True, lane: Lane = Lane.CONTROL, key: str = "") -> None:
+        self.payload = payload
+        self.is_text = is_text
+        self.lane = lane
+        self.key = key
+        self.wire: bytes | None = None
+
+
+class CloseInfo(msgspec.Struct, frozen=True):
+    """How a connection ended.
+
+    Attributes:
+      code: the peer's close code; 1005 when its close frame had none, 1006 when there was no close frame.
+      reason: the peer's text, at most 123 bytes, unescaped: never log it raw.
+      by_us: we began the closing.
+      was_reset: the socket ended with an error (a reset), not an orderly end.
+    """
+
+    code: int
+    reason: str = ""
+    by_us: bool = False
+    was_reset: bool = False
+
+
+class ConnectionHealth(msgspec.Struct):
+    """Counters of one connection, kept up to date by the engine. Times are the engine clock's seconds."""
+
+    opened_at: float
+    last_activity_at: float  # any bytes from the peer
+    round_trip_s: float | None = None  # of the last answered protocol ping
+    has_shown_pongs: bool = False
+    missed_pongs: int = 0  # protocol pings in a row without an answer
+    bytes_in: int = 0
+    bytes_out: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    queued_bytes: int = 0
+    audio_dropped: int = 0  # messages of the audio lane dropped because the peer was slow
+    display_replaced: int = 0
+
+
+class Connection(Protocol):
+    """One open WebSocket. It belongs to the engine, not to an actor. No call blocks; none raises."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def health(self) -> ConnectionHealth: ...
+
+    def send(self, message: Outgoing) -> bool:
+        """Send or queue; False when the connection is closed or the message was dropped by its lane's rule."""
+
+    def ping(self) -> None:
+        """Send a protocol ping; its answer shows in `health`."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake; the socket ends when the peer answers or after the engine's close timeout."""
+
+    def abort(self) -> None:
+        """End the socket at once, without a handshake."""
+
+    def bind(self, handler: ConnectionHandler) -> None:
+        """From now on `handler` hears of this connection."""
+
+
+class ConnectionHandler(Protocol):
+    """Who hears of a connection. Plain calls from the engine: they must be quick and must not wait.
+
+    An exception in one of them goes to `failed`, never into the engine.
+    """
+
+    def opened(self, connection: Connection) -> None: ...
+    def text(self, connection: Connection, payload: bytes) -> None: ...
+    def binary(self, connection: Connection, payload: bytes) -> None: ...
+    def closed(self, connection: Connection, info: CloseInfo) -> None: ...
+    def failed(self, connection: Connection, error: Exception) -> None: ...
+
+
+class Upgrade(msgspec.Struct, frozen=True):
+    """A WebSocket upgrade request, parsed. Header names are lower case; `path` is without owner prefix and query."""
+
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    peer: str
+    owner: str | None = None
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The upgrade is answered with 101 and `handler` is bound."""
+
+    handler: ConnectionHandler
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The upgrade is answered with `status` and this JSON body, and the socket is closed."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+class Gate(Protocol):
+    """Decides about upgrades to one path."""
+
+    async def admit(self, upgrade: Upgrade) -> Admitted | Refused: ...
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Storage (DESIGN section 7)
+
+
+class Permission(msgspec.Struct, frozen=True):
+    type: str
+    description: str = ""
+
+
+class HardwareRequirement(msgspec.Struct, frozen=True):
+    type: str
+    level: str  # REQUIRED or OPTIONAL
+    description: str = ""
+
+
+class AppDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """An app of the catalogue. `hashed_api_key` is sha256 hex of the key's text (protocol.md 3.2)."""
+
+    package_name: str
+    public_url: str
+    hashed_api_key: str
+    name: str
+    app_type: str = "background"  # standard, background or system_dashboard
+    is_system: bool = False
+    description: str = ""
+    logo_url: str = ""
+    webview_url: str = ""
+    version: str = "1.0.0"
+    permissions: tuple[Permission, ...] = ()
+    settings_schema: tuple[msgspec.Raw, ...] = ()  # JSON objects as given (protocol.md 9.3)
+    tools: tuple[msgspec.Raw, ...] = ()  # JSON objects as given (protocol.md 9.8)
+    hardware: tuple[HardwareRequirement, ...] = ()
+
+
+class UserDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A user. `running_apps` is the stored running list, in the order of their starts."""
+
+    user_id: str
+    created_at_ms: int
+    running_apps: tuple[str, ...] = ()
+
+
+class PutApp(msgspec.Struct, frozen=True):
+    app: AppDocument
+
+
+class RemoveApp(msgspec.Struct, frozen=True):
+    package_name: str
+
+
+class PutUser(msgspec.Struct, frozen=True):
+    """Make the user if it is not there; change nothing if it is."""
+
+    user_id: str
+    created_at_ms: int
+
+
+class SetRunningApps(msgspec.Struct, frozen=True):
+    user_id: str
+    running_apps: tuple[str, ...]
+
+
+Change = PutApp | RemoveApp | PutUser | SetRunningApps
+
+
+class StorageError(Exception):
+    """The store could not answer. `retry_after_s` says when it is worth asking again."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Store(Protocol):
+    """Documents that outlive the process. Every method raises StorageError and nothing else."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order, or none; durable when it returns."""
+
+    async def find_app(self, package_name: str) -> AppDocument | None: ...
+    async def list_apps(self) -> tuple[AppDocument, ...]:
+        """All apps, ordered by package name."""
+
+    async def find_user(self, user_id: str) -> UserDocument | None: ...
+    async def aclose(self) -> None: ...
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Webhooks: the HTTP the cloud calls on app servers (protocol.md 1.4)
+
+
+class WebhookAnswer(msgspec.Struct, frozen=True):
+    status: int
+    body: bytes = b""  # at most 64 KiB of it
+
+
+class WebhookError(Exception):
+    """No answer. `kind`: refused (nobody listens: the process is gone), timeout, dns, tls, too_slow, protocol."""
+
+    def __init__(self, kind: str, url: str, cause: str) -> None:
+        super().__init__(f"POST {url}: {kind}: {cause}")
+        self.kind = kind
+        self.url = url
+        self.cause = cause
+
+
+class Webhooks(Protocol):
+    async def post(self, url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
+        """POST JSON once. Raises WebhookError."""
+
+    async def probe(self, url: str, *, timeout_s: float) -> bool:
+        """Whether somebody answers HTTP at `url` (any status). Never raises."""
+
+    async def aclose(self) -> None: ...
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Speech (DESIGN sections 6 and 12, protocol.md section 7)
+
+
+class SpeechRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transcription stream asks of a provider. Audio is PCM s16le mono."""
+
+    language: str  # en-US, or auto
+    user_id: str
+    sample_rate_hz: int = 16_000
+    hints: tuple[str, ...] = ()
+
+
+class Interim(msgspec.Struct, frozen=True, kw_only=True):
+    """A changed guess at the running utterance. It replaces the guess before it."""
+
+    text: str
+    start_ms: int  # since the stream's first audio
+    end_ms: int
+    confidence: float | None = None
+    detected_language: str | None = None
+
+
+class Final(msgspec.Struct, frozen=True, kw_only=True):
+    """The utterance as it stands. The next result belongs to a new utterance."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None = None
+    detected_language: str | None = None
+
+
+class Delayed(msgspec.Struct, frozen=True):
+    """Recognition cannot keep up (no free worker): the wearer is told "captions delayed"."""
+
+    reason: str
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """Recognition keeps up again."""
+
+
+class AudioDropped(msgspec.Struct, frozen=True):
+    """Audio older than the limit was dropped before it was recognised."""
+
+    duration_ms: int
+
+
+SpeechEvent = Interim | Final | Delayed | Recovered | AudioDropped
+
+
+class SpeechError(Exception):
+    """A provider's stream failed. `kind`: network, auth, quota, rate, protocol, worker, closed."""
+
+    def __init__(self, provider: str, kind: str, cause: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(f"{provider}: {kind}: {cause}")
+        self.provider = provider
+        self.kind = kind
+        self.cause = cause
+        self.retry_after_s = retry_after_s
+
+
+class SpeechStream(Protocol):
+    """An open stream. `offer` never blocks and is called for every microphone frame."""
+
+    def offer(self, pcm: bytes) -> None: ...
+    def finalize(self) -> None:
+        """The phone's voice detector reports silence: emit the pending utterance as final soon."""
+
+    async def run(self) -> None:
+        """Recognise until cancelled. Raises SpeechError when the provider fails."""
+
+
+class SpeechProvider(Protocol):
+    """A recogniser."""
+
+    @property
+    def name(self) -> str: ...
+    def supports(self, language: str) -> bool: ...
+    def open(self, request: SpeechRequest, emit: Callable[[SpeechEvent], None]) -> SpeechStream:
+        """Make a stream; nothing happens before its `run`. Audio offered before `run` is kept (bounded)."""
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Tokens (protocol.md 3.1, 13.1)
+
+
+class TokenError(Exception):
+    """The token is not good. `message` is the wire's text; `cause` says why, for the log."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(f"{message}: {cause}")
+        self.message = message
+        self.cause = cause
+
+
+class Tokens(Protocol):
+    def verify(self, token: str) -> str:
+        """The lower-cased user id of a good core token. Raises TokenError."""
+
+    def mint(self, email: str, *, expires_s: float | None) -> str: ...
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Telemetry: one call logs a fact and counts it
+
+
+class Telemetry(Protocol):
+    """Every event name is also a counter. Values of fields are escaped by the implementation."""
+
+    def debug(self, event: str, **fields: object) -> None: ...
+    def info(self, event: str, **fields: object) -> None: ...
+    def warning(self, event: str, **fields: object) -> None: ...
+    def error(self, event: str, **fields: object) -> None: ...
+    def count(self, event: str, amount: int = 1) -> None:
+        """Count without a log line (hot paths)."""
+
+    def counters(self) -> Mapping[str, int]: ...
