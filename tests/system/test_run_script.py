@@ -1,0 +1,108 @@
+"""`./run`, as a stranger starts it: an empty home, a bare environment, nothing installed.
+
+The checkout here has the script, a lock file that wants nothing, and a command that prints its words, so the
+tests are about the script alone and need no network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder with spaces"
+    (folder / "config" / "cli").mkdir(parents=True)
+    shutil.copy(ROOT / "run", folder / "run")
+    (folder / "requirements.lock").write_text("# nothing\n", encoding="utf-8")
+    (folder / "config" / "__init__.py").touch()
+    (folder / "config" / "cli" / "__init__.py").touch()
+    (folder / "config" / "cli" / "__main__.py").write_text(
+        "import sys\nprint('words', sys.argv[1:])\nsys.exit(3)\n", encoding="utf-8"
+    )
+    return folder
+
+
+def _base_python() -> str:
+    """The Python that made the environment the tests run in."""
+    return str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
+
+
+def _start(checkout: Path, *words: str, path: str = "/usr/bin:/bin") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["/bin/sh", checkout / "run", *words],
+        cwd="/",
+        env={"HOME": str(checkout.parent), "PATH": path, "GLASSHOUSE_PYTHON": _base_python()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_first_runs_at_once_make_one_environment_and_pass_words_and_status_on(checkout: Path) -> None:
+    started = [_start(checkout, "say", str(number), "two words") for number in range(3)]
+    outcomes = [(process.communicate(timeout=100), process.returncode) for process in started]
+
+    assert [f"words ['say', '{number}', 'two words']\n" for number in range(3)] == [
+        out for (out, _), _ in outcomes
+    ]
+    assert [3, 3, 3] == [status for _, status in outcomes]
+    assert 1 == sum("making .venv" in err for (_, err), _ in outcomes)
+
+    # A changed lock is installed once more, in the same environment; a moved checkout goes on working.
+    (checkout / "requirements.lock").write_text("# still nothing\n", encoding="utf-8")
+    moved = checkout.rename(checkout.with_name("moved"))
+    process = _start(moved, "again")
+    out, err = process.communicate(timeout=100)
+
+    assert ("words ['again']\n", 3) == (out, process.returncode)
+    assert "installing requirements.lock" in err
+    assert "making" not in err
+
+
+def test_without_a_python_the_answer_says_what_to_do(checkout: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "dirname", "cat", "cmp", "rm", "mkdir", "cp", "chmod", "readlink"):
+        found = shutil.which(name)
+        assert found is not None
+        os.symlink(found, tools / name)
+
+    done = subprocess.run(
+        ["/bin/sh", checkout / "run", "demo"],
+        env={"HOME": str(tmp_path), "PATH": str(tools)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "no Python 3.11 or newer" in done.stderr
+    assert "GLASSHOUSE_PYTHON" in done.stderr
+
+
+def test_a_python_that_does_not_run_is_passed_over(checkout: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    broken = tools / "broken"
+    broken.write_text("#!/bin/sh\necho 'python3.13: command not found' >&2\nexit 127\n", encoding="utf-8")
+    broken.chmod(0o755)
+    os.symlink(_base_python(), tools / "python3.13")
+
+    done = subprocess.run(
+        ["/bin/sh", checkout / "run", "say"],
+        env={"HOME": str(tmp_path), "PATH": f"{tools}:/usr/bin:/bin", "GLASSHOUSE_PYTHON": str(broken)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout == "words ['say']\n"
