@@ -1,0 +1,158 @@
+"""The store's twin: documents in memory, with delays and failures drawn from a seed.
+
+A commit waits, applies everything at once, waits again and returns. So a caller that is cancelled or killed
+in between meets both cases a real disk has: not applied, and applied though nobody heard of it. The documents
+live outside the store: a scenario that kills the process opens another `SimulatedStore` over the same ones.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import trio
+
+from actors.ports import (
+    AppDocument,
+    Change,
+    PutApp,
+    PutUser,
+    RemoveApp,
+    SetRunningApps,
+    StorageError,
+    UserDocument,
+)
+
+_APP_DECODER: Final = msgspec.json.Decoder(AppDocument)
+
+
+class SimulatedDocuments:
+    """What lies on the simulated disk."""
+
+    def __init__(self) -> None:
+        self.apps: dict[str, AppDocument] = {}
+        self.users: dict[str, UserDocument] = {}
+
+
+class StoreFaults(msgspec.Struct, frozen=True, kw_only=True):
+    """How badly the store behaves.
+
+    Attributes:
+      failure_rate: 0 to 1; the share of calls that raise StorageError without an effect.
+      max_delay_s: each wait is drawn evenly from 0 to this.
+      retry_after_s: what the errors say.
+    """
+
+    failure_rate: float = 0.0
+    max_delay_s: float = 0.0
+    retry_after_s: float = 1.0
+
+
+class SimulatedStore:
+    """`actors.ports.Store` in memory.
+
+    Attributes:
+      faults: may be replaced at any time.
+      outage: while it is a text, every call fails with it, as on a full disk.
+      commits: how many commits were applied.
+    """
+
+    def __init__(
+        self,
+        chance: random.Random,
+        *,
+        documents: SimulatedDocuments | None = None,
+        faults: StoreFaults | None = None,
+    ) -> None:
+        self.faults = faults or StoreFaults()
+        self.outage: str | None = None
+        self.commits = 0
+        self._chance = chance
+        self._documents = documents or SimulatedDocuments()
+        self._is_closed = False
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order, or none.
+
+        Cancellation: in the first of its two waits nothing is applied, in the second everything is.
+        """
+        self._refuse_if_closed()
+        checked = tuple(_storable(change) for change in changes)
+        await self._wait()
+        self._fail_perhaps()
+        for change in checked:
+            _apply(self._documents, change)
+        self.commits += 1
+        await self._wait()
+
+    async def find_app(self, package_name: str) -> AppDocument | None:
+        """The app, or None when the catalogue does not have it."""
+        await self._begin_read()
+        return self._documents.apps.get(package_name)
+
+    async def list_apps(self) -> tuple[AppDocument, ...]:
+        """All apps, ordered by package name."""
+        await self._begin_read()
+        return tuple(app for _, app in sorted(self._documents.apps.items()))
+
+    async def find_user(self, user_id: str) -> UserDocument | None:
+        """The user, or None."""
+        await self._begin_read()
+        return self._documents.users.get(user_id)
+
+    async def aclose(self) -> None:
+        """Calls after it raise StorageError."""
+        self._is_closed = True
+
+    async def _begin_read(self) -> None:
+        self._refuse_if_closed()
+        await self._wait()
+        self._fail_perhaps()
+
+    async def _wait(self) -> None:
+        await trio.sleep(self._chance.uniform(0.0, self.faults.max_delay_s))
+
+    def _fail_perhaps(self) -> None:
+        if self.outage is not None:
+            raise StorageError(self.outage, retry_after_s=self.faults.retry_after_s)
+        if self._chance.random() < self.faults.failure_rate:
+            raise StorageError(
+                "the simulated store failed by chance", retry_after_s=self.faults.retry_after_s
+            )
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise StorageError("the store is closed")
+
+
+def _storable(change: Change) -> Change:
+    try:
+        if isinstance(change, PutApp):
+            return PutApp(_APP_DECODER.decode(msgspec.json.encode(change.app)))
+        if isinstance(change, PutUser):
+            change.created_at_ms.to_bytes(8, signed=True)  # a database's integers have 64 bits
+        msgspec.json.encode(change)
+    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError) as error:
+        raise StorageError(f"a change cannot be stored: {error}", retry_after_s=60.0) from error
+    return change
+
+
+def _apply(documents: SimulatedDocuments, change: Change) -> None:
+    if isinstance(change, PutApp):
+        documents.apps[change.app.package_name] = change.app
+    elif isinstance(change, RemoveApp):
+        documents.apps.pop(change.package_name, None)
+    elif isinstance(change, PutUser):
+        documents.users.setdefault(
+            change.user_id, UserDocument(user_id=change.user_id, created_at_ms=change.created_at_ms)
+        )
+    else:
+        assert isinstance(change, SetRunningApps), change
+        known = documents.users.get(change.user_id)
+        documents.users[change.user_id] = UserDocument(
+            user_id=change.user_id,
+            created_at_ms=0 if known is None else known.created_at_ms,
+            running_apps=change.running_apps,
+        )

@@ -1,0 +1,68 @@
+"""The tables of `glasshouse.sqlite3`, and how an older file becomes a current one.
+
+A document is one row: what is looked up has a column, the rest is JSON text that a person can read with the
+sqlite3 shell. The statements keep to SQLite 3.24, since some systems' Python comes with an old one.
+`schema_version` holds one row per migration that was applied. A migration is never edited once it has been
+released; a change of the tables is one more entry at the end of `MIGRATIONS`.
+
+Several processes may open the same fresh file at once (a server and an administration command): each step
+takes SQLite's write lock first and looks again at what is there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE apps (package_name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE users (user_id TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL, "
+        "running_apps TEXT NOT NULL) WITHOUT ROWID",
+    ),
+)
+"""Each entry brings the file from version n to n + 1, in one transaction."""
+
+
+class SchemaTooNewError(Exception):
+    """The file was written by a later Glasshouse, which may keep things in it that this one would lose."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"the file has schema version {version}, this Glasshouse knows {len(MIGRATIONS)} and older;"
+            " start the newer Glasshouse again, or give another data folder"
+        )
+        self.version = version
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file behind `connection` (in autocommit mode) to the current version.
+
+    Raises:
+      SchemaTooNewError: a later version wrote the file.
+      sqlite3.Error: as SQLite says; what was not finished is rolled back.
+    """
+    if _version(connection) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)")
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise SchemaTooNewError(version)
+        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_version VALUES (?)", (number,))
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'").fetchone()
+    if tables == (0,):
+        return 0
+    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+    return int(version)

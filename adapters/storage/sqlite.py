@@ -1,0 +1,322 @@
+"""The embedded store: one SQLite file in WAL mode, used from worker threads.
+
+Three decisions.
+
+- Two connections, one that writes and one that reads, each used by one thread at a time. In WAL a reader
+  never waits for a writer, so a look-up does not stand behind another process's transaction. A thread runs
+  one short call; nothing computes there, since a thread that executes Python beside the loop slows the loop
+  down.
+- Group commit without a timer. A commit that finds the writer free starts at once; those that arrive while it
+  runs wait together and go into one transaction when it ends. So nobody waits on purpose, and a busy moment
+  costs one flush to disk for all of it.
+- `synchronous=FULL`: what `commit` acknowledged survives a power cut, not only a killed process.
+
+Other processes may read and write the same file at any time (administration commands do). Every read begins a
+new snapshot, so it sees the newest committed data of all processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+import trio
+
+from actors.ports import (
+    AppDocument,
+    Change,
+    PutApp,
+    PutUser,
+    RemoveApp,
+    SetRunningApps,
+    StorageError,
+    UserDocument,
+)
+from adapters.storage.schema import SchemaTooNewError, migrate
+
+FILE_NAME: Final = "glasshouse.sqlite3"
+LOCK_WAIT_S: Final = 2.0
+MAX_WAITING: Final = 10_000
+
+Answer = TypeVar("Answer")
+Statement = tuple[str, tuple[object, ...]]
+
+_APP_DECODER: Final = msgspec.json.Decoder(AppDocument)
+_RUNNING_DECODER: Final = msgspec.json.Decoder(tuple[str, ...])
+
+_FAULTS: Final[dict[int, tuple[str, float]]] = {
+    sqlite3.SQLITE_BUSY: ("another process holds the write lock", 0.5),
+    sqlite3.SQLITE_LOCKED: ("another connection holds a lock", 0.5),
+    sqlite3.SQLITE_FULL: ("the disk is full; free some space", 10.0),
+    sqlite3.SQLITE_IOERR: (
+        "the disk refused to read or write (failing, over quota, or over a size limit)",
+        10.0,
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "the file or its folder is read-only; give this user the right to write it",
+        30.0,
+    ),
+    sqlite3.SQLITE_CANTOPEN: ("the file cannot be opened; check its folder and the rights on it", 30.0),
+    sqlite3.SQLITE_CORRUPT: ("the file is damaged; stop the server and restore it from a copy", 60.0),
+    sqlite3.SQLITE_NOTADB: ("this is not a database file; move it away or restore it from a copy", 60.0),
+}
+"""SQLite's primary result code: what it means for the operator, and the seconds after which to ask again."""
+
+
+async def open_sqlite(
+    folder: Path, *, lock_wait_s: float = LOCK_WAIT_S, max_waiting: int = MAX_WAITING
+) -> SqliteStore:
+    """Open the store in `folder`; make the folder (mode 0700) and the file (mode 0600) when they are missing.
+
+    Args:
+      folder: the data directory.
+      lock_wait_s: how long a call waits for another process's transaction before it is a StorageError; 2 s is
+        far more than an administration command needs. A cancelled call waits it out too.
+      max_waiting: how many commits, and how many reads, may wait for their turn; one more is refused.
+
+    Raises:
+      StorageError: the folder or file cannot be made, opened or brought to the current schema.
+    """
+    path = folder / FILE_NAME
+    opened = await trio.to_thread.run_sync(_reporting_faults, path, lambda: _open(path, lock_wait_s))
+    return SqliteStore(path, *opened, max_waiting=max_waiting)
+
+
+class SqliteStore:
+    """`actors.ports.Store` over one SQLite file. Made by `open_sqlite`."""
+
+    def __init__(
+        self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection, *, max_waiting: int
+    ) -> None:
+        self._path = path
+        self._writer = writer
+        self._reader = reader
+        self._max_waiting = max_waiting
+        self._threads = trio.CapacityLimiter(2)
+        self._writing = trio.Lock()
+        self._reading = trio.Lock()
+        self._waiting: deque[_WaitingCommit] = deque()
+        self._is_closed = False
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order, or none; durable when it returns.
+
+        Cancellation: before its transaction began the commit is withdrawn; one that has begun is finished.
+        """
+        self._refuse_if_closed()
+        waiting = _WaitingCommit(_statements(changes))
+        if len(self._waiting) >= self._max_waiting:
+            raise StorageError(f"{self._path}: {self._max_waiting} commits wait already", retry_after_s=0.5)
+        self._waiting.append(waiting)
+        try:
+            async with self._writing:
+                if not waiting.is_settled:
+                    await self._write_all_waiting()
+        finally:
+            if waiting in self._waiting:  # cancelled before its turn
+                self._waiting.remove(waiting)
+        if waiting.fault is not None:
+            raise StorageError(
+                str(waiting.fault), retry_after_s=waiting.fault.retry_after_s
+            ) from waiting.fault
+
+    async def find_app(self, package_name: str) -> AppDocument | None:
+        """The app, or None when the catalogue does not have it."""
+        row = await self._read_one("SELECT document FROM apps WHERE package_name = ?", package_name)
+        return None if row is None else self._decode_app(package_name, row[0])
+
+    async def list_apps(self) -> tuple[AppDocument, ...]:
+        """All apps, ordered by package name."""
+        query = "SELECT package_name, document FROM apps ORDER BY package_name"
+        rows = await self._read(lambda: self._reader.execute(query).fetchall())
+        return tuple(self._decode_app(package_name, document) for package_name, document in rows)
+
+    async def find_user(self, user_id: str) -> UserDocument | None:
+        """The user, or None. `created_at_ms` is 0 where only a running list was ever stored."""
+        row = await self._read_one("SELECT created_at_ms, running_apps FROM users WHERE user_id = ?", user_id)
+        if row is None:
+            return None
+        try:
+            running_apps = _RUNNING_DECODER.decode(row[1])
+        except msgspec.MsgspecError as error:
+            raise self._unreadable("user", user_id, error) from error
+        return UserDocument(user_id=user_id, created_at_ms=row[0], running_apps=running_apps)
+
+    async def aclose(self) -> None:
+        """Finish the commits and reads that wait, then close the file. Calls after it raise StorageError.
+
+        Cancellation: it closes all the same; each transaction before it is bounded by `lock_wait_s`.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        with trio.CancelScope(shield=True):
+            async with self._writing, self._reading:
+                await trio.to_thread.run_sync(self._close_connections, limiter=self._threads)
+
+    async def _write_all_waiting(self) -> None:
+        batch = tuple(self._waiting)
+        self._waiting.clear()
+        statements = [statement for waiting in batch for statement in waiting.statements]
+        fault: StorageError | None = None
+        with trio.CancelScope(shield=True):  # bounded by lock_wait_s and the disk
+            try:
+                await self._run(lambda: _transact(self._writer, statements))
+            except StorageError as error:
+                fault = error
+        for waiting in batch:
+            waiting.is_settled = True
+            waiting.fault = fault
+
+    async def _read_one(self, query: str, key: str) -> tuple[Any, ...] | None:
+        if not _is_unicode(key):
+            return None  # such a key cannot have been stored
+        return await self._read(lambda: self._reader.execute(query, (key,)).fetchone())
+
+    async def _read(self, query: Callable[[], Answer]) -> Answer:
+        self._refuse_if_closed()
+        if self._reading.statistics().tasks_waiting >= self._max_waiting:
+            raise StorageError(f"{self._path}: {self._max_waiting} reads wait already", retry_after_s=0.5)
+        async with self._reading:
+            return await self._run(query)
+
+    async def _run(self, call: Callable[[], Answer]) -> Answer:
+        return await trio.to_thread.run_sync(_reporting_faults, self._path, call, limiter=self._threads)
+
+    def _decode_app(self, package_name: str, document: str) -> AppDocument:
+        try:
+            return _APP_DECODER.decode(document)
+        except msgspec.MsgspecError as error:
+            raise self._unreadable("app", package_name, error) from error
+
+    def _unreadable(self, kind: str, key: str, error: Exception) -> StorageError:
+        return StorageError(
+            f"{self._path}: the document of {kind} {key!r} is unreadable: {error}", retry_after_s=60.0
+        )
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise StorageError(f"{self._path}: the store is closed")
+
+    def _close_connections(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class _WaitingCommit:
+    __slots__ = ("fault", "is_settled", "statements")
+
+    def __init__(self, statements: tuple[Statement, ...]) -> None:
+        self.statements = statements
+        self.is_settled = False
+        self.fault: StorageError | None = None
+
+
+# What follows up to `_statements` runs in a worker thread.
+
+
+def _open(path: Path, lock_wait_s: float) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(
+        FileExistsError
+    ):  # never open and close a file in use: that drops SQLite's locks on it
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    writer = _connect(path, lock_wait_s)
+    try:
+        migrate(writer)
+        reader = _connect(path, lock_wait_s)
+    except BaseException:
+        writer.close()
+        raise
+    return writer, reader
+
+
+def _connect(path: Path, lock_wait_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
+    try:
+        _enter_wal(connection, time.monotonic() + lock_wait_s)
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _enter_wal(connection: sqlite3.Connection, deadline: float) -> None:
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait here for another process's same change; 1 in 120 openings met that
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.01)
+
+
+def _transact(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for sql, parameters in statements:
+            connection.execute(sql, parameters)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _reporting_faults(path: Path, call: Callable[[], Answer]) -> Answer:
+    try:
+        return call()
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; the name says the rest
+        meaning, retry_after_s = _FAULTS.get(code, ("SQLite failed", 5.0))
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise StorageError(f"{path}: {meaning} ({name}: {error})", retry_after_s=retry_after_s) from error
+    except (OSError, SchemaTooNewError) as error:
+        raise StorageError(f"{path}: {error}", retry_after_s=30.0) from error
+
+
+def _statements(changes: Iterable[Change]) -> tuple[Statement, ...]:
+    try:
+        return tuple(_statement(change) for change in changes)
+    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError) as error:
+        raise StorageError(f"a change cannot be stored: {error}", retry_after_s=60.0) from error
+
+
+def _statement(change: Change) -> Statement:
+    if isinstance(change, PutApp):
+        document = msgspec.json.encode(change.app)
+        _APP_DECODER.decode(document)  # the parts kept as given may not be JSON
+        sql = "INSERT INTO apps VALUES (?1, ?2) ON CONFLICT (package_name) DO UPDATE SET document = ?2"
+        return sql, (change.app.package_name, document.decode())
+    if isinstance(change, RemoveApp):
+        return "DELETE FROM apps WHERE package_name = ?", (_unicode(change.package_name),)
+    if isinstance(change, PutUser):
+        change.created_at_ms.to_bytes(8, signed=True)  # SQLite's integers have 64 bits
+        sql = "INSERT INTO users VALUES (?, ?, '[]') ON CONFLICT DO NOTHING"
+        return sql, (_unicode(change.user_id), change.created_at_ms)
+    assert isinstance(change, SetRunningApps), change
+    running_apps = msgspec.json.encode(change.running_apps).decode()
+    sql = "INSERT INTO users VALUES (?1, 0, ?2) ON CONFLICT (user_id) DO UPDATE SET running_apps = ?2"
+    return sql, (_unicode(change.user_id), running_apps)
+
+
+def _unicode(key: str) -> str:
+    key.encode()
+    return key
+
+
+def _is_unicode(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

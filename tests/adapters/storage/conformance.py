@@ -1,0 +1,198 @@
+"""What every store must do. A test file subclasses `StoreConformance` and gives it an `opener`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+import pytest
+import trio
+
+from actors.ports import (
+    AppDocument,
+    HardwareRequirement,
+    Permission,
+    PutApp,
+    PutUser,
+    RemoveApp,
+    SetRunningApps,
+    StorageError,
+    Store,
+    UserDocument,
+)
+
+Opener = Callable[[], Awaitable[Store]]
+
+
+def app(package_name: str, **fields: object) -> AppDocument:
+    """A small app document."""
+    document = {
+        "package_name": package_name,
+        "public_url": "http://127.0.0.1:7001",
+        "hashed_api_key": "00" * 32,
+    }
+    return AppDocument(**({"name": package_name.title()} | document | fields))  # type: ignore[arg-type]
+
+
+class StoreConformance:
+    """`opener` opens another store over the same documents; `store` is the first one it opened."""
+
+    @pytest.fixture
+    async def store(self, opener: Opener) -> AsyncIterator[Store]:
+        store = await opener()
+        yield store
+        await store.aclose()
+
+    async def test_a_stored_app_comes_back_field_by_field(self, store: Store) -> None:
+        document = AppDocument(
+            package_name="org.example.captions",
+            public_url="https://captions.example.org",
+            hashed_api_key="ab" * 32,
+            name='Captions "für" alle \u2028 \x00',
+            app_type="standard",
+            is_system=True,
+            description="d",
+            logo_url="https://example.org/l.png",
+            webview_url="https://example.org/w",
+            version="2.1.0",
+            permissions=(Permission("MICROPHONE", "to hear"), Permission("ALL")),
+            settings_schema=(msgspec.Raw(b'{"type": "toggle","key":"k" }'),),
+            tools=(msgspec.Raw(b'{"id":"t","unknown":[1,2.50,null]}'),),
+            hardware=(HardwareRequirement("DISPLAY", "REQUIRED"),),
+        )
+
+        await store.commit([PutApp(document)])
+
+        assert document == await store.find_app("org.example.captions")
+
+    async def test_an_unknown_app_and_user_are_none(self, store: Store) -> None:
+        assert await store.find_app("org.example.nothing") is None
+        assert await store.find_user("nobody@example.org") is None
+
+    async def test_a_key_that_is_not_unicode_is_unknown(self, store: Store) -> None:
+        assert await store.find_app("\ud800") is None
+        assert await store.find_user("\ud800") is None
+
+    async def test_putting_an_app_again_replaces_it(self, store: Store) -> None:
+        await store.commit([PutApp(app("a", description="old"))])
+
+        await store.commit([PutApp(app("a", description="new"))])
+
+        assert (app("a", description="new"),) == await store.list_apps()
+
+    async def test_removing_an_app_twice_is_as_once(self, store: Store) -> None:
+        await store.commit([PutApp(app("a")), PutApp(app("b"))])
+
+        await store.commit([RemoveApp("a")])
+        await store.commit([RemoveApp("a")])
+
+        assert (app("b"),) == await store.list_apps()
+
+    async def test_apps_are_listed_by_package_name(self, store: Store) -> None:
+        names = ["b", "a", "Z", "ä", "a.b", "a-b"]
+
+        await store.commit([PutApp(app(name)) for name in names])
+
+        assert sorted(names) == [document.package_name for document in await store.list_apps()]
+
+    async def test_a_known_user_is_not_made_again(self, store: Store) -> None:
+        await store.commit([PutUser("ada@example.org", 1), SetRunningApps("ada@example.org", ("a",))])
+
+        await store.commit([PutUser("ada@example.org", 2)])
+
+        expected = UserDocument(user_id="ada@example.org", created_at_ms=1, running_apps=("a",))
+        assert expected == await store.find_user("ada@example.org")
+
+    async def test_the_running_list_keeps_its_order(self, store: Store) -> None:
+        await store.commit([PutUser("ada@example.org", 1), SetRunningApps("ada@example.org", ("a", "b"))])
+
+        await store.commit([SetRunningApps("ada@example.org", ("z", "b", "a"))])
+
+        user = await store.find_user("ada@example.org")
+        assert user is not None
+        assert ("z", "b", "a") == user.running_apps
+
+    async def test_a_running_list_without_its_user_is_kept(self, store: Store) -> None:
+        await store.commit([SetRunningApps("ada@example.org", ("a",))])
+
+        expected = UserDocument(user_id="ada@example.org", created_at_ms=0, running_apps=("a",))
+        assert expected == await store.find_user("ada@example.org")
+
+    async def test_changes_of_one_commit_apply_in_order(self, store: Store) -> None:
+        await store.commit(
+            [PutApp(app("a")), RemoveApp("a"), PutApp(app("b")), PutApp(app("b", version="2.0.0"))]
+        )
+
+        assert (app("b", version="2.0.0"),) == await store.list_apps()
+
+    async def test_an_empty_commit_changes_nothing(self, store: Store) -> None:
+        await store.commit([])
+
+        assert () == await store.list_apps()
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            PutApp(app("b", tools=(msgspec.Raw(b"{not json"),))),
+            PutApp(app("\ud800")),
+            RemoveApp("\ud800"),
+            PutUser("\ud800", 1),
+            PutUser("ada@example.org", 2**63),
+            SetRunningApps("\ud800", ()),
+            SetRunningApps("ada@example.org", ("\ud800",)),
+        ],
+        ids=repr,
+    )
+    async def test_a_commit_with_something_that_cannot_be_stored_changes_nothing(
+        self, store: Store, bad: PutApp | RemoveApp | PutUser | SetRunningApps
+    ) -> None:
+        with pytest.raises(StorageError, match="cannot be stored"):
+            await store.commit([PutApp(app("a")), PutUser("ada@example.org", 1), bad])
+
+        assert () == await store.list_apps()
+        assert await store.find_user("ada@example.org") is None
+
+    async def test_another_store_sees_what_was_committed_at_once(self, store: Store, opener: Opener) -> None:
+        other = await opener()
+        assert await other.find_app("a") is None
+
+        await store.commit([PutApp(app("a"))])
+        seen = await other.find_app("a")
+        await other.commit([RemoveApp("a")])
+
+        assert app("a") == seen
+        assert await store.find_app("a") is None
+        await other.aclose()
+
+    async def test_documents_outlive_the_store(self, store: Store, opener: Opener) -> None:
+        await store.commit([PutUser("ada@example.org", 1), SetRunningApps("ada@example.org", ("a",))])
+        await store.aclose()
+
+        again = await opener()
+
+        expected = UserDocument(user_id="ada@example.org", created_at_ms=1, running_apps=("a",))
+        assert expected == await again.find_user("ada@example.org")
+        await again.aclose()
+
+    async def test_many_commits_at_once_are_all_there(self, store: Store) -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(store.commit, [PutUser(f"{number}@example.org", number)])
+
+        for number in range(50):
+            assert UserDocument(
+                user_id=f"{number}@example.org", created_at_ms=number
+            ) == await store.find_user(f"{number}@example.org")
+
+    async def test_a_closed_store_refuses_everything(self, store: Store) -> None:
+        await store.aclose()
+        await store.aclose()
+
+        with pytest.raises(StorageError, match="closed"):
+            await store.commit([PutApp(app("a"))])
+        with pytest.raises(StorageError, match="closed"):
+            await store.find_app("a")
+        with pytest.raises(StorageError, match="closed"):
+            await store.list_apps()
+        with pytest.raises(StorageError, match="closed"):
+            await store.find_user("ada@example.org")
