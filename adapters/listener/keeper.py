@@ -1,0 +1,415 @@
+"""The keeper: a small parent that holds the port while servers come and go.
+
+`glasshouse serve` becomes this process. It binds the listening socket, takes the data lock and starts the
+server by exec, with the socket as an inherited descriptor. When the server crashes or is killed the next
+one is started at once; dials wait in the backlog of the socket meanwhile and are not refused. When it is
+told to stop it tells the server and waits for it. When the keeper itself dies, the server sees its lifeline
+close (`child`) and ends within 5 seconds; whoever starts the next keeper need not wait for that, because
+the next keeper does.
+
+Why so plain: what watches over crashes must not crash itself. It imports the standard library only, runs no
+thread and waits in one place (`_Signals.wait`).
+
+The agreement with the server: its command gets one more pair of arguments, `--inherited L,F,S,D`: the
+descriptors of the listening socket, of the lifeline's reading end, of the status pipe's writing end and of
+the data lock. It writes `ready` and a line feed to the status pipe once it serves. SIGTERM tells it to end
+in order. Ending with status 78 (EX_CONFIG of sysexits.h) says that another try is pointless, and the keeper
+ends with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import NamedTuple, NoReturn
+
+from adapters.listener.lock import lock_holder, take_data_lock
+
+BACKLOG = 4096
+EX_CONFIG = 78
+"""A server that ends with this is not started again: its settings are wrong."""
+
+_POLL_S = 0.05  # for the port and the lock of a predecessor: neither announces that it is free
+
+
+class KeeperSettings(NamedTuple):
+    """What to keep, and for how long to wait.
+
+    Attributes:
+      command: the server's, without the descriptors; its first word is looked up in PATH.
+      data: the data directory to lock.
+      port: 0 takes any free one.
+      predecessor_s: seconds to wait for the port and the lock of a predecessor that is ending. A server whose
+        keeper died has 5 s to end.
+      start_s: seconds a server has to report ready before it is killed and counts as failed.
+      stop_s: seconds a server has to end in order before it is killed.
+      settled_s: a server that was ready for so long is no failed start, whatever ends it afterwards.
+      max_delay_s: the longest pause between two starts.
+    """
+
+    command: tuple[str, ...]
+    data: str
+    host: str = "127.0.0.1"
+    port: int = 8002
+    predecessor_s: float = 10.0
+    start_s: float = 60.0
+    stop_s: float = 15.0
+    settled_s: float = 2.0
+    max_delay_s: float = 10.0
+
+
+class KeeperError(Exception):
+    """The keeper could not begin. Subclasses: CannotListen, DataInUse."""
+
+
+class CannotListen(KeeperError):  # noqa: N818 - says what happened
+    """The port cannot be had. `cause` is the system's."""
+
+    def __init__(self, host: str, port: int, cause: OSError, waited_s: float) -> None:
+        hint = f" after {waited_s:.0f} s; stop who listens there or pass another --port" if waited_s else ""
+        super().__init__(f"cannot listen on {host} port {port}: {cause.strerror}{hint}")
+        self.host = host
+        self.port = port
+        self.cause = cause
+
+
+class DataInUse(KeeperError):  # noqa: N818
+    """Another server works on the data directory; `holder` is its process id where it is known."""
+
+    def __init__(self, data: str, holder: int | None, waited_s: float) -> None:
+        who = "another process" if holder is None else f"process {holder}"
+        super().__init__(
+            f"data directory {data} is in use by {who} after {waited_s:.0f} s; stop it or pass another --data"
+        )
+        self.data = data
+        self.holder = holder
+
+
+def restart_delay_s(failures: int, max_delay_s: float) -> float:
+    """The pause before the next start after `failures` in a row: none, then 0.25 s, doubling up to the
+    limit."""
+    return 0.0 if failures <= 1 else min(max_delay_s, 0.25 * 2.0 ** min(failures - 2, 30))
+
+
+def keep(
+    settings: KeeperSettings,
+    *,
+    announce: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> int:
+    """Hold the port and keep a server behind it until SIGTERM or SIGINT; returns the exit status of this
+    process.
+
+    Runs in the main thread of a process of its own: it takes over the signals and reaps every child.
+
+    Args:
+      announce: gets `listening on http://HOST:PORT` once, when the first server is ready; default: standard
+        output.
+      report: gets a line about each server that ended unasked; default: standard error.
+
+    Returns: 0 when the server ended in order, 1 when it had to be killed, 78 when it said its settings are
+      wrong.
+
+    Raises:
+      CannotListen, DataInUse: before any server was started.
+      OSError: the data directory cannot be used.
+    """
+    with _Signals() as signals:
+        return _Keeper(settings, signals, announce or _line_to(1), report or _line_to(2)).run()
+
+
+class _Stop(Exception):  # noqa: N818 - not an error: the way out of every wait
+    """SIGTERM or SIGINT arrived."""
+
+
+class _Keeper:
+    def __init__(
+        self,
+        settings: KeeperSettings,
+        signals: _Signals,
+        announce: Callable[[str], None],
+        report: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._signals = signals
+        self._announce = announce
+        self._report = report
+        self._is_announced = False
+        self._listening: socket.socket | None = None
+        self._lock = -1
+        self._process: int | None = None  # the server, while it has not been reaped
+        self._status = 0  # its wait status once it was
+        # Its writing end stays with us alone and is never written: it closes when we end, however we end.
+        self._lifeline, self._lifeline_end = os.pipe()
+
+    def run(self) -> int:
+        failures = 0
+        try:
+            self._take_lock_and_port()
+            while True:
+                has_settled = self._serve_once()
+                if os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == EX_CONFIG:
+                    return EX_CONFIG
+                failures = 1 if has_settled else failures + 1
+                delay_s = restart_delay_s(failures, self._settings.max_delay_s)
+                self._report(f"keeper: server {_how_it_ended(self._status)}; next start in {delay_s:g} s")
+                self._pause(delay_s)
+        except _Stop:
+            return self._end_in_order()
+        finally:
+            self._release()
+
+    def _take_lock_and_port(self) -> None:
+        """Wait for both while a predecessor is ending."""
+        settings = self._settings
+        began = time.monotonic()
+        lock: int | None = None
+        while True:
+            waited_s = time.monotonic() - began
+            is_late = waited_s >= settings.predecessor_s
+            if lock is None:
+                lock = take_data_lock(settings.data)
+            if lock is None and is_late:
+                raise DataInUse(settings.data, lock_holder(settings.data), waited_s)
+            if lock is not None:
+                self._lock = lock
+                try:
+                    self._listening = open_listening_socket(settings.host, settings.port)
+                    return
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE or is_late:
+                        raise CannotListen(settings.host, settings.port, error, waited_s) from error
+            self._pause(_POLL_S)
+
+    def _serve_once(self) -> bool:
+        """Start a server and watch it to its end; whether it had been ready for `settled_s`."""
+        try:
+            self._process, status_pipe = self._start()
+        except OSError as error:
+            self._report(f"keeper: cannot start {self._settings.command[0]}: {error.strerror}")
+            self._status = 127 << 8  # as a shell reports a command it cannot run
+            return False
+        try:
+            ready_at = self._await_ready(status_pipe)
+        finally:
+            os.close(status_pipe)
+        self._await_end(None)
+        return ready_at is not None and time.monotonic() - ready_at >= self._settings.settled_s
+
+    def _start(self) -> tuple[int, int]:
+        """Start the server; its process id and the reading end of its status pipe."""
+        assert self._listening is not None
+        status_pipe, status_end = os.pipe()
+        passed = (self._listening.fileno(), self._lifeline, status_end, self._lock)
+        for descriptor in passed:
+            os.set_inheritable(descriptor, True)
+        command = [*self._settings.command, "--inherited", ",".join(map(str, passed))]
+        try:
+            process = os.posix_spawnp(
+                command[0],
+                command,
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+                setpgroup=0,  # Ctrl-C reaches the keeper alone, which tells the server
+                setsigdef=(signal.SIGINT, signal.SIGTERM),
+            )
+        except OSError:
+            os.close(status_pipe)
+            raise
+        finally:
+            os.close(status_end)
+        return process, status_pipe
+
+    def _await_ready(self, status_pipe: int) -> float | None:
+        """When the server reported ready; None when it ended first or took too long, which ends it."""
+        deadline = time.monotonic() + self._settings.start_s
+        said = b""
+        watched: int | None = status_pipe
+        while self._process is not None:
+            if self._wait(deadline - time.monotonic(), watched):
+                chunk = os.read(status_pipe, 64)
+                said += chunk
+                if b"ready\n" in said:
+                    self._announce_once()
+                    return time.monotonic()
+                if not chunk or len(said) > 64:
+                    watched = None  # it will not say it any more; the deadline decides
+            elif self._process is not None and time.monotonic() >= deadline:
+                self._report(f"keeper: server not ready after {self._settings.start_s:g} s: killed")
+                os.kill(self._process, signal.SIGKILL)
+                return None
+        return None
+
+    def _announce_once(self) -> None:
+        if not self._is_announced and self._listening is not None:
+            self._is_announced = True
+            host, port = self._listening.getsockname()[:2]
+            self._announce(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    def _await_end(self, timeout_s: float | None) -> bool:
+        """Wait until the server was reaped; False when that took longer than `timeout_s`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._process is not None:
+            left_s = None if deadline is None else deadline - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return False
+            self._wait(left_s)
+        return True
+
+    def _end_in_order(self) -> int:
+        """Tell the server to end and wait for it; a second signal or the deadline kills it."""
+        if self._listening is not None:
+            self._listening.close()  # with the server's copy the port is gone, and dials are refused at once
+        if self._process is None:
+            return 0
+        os.kill(self._process, signal.SIGTERM)
+        try:
+            has_ended = self._await_end(self._settings.stop_s)
+        except _Stop:
+            has_ended = False
+        if not has_ended:
+            self._report(f"keeper: server {self._process} did not end in order: killed")
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)  # the kernel ends this wait: nothing outlives SIGKILL
+            return 1
+        # SIGTERM ends a server that has not installed its handler yet.
+        return 0 if self._status in (0, signal.SIGTERM) else 1
+
+    def _pause(self, duration_s: float) -> None:
+        deadline = time.monotonic() + duration_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            self._wait(left_s)
+
+    def _wait(self, timeout_s: float | None, readable: int | None = None) -> bool:
+        """Wait for a signal, `readable` or the time; reap who ended; whether `readable` is."""
+        is_readable = self._signals.wait(timeout_s, readable)
+        while (reaped := _reap_one()) is not None:  # not ours alone: process 1 inherits every orphan
+            process, status = reaped
+            if process == self._process:
+                self._process, self._status = None, status
+        return is_readable
+
+    def _release(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+        os.close(self._lifeline)
+        os.close(self._lifeline_end)
+
+
+class _Signals:
+    """Signals as something to wait for: the handlers do nothing, the wakeup descriptor tells.
+
+    While it is open, SIGTERM and SIGINT end the next `wait` with `_Stop`, also where they had been ignored
+    (a shell starts its background jobs so).
+    """
+
+    def __enter__(self) -> _Signals:
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+        self._wakeup_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        watched = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        self._handlers_before = [(number, signal.signal(number, _heard)) for number in watched]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers_before:
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._reading)
+        os.close(self._writing)
+
+    def wait(self, timeout_s: float | None, readable: int | None) -> bool:
+        """Wait for any signal, for `readable`, or `timeout_s` at most; returns whether `readable` is."""
+        poll = select.poll()
+        poll.register(self._reading, select.POLLIN)
+        if readable is not None:
+            poll.register(readable, select.POLLIN)
+        # poll counts whole milliseconds: rounded up, or the last one would be a busy loop.
+        ready = poll.poll(None if timeout_s is None else max(0, math.ceil(timeout_s * 1000)))
+        descriptors = [descriptor for descriptor, _ in ready]
+        if self._reading in descriptors:
+            arrived = os.read(self._reading, 4096)
+            if signal.SIGTERM in arrived or signal.SIGINT in arrived:
+                raise _Stop
+        return readable in descriptors
+
+
+def _heard(number: int, frame: FrameType | None) -> None:
+    """Do nothing: without a handler the signal would not reach the wakeup descriptor."""
+
+
+def _reap_one() -> tuple[int, int] | None:
+    try:
+        process, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (process, status) if process else None
+
+
+def open_listening_socket(host: str, port: int) -> socket.socket:
+    """Bind and listen; the socket is not inheritable. Raises OSError, for a host without an address too."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _how_it_ended(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"was ended by signal {os.WTERMSIG(status)}"
+    return f"ended with status {os.WEXITSTATUS(status)}"
+
+
+def _line_to(descriptor: int) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        try:
+            os.write(descriptor, f"{line}\n".encode())
+        except OSError:  # nobody reads it any more: no reason to stop
+            return
+
+    return write
+
+
+def keeper_command(settings: KeeperSettings) -> list[str]:
+    """The command that becomes this keeper by exec: a process without the command line's imports."""
+    options = [f"{name}={value}" for name, value in settings._asdict().items() if name != "command"]
+    return [sys.executable, "-m", "adapters.listener.keeper", *options, "--", *settings.command]
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Run the keeper of a `keeper_command`."""
+    split = arguments.index("--")
+    given = dict(option.split("=", 1) for option in arguments[:split])
+    defaults = KeeperSettings._field_defaults
+    options = {name: type(defaults.get(name, ""))(value) for name, value in given.items()}
+    try:
+        status = keep(KeeperSettings(command=tuple(arguments[split + 1 :]), **options))
+    except (KeeperError, OSError) as error:
+        _line_to(2)(f"glasshouse serve: {error}")
+        status = 1
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
