@@ -1,0 +1,118 @@
+"""The quart-trio application: health, JSON errors, and the place where routes are registered.
+
+The routes themselves are blueprints that the assembly hands in. Here is what holds for all of them: an
+error is JSON in the shape the wire's clients expect (protocol.md 1.2: `{success: false, message,
+timestamp}`), an exception in a route is a 500 that says nothing about it and an event in telemetry that
+does, a body has a limit, and every path is also served under `/o/<owner>/` (an SDK keeps the prefix of the
+WebSocket URL it was given).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+
+import msgspec
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+from quart import Blueprint, Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from actors.ports import Telemetry
+from protocols import paths, timestamps
+
+_NO_SUCH_PATH = "/\x00"  # no route matches it
+
+
+class ApplicationLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Attributes:
+    body_bytes: largest request body; past it 413. Simple storage takes 1 MB in one request (protocol.md 1.3).
+    body_s: seconds a request has to send its body; past it 408.
+    answer_s: seconds a peer has to take an answer.
+    """
+
+    body_bytes: int = 2 * 1024 * 1024
+    body_s: float = 20.0
+    answer_s: float = 60.0
+
+
+def create_application(
+    telemetry: Telemetry,
+    health: Callable[[], Mapping[str, object]],
+    blueprints: Iterable[Blueprint] = (),
+    *,
+    wall: Callable[[], float],
+    node_name: str | None = None,
+    limits: ApplicationLimits | None = None,
+) -> QuartTrio:
+    """The application with `GET /health` and `blueprints`.
+
+    Args:
+      health: counts to show beside `{"status": "ok"}`; called for every request, must be quick. It may say
+        another
+        `status` itself.
+      wall: epoch seconds, for timestamps.
+      node_name: this node's name in `/o/<owner>/`; None accepts every owner, otherwise others get 404.
+    """
+    limits = limits or ApplicationLimits()
+    application = _Application(telemetry, node_name)
+    application.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
+    application.config["BODY_TIMEOUT"] = limits.body_s
+    application.config["RESPONSE_TIMEOUT"] = limits.answer_s
+
+    async def answer_health() -> Response:
+        return json_response({"status": "ok", **health()})
+
+    async def answer_error(error: HTTPException) -> Response:
+        # An exception of a route arrives here as a 500 around it: its text stays inside.
+        message = "Internal server error" if error.code == 500 else error.name
+        body = {"success": False, "message": message, "timestamp": timestamps.iso(wall())}
+        answer = json_response(body, status=error.code or 500)
+        for name, value in error.get_headers():
+            if name == "Allow":  # quart holds the methods in a set: a seeded run would not replay
+                value = ", ".join(sorted(value.split(", ")))
+            if name not in ("Content-Type", "Content-Length"):
+                answer.headers[name] = value
+        return answer
+
+    application.add_url_rule("/health", "health", answer_health)
+    application.register_error_handler(HTTPException, answer_error)
+    for blueprint in blueprints:
+        application.register_blueprint(blueprint)
+    return application
+
+
+def json_response(body: object, *, status: int = 200) -> Response:
+    """`body` as a JSON answer; msgspec structs are encoded by their own rules."""
+    return Response(msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+class _Application(QuartTrio):
+    def __init__(self, telemetry: Telemetry, node_name: str | None) -> None:
+        super().__init__(__name__, static_folder=None)
+        self._telemetry = telemetry
+        self._node_name = node_name
+
+    async def asgi_app(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Take the owner's prefix off the path before any route sees it."""
+        if scope["type"] == "http":
+            owner, path = paths.split_owner(scope["path"])
+            if owner is not None and self._node_name not in (None, owner):
+                path = _NO_SUCH_PATH
+            scope = {**scope, "path": path}
+        await super().asgi_app(scope, receive, send)
+
+    def log_exception(
+        self,
+        exception_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None],
+    ) -> None:
+        """An exception in a route: an event, where quart would write the peer's path to a log as it is."""
+        error = exception_info[1]
+        self._telemetry.error(
+            "http.route_failed",
+            method=request.method,
+            path=request.path,
+            cause=repr(error),
+            traceback="".join(traceback.format_exception(error)),
+        )
