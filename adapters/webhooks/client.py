@@ -1,0 +1,195 @@
+"""Webhooks over real sockets: one POST, one answer or one `WebhookError` with a kind.
+
+httpx's transport is used bare, without its client: so there are no redirects, cookies, proxies or logins from
+the environment to switch off. Our own deadline covers everything, the wait for a place included. Compressed
+answers are not asked for and never unpacked.
+
+httpx is imported by the first call, in a thread: it takes 0.15 to 0.4 s (click and rich come along where they
+are installed), which neither the start of the server nor the loop can spare. The trusted certificates (0.2 s)
+are loaded by the first https call in the same way.
+"""
+
+from __future__ import annotations
+
+import importlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from actors.ports import WebhookAnswer, WebhookError
+from adapters.webhooks.places import Places
+
+if TYPE_CHECKING:
+    import httpx
+
+BODY_LIMIT_BYTES: Final = 64 * 1024
+
+_POST_HEADERS: Final = {"content-type": "application/json", "accept": "*/*", "user-agent": "glasshouse"}
+_PROBE_HEADERS: Final = {"accept": "*/*", "user-agent": "glasshouse"}
+_KINDS: Final = (
+    ("tls", ssl.SSLError),
+    ("dns", (socket.gaierror, UnicodeError)),
+    ("refused", ConnectionRefusedError),
+)
+"""The kind of a failed call by what lies under httpx's error, most telling first."""
+
+
+class HttpWebhooks:
+    """`actors.ports.Webhooks` over httpx.
+
+    Args:
+      max_calls: POSTs at once. An app server answers a start only after the app's whole onSession, so a call
+        may hold its place for seconds.
+      max_calls_per_host: POSTs at once to one host and port; half of all, so that one hanging host leaves the
+        other half.
+      max_probes: probes at once; they have places of their own, since they are sent when a host is in
+        trouble.
+      idle_s: how long an unused connection is kept. Node and hypercorn close theirs after 5 s; 2 s keeps
+        clear of sending into a connection that is just being closed.
+      make_tls: makes the context for https; httpx's own, with certifi's certificates, unless given.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_calls: int = 512,
+        max_calls_per_host: int = 256,
+        max_probes: int = 64,
+        idle_s: float = 2.0,
+        make_tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        self._places = Places(total=max_calls, per_host=max_calls_per_host)
+        self._probe_places = Places(total=max_probes, per_host=max(1, max_probes // 4))
+        self._idle_s = idle_s
+        self._make_tls = make_tls
+        self._making = trio.Lock()
+        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._is_imported = False
+        self._is_closed = False
+
+    async def warm_up(self) -> None:
+        """Import the HTTP client now, in a thread, so that the first call does not pay for it."""
+        if not self._is_imported:
+            await trio.to_thread.run_sync(importlib.import_module, "httpx")
+            self._is_imported = True
+
+    async def post(self, url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
+        """POST JSON once and return the answer, whatever its status, with at most 64 KiB of its body.
+
+        Args:
+          timeout_s: seconds for everything: a place, the connection, the answer.
+
+        Raises:
+          WebhookError: `refused`, `unreachable`, `dns`, `tls`: no connection. `timeout`: no answer in time.
+            `too_slow`: the answer began and did not end in time. `protocol`: anything else, for instance the
+            connection was closed early or the answer is not HTTP. Only for the first four is it certain that
+            the app server did not see the call.
+
+        Cancellation: the connection is closed; the app server may have acted on the call.
+        """
+        kind = "timeout"
+        with trio.move_on_after(timeout_s):
+            async with self._answer("POST", url, body, _POST_HEADERS, self._places) as response:
+                kind = "too_slow"
+                return WebhookAnswer(response.status_code, await _read_at_most(response, BODY_LIMIT_BYTES))
+        raise WebhookError(
+            kind, url, f"no {'end of the' if kind == 'too_slow' else ''} answer within {timeout_s:g} s"
+        )
+
+    async def probe(self, url: str, *, timeout_s: float) -> bool:
+        """GET `url`; whether somebody answers HTTP there, with any status. Never raises."""
+        with trio.move_on_after(timeout_s):
+            try:
+                async with self._answer("GET", url, b"", _PROBE_HEADERS, self._probe_places):
+                    return True
+            except WebhookError:
+                return False
+        return False
+
+    async def aclose(self) -> None:
+        """Close all connections. Calls that run, and later ones, fail with kind `protocol`."""
+        self._is_closed = True
+        transports = list(self._transports.values())
+        self._transports.clear()
+        for transport in transports:
+            await transport.aclose()
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, url: str, body: bytes, headers: dict[str, str], places: Places
+    ) -> AsyncIterator[httpx.Response]:
+        """The head of the answer, with the body still to be read. Everything that goes wrong is a WebhookError."""
+        await self.warm_up()
+        import httpx
+
+        try:
+            request = httpx.Request(method, url, headers=headers, content=body)
+            if request.url.scheme not in ("http", "https") or (request.url.port or 0) > 65_535:
+                raise ValueError(
+                    "the URL must be http://HOST[:PORT]/... or https://..., with a port up to 65535"
+                )
+            async with places.place(request.url.netloc.decode()):
+                transport = await self._transport(request.url.scheme)
+                response = await transport.handle_async_request(request)
+                try:
+                    yield response
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            kind, cause = _classified(error)
+            raise WebhookError(kind, url, cause) from error
+
+    async def _transport(self, scheme: str) -> httpx.AsyncHTTPTransport:
+        if self._is_closed:
+            raise ValueError("the webhooks are closed")
+        async with self._making:
+            if scheme not in self._transports:
+                self._transports[scheme] = await trio.to_thread.run_sync(self._make_transport, scheme)
+            return self._transports[scheme]
+
+    def _make_transport(self, scheme: str) -> httpx.AsyncHTTPTransport:
+        import httpx
+
+        verify: ssl.SSLContext | bool = False  # plain http needs no context, and making one takes 0.2 s
+        if scheme == "https":
+            verify = httpx.create_ssl_context(trust_env=False) if self._make_tls is None else self._make_tls()
+        limits = httpx.Limits(keepalive_expiry=self._idle_s)
+        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+
+
+async def _read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
+    body = bytearray()
+    with trio.CancelScope() as scope:
+        async for part in response.aiter_raw():
+            body += part
+            if len(body) >= limit_bytes:
+                # Not `break`: that would leave httpcore's inner generators to the garbage collector, which
+                # warns. The connection is closed with the response; the rest is not worth reading.
+                scope.cancel()
+    return bytes(body[:limit_bytes])
+
+
+def _classified(error: Exception) -> tuple[str, str]:
+    """The kind of WebhookError that `error` is, and a text for the log."""
+    import httpx
+
+    causes = tuple(_causes(error))
+    for kind, types in _KINDS:
+        for cause in causes:
+            if isinstance(cause, types):
+                return kind, f"{cause}"
+    kind = "unreachable" if isinstance(error, httpx.ConnectError) else "protocol"
+    return kind, f"{type(error).__name__}: {causes[-1]}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    for inner in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _causes(inner)
+    cause = error.__cause__ or error.__context__
+    if cause is not None:
+        yield from _causes(cause)
