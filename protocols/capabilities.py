@@ -1,7 +1,7 @@
 """What each model of glasses can do (protocol.md 9.10).
 
 The first four profiles are those of the SDK's own table (`@mentra/types`, in `@mentra/sdk` 2.1.29), the rest
-are made from what is known of the hardware. Absent hardware is a flag that is False and an object that is null.
+are made from what is known of the hardware. Absent hardware is a flag that is False and a null object.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The wearer's system settings (protocol.md 9.1).
 
-REST and phones call them by the phone's snake_case names, apps by camelCase. The map is open: a key that is not
-in the table is stored and returned as it is.
+REST and phones call them by the phone's snake_case names, apps by camelCase. The map is open: a key that
+is not in the table is stored and returned as it is.
 """
 
 from __future__ import annotations
