@@ -122,7 +122,7 @@ class HttpWebhooks:
     async def _answer(
         self, method: str, url: str, body: bytes, headers: dict[str, str], places: Places
     ) -> AsyncIterator[httpx.Response]:
-        """The head of the answer, with the body still to be read. Everything that goes wrong is a WebhookError."""
+        """The head of the answer, its body still to be read. Whatever goes wrong is a WebhookError."""
         await self.warm_up()
         import httpx
 

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.ports import Telemetry
+from adapters.simulated.telemetry import RecordingTelemetry
+from adapters.telemetry import LibraryLogs, LogTelemetry
+from adapters.telemetry.lines import json_line, text_line
+
+ROOT = Path(__file__).parents[3]
+NOW = 1795240800.123
+STAMP = "2026-11-21T06:00:00.123Z"
+
+
+def make(stream: TextIO | None = None, **settings: object) -> tuple[LogTelemetry, TextIO]:
+    stream = stream or io.StringIO()
+    return LogTelemetry(stream, wall=lambda: NOW, **settings), stream  # type: ignore[arg-type]
+
+
+def written(stream: TextIO) -> list[str]:
+    assert isinstance(stream, io.StringIO)
+    return stream.getvalue().splitlines()
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+def value_in_line(value: object) -> str:
+    return text_line("t", "info", "e", {"k": value}).removeprefix("t info    e k=")
+
+
+@pytest.mark.parametrize("telemetry", [LogTelemetry(io.StringIO()), RecordingTelemetry()])
+def test_every_event_is_a_counter_whatever_its_level(telemetry: Telemetry) -> None:
+    telemetry.debug("a")
+    telemetry.debug("a", x=1)
+    telemetry.info("b")
+    telemetry.warning("c")
+    telemetry.error("d")
+    telemetry.count("e")
+    telemetry.count("e", 5)
+    counters = telemetry.counters()
+    telemetry.count("e")
+
+    assert {"a": 2, "b": 1, "c": 1, "d": 1, "e": 6} == counters
+
+
+def test_a_fact_is_one_line_with_time_level_event_and_fields() -> None:
+    telemetry, stream = make()
+
+    telemetry.info("phone_connected", user="ada@example.org", frames=3, is_new=True, code=None, age_s=0.25)
+
+    assert [
+        f"{STAMP} info    phone_connected user=ada@example.org frames=3 is_new=true code=- age_s=0.25"
+    ] == written(stream)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("debug", ["a", "b", "c", "d"]),
+        ("info", ["b", "c", "d"]),
+        ("warning", ["c", "d"]),
+        ("error", ["d"]),
+    ],
+)
+def test_levels_below_the_set_one_are_not_written(level: str, expected: list[str]) -> None:
+    telemetry, stream = make(level=level)
+
+    telemetry.debug("a")
+    telemetry.info("b")
+    telemetry.warning("c")
+    telemetry.error("d")
+
+    assert expected == [line.split()[2] for line in written(stream)]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("plain", "plain"),
+        ("", '""'),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ('say "hi"', '"say \\"hi\\""'),
+        ("back\\slash", '"back\\\\slash"'),
+        ("line\nforged error e", '"line\\nforged error e"'),
+        ("\r\t", '"\\r\\t"'),
+        ("\x1b[2Jgone", '"\\x1b[2Jgone"'),
+        ("right\u202eleft", '"right\\u202eleft"'),
+        ("\u2028", '"\\u2028"'),
+        ("\ud800", '"\\ud800"'),
+        ("\U000e0041", '"\\U000e0041"'),
+        ("grüße", "grüße"),
+        (b"bytes\xff\n", '"bytes\\\\xff\\n"'),
+        (ValueError("no"), '"ValueError: no"'),
+        (UnprintableError(), '"(UnprintableError whose text raises LookupError)"'),
+        ("x" * 201, f'"{"x" * 200}...(201 characters)"'),
+        pytest.param(10**5000, '"(int whose text raises ValueError)"', id="huge"),
+    ],
+)
+def test_a_value_cannot_leave_its_place(value: object, expected: str) -> None:
+    assert expected == value_in_line(value)
+
+
+@given(st.text() | st.binary(), st.text(min_size=1), st.text(min_size=1))
+def test_no_value_key_or_event_makes_a_second_line_or_field(value: object, key: str, event: str) -> None:
+    line = text_line("t", "info", event, {key: value, "after": "x"})
+
+    assert line.isprintable()
+    assert line.endswith(" after=x")
+    assert len(line) < 3 * 2200
+
+
+@given(
+    st.dictionaries(
+        st.text(), st.text(max_size=200) | st.integers() | st.floats() | st.booleans() | st.none()
+    )
+)
+def test_a_json_line_reads_back(fields: dict[str, object]) -> None:
+    line = json_line("t", "info", "e", fields)
+    document = json.loads(line)
+
+    assert line.isascii()
+    assert line.isprintable()
+    assert ("t", "info", "e") == (document["time"], document["level"], document["event"])
+    for key, value in fields.items():
+        found = document[f"{key}_" if key in ("time", "level", "event") else key]
+        is_finite = not isinstance(value, float) or value - value == 0
+        assert (value if is_finite else str(value)) == found
+
+
+def test_an_integer_too_long_to_write_is_named_in_json() -> None:
+    line = json_line("t", "info", "e", {"k": 10**5000, "n": 2**62})
+
+    assert {"k": "(int whose text raises ValueError)", "n": 2**62}.items() <= json.loads(line).items()
+
+
+def test_json_lines_are_a_choice() -> None:
+    telemetry, stream = make(as_json=True)
+
+    telemetry.warning("phone_refused", cause="bad\nsignature", level="x")
+
+    assert [
+        {
+            "time": STAMP,
+            "level": "warning",
+            "event": "phone_refused",
+            "cause": "bad\nsignature",
+            "level_": "x",
+        }
+    ] == [json.loads(line) for line in written(stream)]
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, TextIO]]:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        yield reading, stream
+    os.close(reading)
+
+
+def test_a_reader_that_has_stopped_never_holds_the_writer() -> None:
+    with pipe() as (reading, stream):
+        telemetry, _ = make(stream)
+        for number in range(2000):
+            telemetry.info("fact", number=number, padding="x" * 150)
+        dropped = telemetry.counters()["log_lines_dropped"]
+        taken = os.read(reading, 1_000_000).decode().splitlines()
+        telemetry.info("later")
+        rest = os.read(reading, 1_000_000).decode().splitlines()
+
+    assert 0 < dropped < 2000
+    assert 2000 == dropped + len(taken)
+    assert all(line.endswith("x" * 150) for line in taken)
+    assert [f"{STAMP} warning log_lines_dropped count={dropped}", f"{STAMP} info    later"] == rest
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        telemetry, _ = make(stream)
+        telemetry.info("fact")
+
+    assert {"fact": 1, "log_lines_dropped": 1} == telemetry.counters()
+
+
+def test_a_line_is_whole_or_cut_at_its_limit() -> None:
+    with pipe() as (reading, stream):
+        telemetry, _ = make(stream)
+        telemetry.info("fact", **{f"k{number}": "y" * 200 for number in range(50)})
+        data = os.read(reading, 1_000_000)
+
+    assert 4001 == len(data)
+    assert 1 == data.count(b"\n")
+
+
+def test_what_libraries_log_is_escaped_and_counted() -> None:
+    telemetry, stream = make(level="debug")
+    logger = logging.Logger("some.library")
+    logger.addHandler(LibraryLogs(telemetry, level="debug"))
+
+    logger.debug("details")
+    logger.info("peer said %r", "\x1b")
+    logger.warning("two\nlines")
+    try:
+        raise LookupError("gone")
+    except LookupError:
+        logger.exception("it failed")
+    logger.error("bad arguments %d", "x")
+
+    assert [
+        "debug   library_log logger=some.library message=details",
+        "info    library_log logger=some.library message=\"peer said '\\\\x1b'\"",
+        'warning library_log logger=some.library message="two\\nlines"',
+        'error   library_log logger=some.library message="it failed" error="LookupError: gone"',
+        'error   library_log logger=some.library message="(_Message whose text raises TypeError)"',
+    ] == [line.removeprefix(f"{STAMP} ") for line in written(stream)]
+    assert 5 == telemetry.counters()["library_log"]
+
+
+def test_importing_telemetry_is_cheap() -> None:
+    script = "import sys, adapters.telemetry; sys.exit('structlog' in sys.modules or 'rich' in sys.modules)"
+
+    assert 0 == subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60).returncode
+
+
+def test_the_twin_keeps_facts_in_order() -> None:
+    telemetry = RecordingTelemetry()
+
+    telemetry.info("a", x=1)
+    telemetry.warning("b")
+    telemetry.info("a", x=2)
+
+    assert [("info", "a"), ("warning", "b"), ("info", "a")] == [
+        (fact.level, fact.event) for fact in telemetry.facts
+    ]
+    assert [{"x": 1}, {"x": 2}] == telemetry.of("a")
