@@ -1,0 +1,626 @@
+"""The cell: what stays of an actor across its incarnations.
+
+It owns the mailbox, the last committed state, the stash, names and watches; an incarnation owns its timers,
+tasks and asks, which end with it. A handler is a transaction: it runs with an empty list of effects; when
+it returns, its state is swapped in and the effects are applied in order; when it raises, both are forgotten.
+
+A life: NEW, STARTING, RUNNING, ENDING (timers dropped, children stopped, tasks cancelled and awaited), DOWN
+(the supervisor decides), and then STARTING again or TERMINATED. Orders of supervisors come in the mailbox's
+system lane as (method, argument) and are obeyed by the run queue between two messages.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._dead_letters import DeadLetter, DropReason
+from ._errors import ActorFailed, ActorStopped, StartFailed
+from ._events import Abandoned, CrashReport, Restarted, Spawned, Stopped
+from ._mailbox import SKIP, Envelope, Mailbox
+from ._ref import Failed, Ref
+from ._runner import Runner
+from ._spec import NORMAL, ChildSpec, RestartInfo, StopKind, StopReason, Terminated
+from ._supervision import Supervision
+from ._turn import Effect, Turn
+
+if TYPE_CHECKING:
+    from ._actor import AnyActor
+    from ._ask import ActorPending, Pending
+    from ._deadlines import Alarm
+    from ._system import ActorSystem
+    from ._tasks import TaskHandle
+    from ._timers import Timer
+    from ._trace import Trace
+    from ._waiter import Waiter
+
+NO_MESSAGE: Any = object()
+
+
+class Status(enum.Enum):
+    """Where in its life an actor is."""
+
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDING = "ending"
+    DOWN = "down"
+    TERMINATED = "terminated"
+
+
+class _Down:
+    """A watched actor's end, on its way to one watcher."""
+
+    __slots__ = ("reason", "target", "watcher")
+
+    def __init__(self, watcher: Cell, target: Cell, reason: StopReason) -> None:
+        self.watcher = watcher
+        self.target = target
+        self.reason = reason
+
+    def open(self) -> Any:
+        watching = self.watcher.watching
+        if watching is None or self.target not in watching:
+            return SKIP
+        del watching[self.target]
+        return Terminated(self.target.ref, self.reason)
+
+
+class Cell:
+    """One place in the tree. All its methods run in the loop's thread, between handlers."""
+
+    __slots__ = (
+        "actor",
+        "asking",
+        "asks",
+        "attempt",
+        "down_since",
+        "ending",
+        "handled",
+        "incarnation",
+        "is_leaving",
+        "is_suspended",
+        "is_unwanted",
+        "last_error",
+        "mailbox",
+        "name",
+        "parent",
+        "parent_waits",
+        "path",
+        "pending_spawns",
+        "ref",
+        "restart_at",
+        "restart_info",
+        "restarts",
+        "restarts_total",
+        "retry",
+        "runner",
+        "shutdown_alarm",
+        "spec",
+        "start_waiters",
+        "stash",
+        "state",
+        "status",
+        "stop_waiters",
+        "supervision",
+        "system",
+        "takes_mail",
+        "tasks",
+        "timers",
+        "trace",
+        "up_since",
+        "waits_for",
+        "was_up",
+        "watchers",
+        "watching",
+    )
+
+    def __init__(self, system: ActorSystem, parent: Cell | None, name: str) -> None:
+        self.system = system
+        self.parent = parent
+        self.name = name
+        self.path: str = "" if parent is None else f"{parent.path}/{name}"
+        self.mailbox = Mailbox(self, system.scheduler)
+        self.ref: Ref[Any] = Ref(self.mailbox, self.path)
+        self.spec: ChildSpec[Any] | None = None
+        self.actor: AnyActor[Any] | None = None
+        self.state: Any = None
+        self.status = Status.NEW
+        self.incarnation: int = 0
+        self.takes_mail = False  # the run queue may run it on user messages
+        self.handled = 0
+        self.attempt = 0
+        self.restarts_total = 0
+        self.is_suspended = self.is_leaving = self.is_unwanted = self.parent_waits = self.was_up = False
+        self.up_since: float | None = None
+        self.down_since = 0.0
+        self.ending: StopReason | None = None
+        self.restart_info: RestartInfo | None = None
+        self.restart_at: float | None = None
+        self.last_error: BaseException | None = None
+        self.runner: Runner | None = None
+        self.supervision: Supervision | None = None
+        self.timers: dict[str, Timer] | None = None
+        self.tasks: dict[TaskHandle, None] | None = None
+        self.waits_for: dict[TaskHandle, None] | None = None
+        self.asks: dict[Pending, None] | None = None
+        self.asking: dict[ActorPending, None] | None = None
+        self.stash: list[Any] | None = None
+        self.watchers: dict[Cell, None] | None = None
+        self.watching: dict[Cell, None] | None = None
+        self.pending_spawns: list[Cell] | None = None
+        self.start_waiters: list[Waiter] | None = None
+        self.stop_waiters: list[Waiter] | None = None
+        self.retry: Alarm | None = None
+        self.shutdown_alarm: Alarm | None = None
+        self.restarts: deque[float] | None = None
+        self.trace: Trace | None = None
+
+    # ------------------------------------------------------------------ running
+
+    @property
+    def turn(self) -> Turn:
+        """The transaction its handlers write into."""
+        return self.system.scheduler.turn if self.runner is None else self.runner.turn
+
+    def run(self, limit: int) -> int:
+        """Obey orders, then handle at most `limit` messages. Returns how many were handled."""
+        mailbox = self.mailbox
+        if mailbox.system:
+            self._obey()
+        done = 0
+        if self.takes_mail and mailbox.mail:
+            done = self._drain(mailbox.mail, limit)
+        if mailbox.system or (self.takes_mail and mailbox.mail):
+            self.system.scheduler.ready.append(self)
+            return done
+        mailbox.is_queued = False
+        if self.runner is None:
+            mailbox.is_idle = self.takes_mail
+        else:
+            self.runner.settle()
+        return done
+
+    def _obey(self) -> None:
+        mailbox = self.mailbox
+        while mailbox.system:
+            orders, mailbox.system = mailbox.system, None
+            for order, argument in orders:
+                order(self, argument)
+
+    def _drain(self, mail: deque[Any], limit: int) -> int:
+        mailbox = self.mailbox
+        actor = self.actor
+        assert actor is not None
+        turn = self.system.scheduler.turn
+        turn.cell = self
+        receive: Callable[[Any], Any] = (
+            actor.receive if self.trace is None else self.trace.around(actor.receive)
+        )
+        depth = len(mail)
+        if depth > mailbox.high_water:
+            mailbox.high_water = depth
+        done = 0
+        while mail:
+            message = mail.popleft()
+            effects: list[Effect] = []
+            turn.effects = effects
+            turn.message = message
+            try:
+                if message.__class__ is Envelope:
+                    mailbox.envelopes -= 1
+                    turn.message = message = message.source.open()
+                    if message is SKIP:
+                        turn.effects = None
+                        done += 1
+                        continue
+                receive(message)
+            except Exception as error:
+                turn.effects = None
+                done += 1
+                self.crashed(error, message)
+                break
+            turn.effects = None
+            self.state = actor.state
+            done += 1
+            if effects:
+                failure = self.commit(effects)
+                if failure is not None:
+                    self.crashed(failure)
+                    break
+            if done >= limit or mailbox.system:
+                break
+        self.handled += done
+        if mail:
+            mailbox.mark(done)
+        else:
+            mailbox.taken += done
+        if mailbox.senders is not None:
+            mailbox.admit()
+        return done
+
+    def commit(self, effects: list[Effect]) -> Exception | None:
+        """Apply `effects` in order, all of them. Returns the first error a call raised."""
+        failure: Exception | None = None
+        for target, what in effects:
+            if target is not None:
+                target.put(what)
+                continue
+            try:
+                what()
+            except Exception as error:
+                if failure is None:
+                    failure = error
+                else:
+                    self.report(error, NO_MESSAGE)
+        return failure
+
+    def dropped(self, message: Any, reason: DropReason, error: BaseException | None = None) -> None:
+        """`message` will not be handled: a dead letter, and an error for who asked."""
+        system = self.system
+        system.dead_letters.add(DeadLetter(self.path, message, reason, error))
+        pending = system.asks.get(id(message))
+        if pending is None or pending.message is not message:
+            return
+        if reason is DropReason.POISON and error is not None:
+            pending.finish(Failed(ActorFailed(self.path, error)))
+        elif reason in (DropReason.STOPPED, DropReason.NO_SUCH_ACTOR):
+            pending.finish(Failed(ActorStopped(self.path, self.end_reason())))
+        elif reason is not DropReason.UNHANDLED:
+            pending.finish(Failed(self.mailbox.full()))
+
+    def end_reason(self) -> StopReason:
+        """Why it has ended."""
+        return NORMAL if self.ending is None else self.ending
+
+    # ------------------------------------------------------------------ starting
+
+    def order_start(self, info: RestartInfo | None) -> None:
+        """Start the next incarnation soon. Only while NEW or DOWN."""
+        assert self.status in (Status.NEW, Status.DOWN), self.status
+        self.status = Status.STARTING
+        self.restart_at = self.retry = None
+        self.mailbox.put_system((Cell._start, info))
+
+    def _start(self, info: RestartInfo | None) -> None:
+        assert self.spec is not None
+        self.restart_info = info
+        if info is None or not info.state_kept:
+            self._forget_watches()
+        try:
+            actor = self.spec.factory()
+            actor._bind(self)
+            if info is not None and info.state_kept:
+                actor.state = self.state
+        except Exception as error:
+            self.start_failed(error)
+            return
+        self.actor = actor
+        self.mailbox.configure(actor.mailbox_size, actor.overflow)
+        if actor.kind == "task":
+            self.runner = Runner(self, actor)
+            self.runner.begin(info)
+            return
+        if actor.kind == "supervisor":
+            if self.supervision is None:
+                self.supervision = Supervision(self)
+            self.supervision.renew(actor)
+        failure = self._transact(actor.started, info)
+        if failure is not None:
+            self.start_failed(failure)
+        elif self.supervision is not None:
+            self.supervision.begin()
+        else:
+            self.is_up()
+
+    def _transact(self, handler: Callable[[Any], Any], argument: Any) -> Exception | None:
+        """Run a handler other than `receive` as a transaction. Returns its error, or its commit's."""
+        assert self.actor is not None
+        turn = self.system.scheduler.turn
+        turn.cell = self
+        turn.message = NO_MESSAGE
+        effects: list[Effect] = []
+        turn.effects = effects
+        try:
+            handler(argument)
+        except Exception as error:
+            return error
+        finally:
+            turn.effects = None
+        self.state = self.actor.state
+        return self.commit(effects) if effects else None
+
+    def is_up(self) -> None:
+        """The start is complete."""
+        self.status = Status.RUNNING
+        self.ending = None
+        self.was_up = True
+        now = self.up_since = self.system.clock.now()
+        if self.runner is None:
+            self.takes_mail = not self.is_suspended
+        if self.parent_waits and self.parent is not None:
+            self.parent_waits = False
+            self.parent.mailbox.put_system((Cell._child_started, self))
+        if self.start_waiters is not None:
+            for waiter in self.start_waiters:
+                waiter.resolve(self.ref)
+            self.start_waiters = None
+        info = self.restart_info
+        if info is not None:
+            self.restarts_total += 1
+        if self.system.events.is_heard:
+            if info is None:
+                self.system.events.publish(Spawned(self.path))
+            else:
+                event = Restarted(self.path, info.attempt, now - info.since, info.state_kept)
+                self.system.events.publish(event)
+
+    def start_failed(self, error: Exception) -> None:
+        """The start is over: undo what there is of it."""
+        self.report(error, NO_MESSAGE)
+        self.end(StopReason(StopKind.START_FAILED, error))
+
+    # ------------------------------------------------------------------ ending
+
+    def crash(self, error: BaseException) -> None:
+        """Crash the present incarnation before its next message."""
+        if self.status in (Status.STARTING, Status.RUNNING):
+            self.mailbox.put_system((Cell._crash_ordered, (self.incarnation, error)))
+
+    def _crash_ordered(self, argument: tuple[int, Exception]) -> None:
+        incarnation, error = argument
+        if incarnation != self.incarnation:
+            return
+        if self.runner is not None:
+            self.runner.fail(error)
+        else:
+            self.crashed(error)
+
+    def crashed(self, error: BaseException, message: Any = NO_MESSAGE) -> None:
+        """The incarnation is lost; `message` killed it."""
+        if message.__class__ is Envelope:
+            message = NO_MESSAGE
+        if message is not NO_MESSAGE:
+            self.dropped(message, DropReason.POISON, error)
+        if self.status is Status.STARTING:
+            self.report(error, message)
+            self.end(StopReason(StopKind.START_FAILED, error))
+        elif self.status is Status.RUNNING:
+            self.report(error, message)
+            self.end(StopReason(StopKind.CRASHED, error))
+
+    def report(self, error: BaseException, message: Any) -> None:
+        """Remember and announce an error."""
+        self.last_error = error
+        if self.system.events.is_heard:
+            shown = None if message is NO_MESSAGE else message
+            recent = () if self.trace is None else tuple(self.trace.recent)
+            event = CrashReport(self.path, error, shown, self.state, self.attempt + 1, recent)
+            self.system.events.publish(event)
+
+    def order_stop(self, reason: StopReason) -> None:
+        """Stop before the next message."""
+        self.mailbox.put_system((Cell._stop, reason))
+
+    def _stop(self, reason: StopReason) -> None:
+        if self.status is Status.RUNNING:
+            if self.runner is not None:
+                self.runner.stop(reason)
+            elif self.supervision is not None:
+                self.end(reason)
+            else:
+                self.last_words(reason)
+                self.end(reason)
+        elif self.status is Status.STARTING:
+            if self.runner is not None:
+                self.runner.stop(reason)
+            else:
+                self.end(reason)
+
+    def last_words(self, reason: StopReason) -> None:
+        """Run `stopping` as the last transaction. If it raises, the stop goes on."""
+        assert self.actor is not None
+        failure = self._transact(self.actor.stopping, reason)
+        if failure is not None:
+            self.report(failure, NO_MESSAGE)
+
+    def end(self, reason: StopReason) -> None:
+        """End the incarnation: its timers, its asks, then its children, then its tasks."""
+        self.status = Status.ENDING
+        self.ending = reason
+        self.down_since = self.system.clock.now()
+        self.takes_mail = self.mailbox.is_idle = False
+        self.mailbox.waker = None
+        self.incarnation += 1
+        if self.timers is not None:
+            for timer in self.timers.values():
+                timer.cancel()
+            self.timers = None
+        if self.asking is not None:
+            for pending in tuple(self.asking):
+                pending.abandon()
+            self.asking = None
+        if self.stash is not None:
+            stashed, self.stash = self.stash, None
+            self.mailbox.put_back(stashed)
+        if self.supervision is not None:
+            self.supervision.halt()
+        else:
+            self._end_tasks()
+
+    def children_gone(self) -> None:
+        """All children of this ending supervisor are down."""
+        assert self.ending is not None
+        if not self.ending.is_failure:
+            self.last_words(self.ending)
+        self._end_tasks()
+
+    def _end_tasks(self) -> None:
+        assert self.ending is not None
+        if self.tasks is not None:
+            all_of_them = not self.ending.is_failure
+            doomed = {task: None for task in self.tasks if all_of_them or not task.outlives_crash}
+            if doomed:
+                self.waits_for = doomed
+                for task in doomed:
+                    task.cancel()
+                self.shutdown_alarm = self._alarm_at_shutdown(self._abandon_tasks)
+                return
+        self._gone()
+
+    def _alarm_at_shutdown(self, call: Callable[[], None]) -> Alarm:
+        assert self.spec is not None
+        return self.system.deadlines.alarm(self.system.clock.now() + self.spec.shutdown_s, call)
+
+    def task_ended(self, task: TaskHandle) -> None:
+        """A task is over, and its outcome is on its way."""
+        if self.tasks is not None:
+            self.tasks.pop(task, None)
+            if not self.tasks:
+                self.tasks = None
+        if self.waits_for is not None and task in self.waits_for:
+            del self.waits_for[task]
+            if not self.waits_for:
+                assert self.shutdown_alarm is not None
+                self.system.deadlines.drop(self.shutdown_alarm)
+                self._gone()
+
+    def _abandon_tasks(self) -> None:
+        for task in self.waits_for or ():
+            self.abandoned(task.name)
+            if self.tasks is not None:
+                self.tasks.pop(task, None)
+        self._gone()
+
+    def abandoned(self, task_name: str) -> None:
+        """Something did not end in time; it is not waited for any more."""
+        self.system.abandoned += 1
+        self.system.events.publish(Abandoned(self.path, task_name))
+
+    def _gone(self) -> None:
+        assert self.ending is not None
+        self.status = Status.DOWN
+        self.waits_for = self.shutdown_alarm = None
+        self.actor = self.runner = None
+        if self.parent is None:
+            self.system.root_gone(self.ending)
+        else:
+            self.parent.mailbox.put_system((Cell._child_exited, self))
+
+    def terminate(self, reason: StopReason) -> None:
+        """End for good: nobody will start it again."""
+        if self.status is Status.TERMINATED:
+            return
+        self.status = Status.TERMINATED
+        self.ending = reason
+        if self.retry is not None:
+            self.system.deadlines.drop(self.retry)
+            self.retry = None
+        self.restart_at = None
+        if self.supervision is not None:
+            self.supervision.terminate()
+        for spawned in self.pending_spawns or ():
+            spawned.terminate(StopReason(StopKind.REFUSED, ActorStopped(self.path, reason)))
+        for task in tuple(self.tasks or ()):
+            task.cancel()
+        self.system.registry.release(self)
+        self._close_mailbox(reason)
+        self._forget_watches()
+        for watcher in self.watchers or ():
+            watcher.mailbox.put_envelope(_Down(watcher, self, reason))
+        error = (
+            reason.cause
+            if reason.kind is StopKind.REFUSED
+            else StartFailed(self.path, reason.cause or str(reason))
+        )
+        for waiter in self.start_waiters or ():
+            waiter.resolve(error=error if isinstance(error, Exception) else None)
+        for waiter in self.stop_waiters or ():
+            waiter.resolve(reason)
+        self.watchers = self.start_waiters = self.stop_waiters = self.pending_spawns = None
+        self.state = self.supervision = self.trace = None
+        if self.system.events.is_heard:
+            self.system.events.publish(Stopped(self.path, reason))
+
+    def _close_mailbox(self, reason: StopReason) -> None:
+        was_never_up = reason.kind in (StopKind.REFUSED, StopKind.START_FAILED)
+        drop_reason = DropReason.NO_SUCH_ACTOR if was_never_up else DropReason.STOPPED
+        messages, senders = self.mailbox.close()
+        for message in messages:
+            self.dropped(message, drop_reason)
+        for sender in senders:
+            sender.refused(ActorStopped(self.path, reason))
+        for pending in tuple(self.asks or ()):
+            pending.finish(Failed(ActorStopped(self.path, reason)))
+
+    # ------------------------------------------------------------------ watching, stashing, suspending
+
+    def watch(self, target: Cell) -> None:
+        """Hear of `target`'s end, once."""
+        if self.watching is None:
+            self.watching = {}
+        if target in self.watching:
+            return
+        self.watching[target] = None
+        if target.status is Status.TERMINATED:
+            self.mailbox.put_envelope(_Down(self, target, target.end_reason()))
+            return
+        if target.watchers is None:
+            target.watchers = {}
+        target.watchers[self] = None
+
+    def unwatch(self, target: Cell) -> None:
+        """Hear no more of it, also if the news waits in the mailbox."""
+        if self.watching is not None:
+            self.watching.pop(target, None)
+        if target.watchers is not None:
+            target.watchers.pop(self, None)
+
+    def _forget_watches(self) -> None:
+        for target in tuple(self.watching or ()):
+            self.unwatch(target)
+        self.watching = None
+
+    def put_aside(self, message: Any) -> None:
+        """Stash `message`."""
+        if self.stash is None:
+            self.stash = []
+        self.stash.append(message)
+
+    def bring_back(self) -> None:
+        """Put the stash before everything that waits."""
+        if self.stash is not None:
+            stashed, self.stash = self.stash, None
+            self.mailbox.put_back(stashed)
+
+    def suspend(self, waiter: Waiter) -> None:
+        """Take no further user message until resumed; orders are obeyed."""
+        self.is_suspended = True
+        self.takes_mail = False
+        if self.runner is not None and self.runner.is_busy:
+            self.runner.when_free.append(waiter.resolve)
+        else:
+            waiter.resolve()
+
+    def resume(self, waiter: Waiter) -> None:
+        """Take user messages again."""
+        self.is_suspended = False
+        if self.runner is None:
+            self.takes_mail = self.status is Status.RUNNING
+        waiter.resolve()
+
+    # ------------------------------------------------------------------ a supervisor's orders
+
+    def _child_started(self, child: Cell) -> None:
+        if self.supervision is not None:
+            self.supervision.child_started(child)
+
+    def _child_exited(self, child: Cell) -> None:
+        if self.supervision is not None:
+            self.supervision.child_exited(child)
+
+    def _stop_child(self, child: Cell) -> None:
+        if self.supervision is not None:
+            self.supervision.stop_child(child)

@@ -1,0 +1,122 @@
+"""Tasks that actors start: a request, a reader. Their outcome comes back as a message.
+
+All run in one system nursery with a cancel scope each, shielded from whoever cancels the system's block:
+they end when their actor says so, so that the stop keeps its order. None raises into the nursery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from ._mailbox import SKIP
+from ._turn import CURRENT
+
+if TYPE_CHECKING:
+    from ._cell import Cell
+
+
+class TaskHandle:
+    """A task of an actor. Made when it is asked for, running after the commit.
+
+    Attributes:
+      name: for people; shown in the tree and in `Abandoned` events.
+    """
+
+    __slots__ = (
+        "_args",
+        "_cell",
+        "_failed",
+        "_fn",
+        "_incarnation",
+        "_outcome",
+        "_scope",
+        "_then",
+        "is_cancelled",
+        "is_done",
+        "name",
+        "outlives_crash",
+    )
+
+    def __init__(
+        self,
+        cell: Cell,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        then: Callable[[Any], Any] | None,
+        failed: Callable[[Exception], Any] | None,
+        name: str,
+        *,
+        outlives_crash: bool,
+    ) -> None:
+        self.name = name or getattr(fn, "__qualname__", repr(fn))
+        self.outlives_crash = outlives_crash
+        self.is_cancelled = False
+        self.is_done = False
+        self._cell = cell
+        self._fn = fn
+        self._args = args
+        self._then = then
+        self._failed = failed
+        self._incarnation = cell.incarnation
+        self._scope: trio.CancelScope | None = None
+        self._outcome: Callable[[], Any] | None = None
+
+    def begin(self) -> None:
+        """Start running (at commit)."""
+        if self.is_cancelled:
+            return
+        cell = self._cell
+        if cell.tasks is None:
+            cell.tasks = {}
+        cell.tasks[self] = None
+        self._scope = trio.CancelScope(shield=True)
+        cell.system.nursery.start_soon(self._run, name=f"{cell.path}: {self.name}")
+
+    def cancel(self) -> None:
+        """Cancel it; its outcome is not delivered."""
+        self.is_cancelled = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def _run(self) -> None:
+        CURRENT.set(None)
+        error: Exception | None = None
+        result: Any = None
+        assert self._scope is not None
+        try:
+            with self._scope:
+                result = await self._fn(*self._args)
+        except Exception as caught:  # also what a group still holds after the scope took its Cancelled out
+            error = caught
+        self.is_done = True
+        cell = self._cell
+        if not self._is_wanted():
+            cell.task_ended(self)
+            return
+        if error is None:
+            if self._then is not None:
+                then = self._then
+                self._outcome = lambda: then(result)
+        elif self._failed is not None:
+            failed = self._failed
+            self._outcome = lambda: failed(error)
+        else:
+            cell.crash(error)
+        if self._outcome is not None:
+            cell.mailbox.put_envelope(self)
+        cell.task_ended(self)
+
+    def open(self) -> Any:
+        assert self._outcome is not None
+        return self._outcome() if self._is_wanted() else SKIP
+
+    def _is_wanted(self) -> bool:
+        if self.is_cancelled:
+            return False
+        return self.outlives_crash or self._incarnation == self._cell.incarnation
+
+    def __repr__(self) -> str:
+        return f"<TaskHandle {self.name} of {self._cell.path}>"
