@@ -1,7 +1,7 @@
 """What the domain needs from outside, as Protocols.
 
-Adapters implement these (one real, one simulated twin each); `config` hands them in. Nothing here does anything:
-the types are the contract, and the conformance suites in tests/ hold every implementation to it.
+Adapters implement these (one real, one simulated twin each); `config` hands them in. Nothing here does
+anything: the types are the contract, and the conformance suites in tests/ hold every implementation to it.
 
 Two conventions. A method without `async` never blocks and never waits. A method with `async` is called from a
 supervised task, never from a handler.
@@ -32,7 +32,9 @@ class Outgoing:
 
     __slots__ = ("is_text", "key", "lane", "payload", "wire")
 
-    def __init__(self, payload: bytes, *, is_text: bool = True, lane: Lane = Lane.CONTROL, key: str = "") -> None:
+    def __init__(
+        self, payload: bytes, *, is_text: bool = True, lane: Lane = Lane.CONTROL, key: str = ""
+    ) -> None:
         self.payload = payload
         self.is_text = is_text
         self.lane = lane
@@ -92,7 +94,9 @@ class Connection(Protocol):
         """Send a protocol ping; its answer shows in `health`."""
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake; the socket ends when the peer answers or after the engine's close timeout."""
+        """Begin the closing handshake; the socket ends when the peer answers or after the engine's close
+        timeout.
+        """
 
     def abort(self) -> None:
         """End the socket at once, without a handshake."""
@@ -115,7 +119,9 @@ class ConnectionHandler(Protocol):
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """A WebSocket upgrade request, parsed. Header names are lower case; `path` is without owner prefix and query."""
+    """A WebSocket upgrade request, parsed. Header names are lower case; `path` is without owner prefix and
+    query.
+    """
 
     path: str
     query: Mapping[str, str]
@@ -241,7 +247,9 @@ class WebhookAnswer(msgspec.Struct, frozen=True):
 
 
 class WebhookError(Exception):
-    """No answer. `kind`: refused (nobody listens: the process is gone), timeout, dns, tls, too_slow, protocol."""
+    """No answer. `kind`: refused (nobody listens: the process is gone), timeout, dns, tls, too_slow,
+    protocol.
+    """
 
     def __init__(self, kind: str, url: str, cause: str) -> None:
         super().__init__(f"POST {url}: {kind}: {cause}")

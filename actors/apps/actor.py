@@ -1,0 +1,373 @@
+"""One app session: the app's lifecycle, its connection, and what passes over it.
+
+What happens next is decided by `lifecycle.py`; this actor performs its effects: webhooks, probes, acks,
+closes. The connection belongs to the engine: it survives a crash of this actor, and so does the lifecycle's
+state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocols import capabilities, close_codes, from_app, system_settings, timestamps, to_app, webhooks
+from protocols.close_codes import ErrorCode
+from protocols.envelope import Message
+from protocols.session_ids import app_session_id
+from runtime import Actor, Ref, RestartInfo, StopReason
+
+from ..directory import ProbeServer
+from ..display import arbitration as display
+from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookAnswer, WebhookError
+from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
+from . import lifecycle, refusals
+from .handler import AppSocketHandler
+from .lifecycle import Phase
+from .lifecycle_events import Effect, Event
+from .messages import (
+    AppBabbled,
+    AppHungUp,
+    AppMessage,
+    AppSaid,
+    Begin,
+    Deliver,
+    Dialled,
+    EndSession,
+    GlassesKnown,
+    LifecycleTick,
+    PhonePresence,
+    ServerProbed,
+    StopAnnounced,
+    StopWebhookOver,
+    WebhookAnswered,
+    WebhookBroke,
+)
+from .settings_of import initial_settings
+
+if TYPE_CHECKING:
+    from ..display.messages import DisplayMessage
+    from ..domain import Domain
+    from ..session.messages import SessionMessage
+
+BABBLE_PERIOD_S = 1.0  # protocol.md 13.13: at most one error a second
+SYSTEM_SETTINGS = msgspec.Raw(msgspec.json.encode(system_settings.for_apps({})))
+
+
+class AppState(msgspec.Struct, frozen=True):
+    """What a crash does not lose.
+
+    Attributes:
+      connection: the current connection, the one RUNNING stands for.
+      dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
+      parting: the last effects of a stop; they wait until the session has stored and announced it.
+      complained_at: when malformed input was last answered.
+    """
+
+    lifecycle: lifecycle.LifecycleState
+    connection: Connection | None = None
+    dialled: Mapping[str, Dialled] = {}
+    parting: tuple[Effect, ...] = ()
+    glasses: GlassesKnown = GlassesKnown(capabilities.to_raw(None), None, msgspec.Raw(b"{}"))
+    complained_at: float = float("-inf")
+
+
+class AppSession(Actor[AppMessage]):
+    """One per app and user.
+
+    Args:
+      is_resumed: the stored running list brings it back. It then begins as an app whose server lost us: a
+        webhook
+        goes out as soon as the phone is there and the app's server answers, however long that takes.
+    """
+
+    mailbox_size = 4096
+
+    def __init__(
+        self,
+        *,
+        user_id: str,
+        app: AppDocument,
+        is_resumed: bool,
+        session: Ref[SessionMessage],
+        display: Ref[DisplayMessage],
+        domain: Domain,
+    ) -> None:
+        self.user_id = user_id
+        self.app = app
+        self.session = session
+        self.display = display
+        self.domain = domain
+        self.settings = domain.settings.lifecycle
+        self.telemetry = domain.ports.telemetry
+        self.session_id = app_session_id(user_id, app.package_name)
+        self.state = AppState(lifecycle.LifecycleState(phase=Phase.DORMANT if is_resumed else Phase.STOPPED))
+
+    def started(self, restart: RestartInfo | None) -> None:
+        self._arm()
+
+    def stopping(self, reason: StopReason) -> None:
+        # A socket that is still there belongs to an app that did not stop: it is to come back (protocol.md
+        # 10.17).
+        if self.state.connection is not None and self.state.lifecycle.phase is Phase.RUNNING:
+            close = close_codes.SERVER_RESTARTING
+            self.perform(self.state.connection.close, close.code, close.reason)
+
+    def receive(self, message: AppMessage) -> None:
+        match message:
+            case Deliver(outgoing):
+                if self.state.connection is not None:
+                    self.perform(self.state.connection.send, outgoing)
+            case AppSaid(connection, said):
+                self._heard(connection, said)
+            case AppBabbled(connection, cause):
+                self._tell_off(connection, cause)
+            case Begin():
+                if self.state.lifecycle.phase is Phase.DORMANT:
+                    self._step(lifecycle.PhoneReturned())
+                else:
+                    self._step(lifecycle.StartRequested())
+            case Dialled(connection):
+                dialled = {**self.state.dialled, connection.id: message}
+                self.state = msgspec.structs.replace(self.state, dialled=dialled)
+                self._step(lifecycle.SocketArrived(connection.id))
+            case AppHungUp(connection, info):
+                self._hung_up(connection, info)
+            case EndSession(reason):
+                self._step(lifecycle.StopRequested(reason))
+            case StopAnnounced():
+                self._part()
+            case PhonePresence(is_present):
+                self._step(lifecycle.PhoneReturned() if is_present else lifecycle.PhoneLost())
+            case GlassesKnown():
+                self.state = msgspec.structs.replace(self.state, glasses=message)
+            case WebhookAnswered(attempt, answer):
+                self._step(lifecycle.WebhookAnswered(attempt, answer.status))
+            case WebhookBroke(attempt, error):
+                kind = error.kind if isinstance(error, WebhookError) else "fault"
+                self._step(lifecycle.WebhookFailed(attempt, kind, str(error)))
+            case StopWebhookOver(cause):
+                if cause is not None:
+                    self.telemetry.warning("stop_webhook_failed", package=self.app.package_name, cause=cause)
+                self._step(lifecycle.StopWebhookDone())
+            case ServerProbed(is_up):
+                self._step(lifecycle.ServerProbed(is_up))
+            case LifecycleTick():
+                self._step(lifecycle.Tick())
+
+    # -- what the app says --------------------------------------------------------------------------------
+
+    def _heard(self, connection: Connection, message: from_app.AppMessage) -> None:
+        if isinstance(message, from_app.OwnershipRelease):
+            # Honoured for the socket it came on, current or not (protocol.md 10.19).
+            self._step(lifecycle.OwnershipReleased(connection.id, message.reason or ""))
+            return
+        if connection is not self.state.connection:
+            return
+        package = self.app.package_name
+        match message:
+            case from_app.SubscriptionUpdate(subscriptions=requested):
+                self.session.tell(SubscriptionsRequested(package, requested))
+            case from_app.DisplayEvent():
+                self.display.tell(self._display_request(message))
+            case from_app.DashboardContentUpdate(content=content, modes=modes):
+                self.display.tell(display.DashboardContent(package, content, modes))
+            case from_app.DashboardSystemUpdate(section=section, content=content):
+                if self._is_dashboard():
+                    self.display.tell(display.DashboardSection(section, content))
+            case from_app.DashboardModeChange(mode=mode):
+                if self._is_dashboard():
+                    self.display.tell(display.DashboardMode(mode))
+            case from_app.Ping():
+                self._say(connection, to_app.Pong(timestamp=self._stamp()))
+            case _:
+                refusal = refusals.answer(message, self._stamp())
+                if refusal is not None:
+                    self.telemetry.info("app_request_refused", package=package, type=type(message).__name__)
+                    self._say(connection, refusal)
+
+    def _display_request(self, message: from_app.DisplayEvent) -> display.Requested:
+        duration_ms = message.duration_ms
+        return display.Requested(
+            package=self.app.package_name,
+            view=message.view,
+            layout=message.layout.copy(),
+            duration_ms=None if duration_ms is None else round(duration_ms),
+            force=bool(message.force_display),
+        )
+
+    def _is_dashboard(self) -> bool:
+        return self.app.package_name == self.domain.settings.display.dashboard_package
+
+    def _tell_off(self, connection: Connection, cause: str) -> None:
+        """Malformed or unknown input is answered and dropped; it closes nothing (protocol.md 13.13)."""
+        self.telemetry.warning(
+            "app_message_malformed", user=self.user_id, package=self.app.package_name, cause=cause
+        )
+        if self.now - self.state.complained_at >= BABBLE_PERIOD_S:
+            self.state = msgspec.structs.replace(self.state, complained_at=self.now)
+            error = to_app.TpaConnectionError(
+                code=ErrorCode.MALFORMED_MESSAGE, message=cause, timestamp=self._stamp()
+            )
+            self._say(connection, error)
+
+    def _hung_up(self, connection: Connection, info: CloseInfo) -> None:
+        dialled = {known: other for known, other in self.state.dialled.items() if known != connection.id}
+        self.state = msgspec.structs.replace(self.state, dialled=dialled)
+        if connection is self.state.connection:
+            self.telemetry.info(
+                "app_socket_lost",
+                user=self.user_id,
+                package=self.app.package_name,
+                code=info.code,
+                reason=info.reason,
+                was_reset=info.was_reset,
+            )
+            self.state = msgspec.structs.replace(self.state, connection=None)
+        self._step(lifecycle.SocketClosed(connection.id, info.code))
+
+    # -- the lifecycle and its effects --------------------------------------------------------------------
+
+    def _step(self, event: Event) -> None:
+        before = (self.state.lifecycle.phase, self.state.connection)
+        machine, effects = lifecycle.step(self.state.lifecycle, event, self.now, self.settings)
+        self.state = msgspec.structs.replace(self.state, lifecycle=machine)
+        is_stop = isinstance(event, lifecycle.StopRequested) and event.reason != "session_ended"
+        has_ended = False
+        for effect in effects:
+            if isinstance(effect, lifecycle.Ended):
+                has_ended = True
+            elif is_stop and isinstance(effect, lifecycle.SendAppStopped | lifecycle.CloseSocket):
+                # protocol.md 4.5: the phone's list tells the stop before the app's socket does.
+                self.state = msgspec.structs.replace(self.state, parting=(*self.state.parting, effect))
+            else:
+                self._perform(effect)
+        if (machine.phase, self.state.connection) != before:
+            self.session.tell(AppPhaseChanged(self.app.package_name, machine.phase, self.state.connection))
+        if has_ended:
+            self._part()
+            self.stop()
+        else:
+            self._arm()
+
+    def _part(self) -> None:
+        parting = self.state.parting
+        self.state = msgspec.structs.replace(self.state, parting=())
+        for effect in parting:
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case lifecycle.PostWebhook(attempt):
+                self._post_webhook(attempt)
+            case lifecycle.PostStopWebhook(reason):
+                self._post_stop_webhook(reason)
+            case lifecycle.ProbeServer():
+                self.ask(
+                    self.domain.directory,
+                    lambda reply: ProbeServer(webhooks.url(self.app.public_url, "/health"), reply),
+                    then=ServerProbed,
+                    failed=lambda _: ServerProbed(is_up=False),
+                )
+            case lifecycle.Adopt(socket_id):
+                self._adopt(socket_id)
+            case lifecycle.RefuseSocket(socket_id, code, error_code, message):
+                connection = self._connection(socket_id)
+                if connection is not None:
+                    error = to_app.TpaConnectionError(
+                        code=error_code, message=message, timestamp=self._stamp()
+                    )
+                    self._say(connection, error)
+                    self.perform(connection.close, code, message)
+            case lifecycle.CloseSocket(socket_id, code, reason):
+                connection = self._connection(socket_id)
+                if connection is not None:
+                    self.perform(connection.close, code, reason)
+            case lifecycle.SendAppStopped(socket_id, reason):
+                connection = self._connection(socket_id)
+                if connection is not None:
+                    self._say(connection, to_app.AppStopped(reason=reason, timestamp=self._stamp()))
+            case lifecycle.StartFailed(stage, cause):
+                self.session.tell(AppStartFailed(self.app.package_name, stage.value, cause))
+            case _:
+                pass  # PhaseChanged is told by `_step`, once and with the connection; Ended ends it there
+
+    def _post_webhook(self, attempt: int) -> None:
+        body = webhooks.session_request(
+            session_id=self.session_id,
+            user_id=self.user_id,
+            timestamp=self._stamp(),
+            websocket_url=self.domain.urls.websocket(self.app),
+        )
+        self.start(
+            self._post,
+            body,
+            self.settings.webhook_timeout_s,
+            then=lambda answer: WebhookAnswered(attempt, answer),
+            failed=lambda error: WebhookBroke(attempt, error),
+            name="webhook",
+        )
+
+    def _post_stop_webhook(self, reason: str) -> None:
+        body = webhooks.stop_request(
+            session_id=self.session_id, user_id=self.user_id, reason=reason, timestamp=self._stamp()
+        )
+        self.start(
+            self._post,
+            body,
+            self.settings.stopping_s,
+            then=lambda _: StopWebhookOver(),
+            failed=lambda error: StopWebhookOver(str(error)),
+            name="stop webhook",
+        )
+
+    async def _post(self, body: bytes, timeout_s: float) -> WebhookAnswer:
+        url = webhooks.url(self.app.public_url, "/webhook")
+        return await self.domain.ports.webhooks.post(url, body, timeout_s=timeout_s)
+
+    def _adopt(self, socket_id: str) -> None:
+        """Make a dialled connection the current one: ack, the glasses' state, then whatever came meanwhile."""
+        dialled = self.state.dialled[socket_id]
+        connection = dialled.connection
+        self.state = msgspec.structs.replace(self.state, connection=connection)
+        stamp = self._stamp()
+        glasses = self.state.glasses
+        ack = to_app.connection_ack(
+            session_id=self.session_id,
+            settings=initial_settings(self.app.settings_schema),
+            system_settings=SYSTEM_SETTINGS,
+            capabilities=glasses.capabilities,
+            timestamp=stamp,
+        )
+        self._say(connection, ack)
+        self._say(
+            connection, to_app.DeviceStateUpdate(state=glasses.state, full_snapshot=True, timestamp=stamp)
+        )
+        self.perform(self._take_over, dialled)
+
+    def _take_over(self, dialled: Dialled) -> None:
+        connection = dialled.connection
+        handler = AppSocketHandler(self.ref)
+        connection.bind(handler)
+        for payload in dialled.pending:
+            handler.text(connection, payload)
+
+    def _connection(self, socket_id: str) -> Connection | None:
+        dialled = self.state.dialled.get(socket_id)
+        return None if dialled is None else dialled.connection
+
+    # -- small things -------------------------------------------------------------------------------------
+
+    def _say(self, connection: Connection, message: Message) -> None:
+        self.perform(connection.send, Outgoing(to_app.encode(message)))
+
+    def _stamp(self) -> str:
+        return timestamps.iso(self.system.clock.wall())
+
+    def _arm(self) -> None:
+        due = lifecycle.deadline(self.state.lifecycle)
+        if due is None:
+            self.cancel_timer("lifecycle")
+        else:
+            self.set_timer("lifecycle", max(0.0, due - self.now), LifecycleTick())

@@ -1,0 +1,112 @@
+"""What an app session's actor hears."""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocols.from_app import AppMessage as WireMessage
+
+from ..ports import CloseInfo, Connection, Outgoing, WebhookAnswer
+
+
+class Begin(msgspec.Struct, frozen=True):
+    """Start the app session."""
+
+
+class Dialled(msgspec.Struct, frozen=True):
+    """A connection with a good key has sent its init."""
+
+    connection: Connection
+    pending: list[bytes]
+
+
+class AppSaid(msgspec.Struct, frozen=True):
+    """A well-formed message on one of the app's connections."""
+
+    connection: Connection
+    message: WireMessage
+
+
+class AppBabbled(msgspec.Struct, frozen=True):
+    """Malformed or unknown input on one of the app's connections (protocol.md 13.13)."""
+
+    connection: Connection
+    cause: str
+
+
+class AppHungUp(msgspec.Struct, frozen=True):
+    connection: Connection
+    info: CloseInfo
+
+
+class EndSession(msgspec.Struct, frozen=True):
+    """Stop the app. `reason`: user_disabled, system_stop, error or session_ended."""
+
+    reason: str
+
+
+class StopAnnounced(msgspec.Struct, frozen=True):
+    """From the session: the stop is stored and announced, the app's socket may be closed now."""
+
+
+class PhonePresence(msgspec.Struct, frozen=True):
+    """The user's phone came or went."""
+
+    is_present: bool
+
+
+class GlassesKnown(msgspec.Struct, frozen=True):
+    """What the glasses are: told at the start and at every change, for the acks to come."""
+
+    capabilities: msgspec.Raw
+    model_name: str | None
+    state: msgspec.Raw
+
+
+class Deliver(msgspec.Struct, frozen=True):
+    """Send to the app, if it is connected."""
+
+    outgoing: Outgoing
+
+
+class WebhookAnswered(msgspec.Struct, frozen=True):
+    attempt: int
+    answer: WebhookAnswer
+
+
+class WebhookBroke(msgspec.Struct, frozen=True):
+    attempt: int
+    error: Exception
+
+
+class StopWebhookOver(msgspec.Struct, frozen=True):
+    """The stop webhook was answered or was not."""
+
+    cause: str | None = None
+
+
+class ServerProbed(msgspec.Struct, frozen=True):
+    is_up: bool
+
+
+class LifecycleTick(msgspec.Struct, frozen=True):
+    """The lifecycle machine's deadline."""
+
+
+AppMessage = (
+    Begin
+    | Dialled
+    | AppSaid
+    | AppBabbled
+    | AppHungUp
+    | EndSession
+    | StopAnnounced
+    | PhonePresence
+    | GlassesKnown
+    | Deliver
+    | WebhookAnswered
+    | WebhookBroke
+    | StopWebhookOver
+    | ServerProbed
+    | LifecycleTick
+)

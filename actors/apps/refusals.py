@@ -1,0 +1,46 @@
+"""Honest answers to what is not offered yet: every request of an app gets an answer, none hangs (protocol.md
+11.7).
+
+Pure: the message in, the answer out.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocols import from_app, to_app
+from protocols.envelope import Message
+
+NOT_OFFERED = "This server does not offer it"
+
+
+def answer(message: from_app.AppMessage, stamp: str) -> Message | None:
+    """The wire's own form of "no" for a request; None for a message that expects no answer."""
+    match message:
+        case from_app.AudioPlayRequest(request_id=request_id):
+            error = msgspec.Raw(msgspec.json.encode(NOT_OFFERED))
+            return to_app.AudioPlayResponse(
+                request_id=request_id, success=False, error=error, timestamp=stamp
+            )
+        case from_app.RtmpStreamRequest() | from_app.RtmpStreamStop():
+            details = msgspec.Raw(msgspec.json.encode(NOT_OFFERED))
+            return to_app.RtmpStreamStatus(status="error", error_details=details, timestamp=stamp)
+        case from_app.ManagedStreamRequest() | from_app.ManagedStreamStop():
+            return to_app.ManagedStreamStatus(status="error", message=NOT_OFFERED, timestamp=stamp)
+        case from_app.StreamStatusCheck():
+            return to_app.StreamStatusCheckResponse(has_active_stream=False, timestamp=stamp)
+        case (
+            from_app.PhotoRequest()
+            | from_app.RgbLedControl()
+            | from_app.LocationPollRequest()
+            | from_app.RequestWifiSetup()
+            | from_app.AppDirectMessage()
+            | from_app.AppUserDiscovery()
+            | from_app.AppRoomJoin()
+        ):
+            name = type(message).__struct_config__.tag
+            return to_app.TpaConnectionError(
+                code="NOT_SUPPORTED", message=f"{name}: {NOT_OFFERED}", timestamp=stamp
+            )
+        case _:
+            return None

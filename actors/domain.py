@@ -1,0 +1,71 @@
+"""What every actor of a user's subtree is handed: the ports, the shared actors and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from runtime import Ref
+
+from .apps.lifecycle import LifecycleSettings
+from .directory import DirectoryMessage
+from .display.arbitration import DisplaySettings
+from .journal import JournalMessage
+from .liveness import LivenessSettings
+from .microphone import MicrophoneSettings
+from .ports import AppDocument, SpeechProvider, Store, Telemetry, Tokens, Webhooks
+from .session.settings import SessionSettings
+from .speech.stream import SpeechSettings
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where app servers reach this server.
+
+    Attributes:
+      public: http(s) base for apps, without a trailing slash, owner prefix included.
+      internal: the same for system apps.
+    """
+
+    public: str
+    internal: str
+
+    def websocket(self, app: AppDocument) -> str:
+        """The URL of the webhook; it must end in /app-ws, REST bases are cut from it (protocol.md 10.2)."""
+        base = self.internal if app.is_system else self.public
+        return "ws" + base.removeprefix("http") + "/app-ws"
+
+
+class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every timer and limit of the domain, by part."""
+
+    session: SessionSettings = SessionSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
+    display: DisplaySettings = DisplaySettings()
+    microphone: MicrophoneSettings = MicrophoneSettings()
+    liveness: LivenessSettings = LivenessSettings()
+    speech: SpeechSettings = SpeechSettings()
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The outside, as `config` chose it: real or simulated."""
+
+    store: Store
+    webhooks: Webhooks
+    speech: Sequence[SpeechProvider]
+    tokens: Tokens
+    telemetry: Telemetry
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One value handed to every actor of a user's subtree."""
+
+    ports: Ports
+    settings: DomainSettings
+    urls: Urls
+    journal: Ref[JournalMessage]
+    directory: Ref[DirectoryMessage]

@@ -1,0 +1,230 @@
+"""The doorman: checks an app's key, then hands its connection to the session it names.
+
+An unauthenticated peer never reaches a user's actors. Every refusal says why in a `tpa_connection_error` and
+closes with the code that makes the SDK do the right thing (protocol.md 3.5): 1008 where a retry is pointless,
+1013 where the session may come back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocols import close_codes, session_ids, timestamps, to_app
+from protocols.close_codes import Close, ErrorCode
+from protocols.errors import InvalidSessionId
+from protocols.from_app import TpaConnectionInit
+from runtime import Actor, Ref, RestartInfo
+
+from ..directory import find_app
+from ..ports import AppDocument, Connection, Outgoing, UserDocument
+from ..session.messages import AppDialled, SessionMessage
+from ..users.roster import RosterMessage, find_user
+
+if TYPE_CHECKING:
+    from ..domain import Domain
+
+INIT_DEADLINE_S = 5.0
+BABBLE_PERIOD_S = 1.0
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """An app's socket is open; its init is awaited."""
+
+    connection: Connection
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """Its init came. `pending` collects what comes after it until somebody binds the connection."""
+
+    connection: Connection
+    init: TpaConnectionInit
+    pending: list[bytes]
+
+
+class Misspoke(msgspec.Struct, frozen=True):
+    """Something else came first."""
+
+    connection: Connection
+    cause: str
+
+
+class Left(msgspec.Struct, frozen=True):
+    connection: Connection
+
+
+class InitOverdue(msgspec.Struct, frozen=True):
+    connection: Connection
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """The directory's answer about the app that presented itself."""
+
+    presented: Presented
+    app: AppDocument | None
+
+
+class Located(msgspec.Struct, frozen=True):
+    """The roster's answer about the session that the app named."""
+
+    presented: Presented
+    user_id: str
+    session: Ref[SessionMessage] | None
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """The store's answer about a user without a session."""
+
+    presented: Presented
+    user: UserDocument | None
+
+
+class LookFailed(msgspec.Struct, frozen=True):
+    """One of those three could not answer."""
+
+    presented: Presented
+    error: Exception
+
+
+DoormanMessage = (
+    Opened | Presented | Misspoke | Left | InitOverdue | Looked | Located | Remembered | LookFailed
+)
+
+
+class Stranger(msgspec.Struct, frozen=True):
+    """A connection whose init has not come. Times are the system clock's."""
+
+    connection: Connection
+    deadline: float
+    told_off_at: float = float("-inf")
+
+
+class Doorman(Actor[DoormanMessage]):
+    """One for the server. Its state is the strangers, by connection id."""
+
+    mailbox_size = 16_384
+
+    def __init__(self, *, domain: Domain, roster: Ref[RosterMessage]) -> None:
+        self.domain = domain
+        self.roster = roster
+        self.telemetry = domain.ports.telemetry
+        self.state: Mapping[str, Stranger] = {}
+
+    def started(self, restart: RestartInfo | None) -> None:
+        for stranger in self.state.values():
+            self._await_init(stranger)
+
+    def receive(self, message: DoormanMessage) -> None:
+        match message:
+            case Opened(connection):
+                stranger = Stranger(connection, self.now + INIT_DEADLINE_S)
+                self.state = {**self.state, connection.id: stranger}
+                self._await_init(stranger)
+            case Presented(connection, init):
+                self._forget(connection)
+                self.ask(
+                    self.domain.directory,
+                    find_app(init.package_name),
+                    then=lambda app: Looked(message, app),
+                    failed=lambda error: LookFailed(message, error),
+                )
+            case Misspoke(connection, cause):
+                self._tell_off(connection, cause)
+            case Left(connection):
+                self._forget(connection)
+            case InitOverdue(connection):
+                self._forget(connection)
+                self.telemetry.warning("app_init_overdue", peer=connection.peer)
+                self._refuse(connection, ErrorCode.MALFORMED_MESSAGE, close_codes.INIT_TIMEOUT)
+            case Looked(presented, app):
+                self._looked(presented, app)
+            case Located(presented, user_id, session):
+                self._located(presented, user_id, session)
+            case Remembered(presented, user):
+                self._remembered(presented, user)
+            case LookFailed(presented, error):
+                self.telemetry.error(
+                    "app_lookup_failed", package=presented.init.package_name, cause=str(error)
+                )
+                self._refuse(
+                    presented.connection, ErrorCode.INTERNAL_ERROR, close_codes.INTERNAL_SERVER_ERROR
+                )
+
+    def _await_init(self, stranger: Stranger) -> None:
+        connection = stranger.connection
+        self.set_timer(connection.id, max(0.0, stranger.deadline - self.now), InitOverdue(connection))
+
+    def _looked(self, presented: Presented, app: AppDocument | None) -> None:
+        connection, init = presented.connection, presented.init
+        if app is None or not key_matches(app, init.api_key):
+            cause = "unknown app" if app is None else "wrong key"
+            self.telemetry.warning(
+                "app_refused", package=init.package_name, peer=connection.peer, cause=cause
+            )
+            self._refuse(connection, ErrorCode.INVALID_API_KEY, close_codes.INVALID_API_KEY)
+            return
+        try:
+            user_id = session_ids.user_of(init.session_id, init.package_name)
+        except InvalidSessionId as error:
+            self.telemetry.warning("app_refused", package=init.package_name, cause=str(error))
+            self._refuse(connection, ErrorCode.MALFORMED_MESSAGE, close_codes.INVALID_SESSION_ID)
+            return
+        self.ask(
+            self.roster,
+            find_user(user_id),
+            then=lambda session: Located(presented, user_id, session),
+            failed=lambda error: LookFailed(presented, error),
+        )
+
+    def _located(self, presented: Presented, user_id: str, session: Ref[SessionMessage] | None) -> None:
+        if session is not None:
+            package_name = presented.init.package_name
+            session.tell(AppDialled(package_name, presented.connection, presented.pending))
+            return
+        self.start(
+            self.domain.ports.store.find_user,
+            user_id,
+            then=lambda user: Remembered(presented, user),
+            failed=lambda error: LookFailed(presented, error),
+            name="find user",
+        )
+
+    def _remembered(self, presented: Presented, user: UserDocument | None) -> None:
+        # protocol.md 13.14: after a restart of ours the session may come back, and the SDK is to try again.
+        package_name = presented.init.package_name
+        may_return = user is not None and package_name in user.running_apps
+        close = close_codes.SESSION_NOT_READY if may_return else close_codes.SESSION_NOT_FOUND
+        self.telemetry.warning("app_without_session", package=package_name, code=close.code)
+        self._refuse(presented.connection, ErrorCode.SESSION_NOT_FOUND, close)
+
+    def _refuse(self, connection: Connection, error_code: str, close: Close) -> None:
+        self._complain(connection, error_code, close.reason)
+        self.perform(connection.close, close.code, close.reason)
+
+    def _complain(self, connection: Connection, error_code: str, message: str) -> None:
+        stamp = timestamps.iso(self.system.clock.wall())
+        error = to_app.TpaConnectionError(code=error_code, message=message, timestamp=stamp)
+        self.perform(connection.send, Outgoing(to_app.encode(error)))
+
+    def _tell_off(self, connection: Connection, cause: str) -> None:
+        """Answer malformed input, at most once a second a connection (protocol.md 13.13)."""
+        self.telemetry.warning("app_message_malformed", peer=connection.peer, cause=cause)
+        stranger = self.state.get(connection.id)
+        if stranger is not None and self.now - stranger.told_off_at >= BABBLE_PERIOD_S:
+            told = msgspec.structs.replace(stranger, told_off_at=self.now)
+            self.state = {**self.state, connection.id: told}
+            self._complain(connection, ErrorCode.MALFORMED_MESSAGE, cause)
+
+    def _forget(self, connection: Connection) -> None:
+        self.cancel_timer(connection.id)
+        self.state = {known: other for known, other in self.state.items() if known != connection.id}
+
+
+def key_matches(app: AppDocument, api_key: str) -> bool:
+    """Whether `api_key` is the app's: sha256 hex compared in constant time (protocol.md 3.2)."""
+    given = hashlib.sha256(api_key.encode("utf-8", "surrogatepass")).hexdigest()
+    return hmac.compare_digest(given, app.hashed_api_key)

@@ -1,0 +1,78 @@
+"""The gate of `/glasses-ws`: a good core token opens the session, then the upgrade.
+
+The session exists before the upgrade completes, because a phone's REST calls race with it (protocol.md 4.2).
+"""
+
+from __future__ import annotations
+
+from protocols import rest, timestamps
+from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
+
+from ..link.handler import PhoneHandler
+from ..ports import Admitted, Refused, Telemetry, TokenError, Tokens, Upgrade
+from ..session.messages import AdmitPhone, PhoneWelcome
+from ..users.roster import RosterMessage, ensure_user
+
+ADMIT_TIMEOUT_S = 5.0
+
+
+class GlassesGate:
+    """Verifies the token, finds or makes the user's session, and hands the connection to its link."""
+
+    def __init__(
+        self, *, system: ActorSystem, tokens: Tokens, roster: Ref[RosterMessage], telemetry: Telemetry
+    ) -> None:
+        self.system = system
+        self.tokens = tokens
+        self.roster = roster
+        self.telemetry = telemetry
+
+    async def admit(self, upgrade: Upgrade) -> Admitted | Refused:
+        token, token_in_query = token_of(upgrade)
+        try:
+            if token is None:
+                raise TokenError("No core token provided", "neither an Authorization header nor token=")
+            user_id = self.tokens.verify(token)
+        except TokenError as error:
+            self.telemetry.warning("phone_refused", peer=upgrade.peer, cause=error.cause)
+            return self._refuse(401, error.message)
+        try:
+            welcome = await self._welcome(user_id)
+        except RuntimeFailure as error:
+            self.telemetry.error("phone_not_admitted", user=user_id, cause=str(error))
+            return self._refuse(503, "The session could not be opened; try again")
+        return Admitted(
+            PhoneHandler(
+                user_id=user_id,
+                link=welcome.link,
+                audio=welcome.audio,
+                token_in_query=token_in_query,
+                telemetry=self.telemetry,
+            )
+        )
+
+    async def _welcome(self, user_id: str) -> PhoneWelcome:
+        session = await self.roster.ask(ensure_user(user_id), timeout_s=ADMIT_TIMEOUT_S)
+        try:
+            return await session.ask(AdmitPhone, timeout_s=ADMIT_TIMEOUT_S)
+        except ActorStopped:
+            # It ended between the two questions; the roster answers the next one with its successor.
+            session = await self.roster.ask(ensure_user(user_id), timeout_s=ADMIT_TIMEOUT_S)
+            return await session.ask(AdmitPhone, timeout_s=ADMIT_TIMEOUT_S)
+
+    def _refuse(self, status: int, message: str) -> Refused:
+        stamp = timestamps.iso(self.system.clock.wall())
+        body = rest.upgrade_refusal("connection_error", message, timestamp=stamp)
+        headers = {"Retry-After": "1"} if status == 503 else {}
+        return Refused(status, body, headers)
+
+
+def token_of(upgrade: Upgrade) -> tuple[str | None, bool]:
+    """The token of an upgrade and whether it came in the query; the query wins, it is the newer form."""
+    query_token = upgrade.query.get("token")
+    if query_token:
+        return query_token, True
+    scheme, _, value = upgrade.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip(), False
+    return None, False

@@ -1,0 +1,183 @@
+"""The phone's link: takes over each new connection at once, keeps it honest, passes everything else on.
+
+Whether a connection is alive is decided by `liveness.py`; this actor performs. The late close of a connection
+that was replaced changes nothing (protocol.md 4.2): only the current one counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocols import close_codes, from_phone, to_phone
+from runtime import Actor, Ref, RestartInfo, StopReason
+
+from .. import liveness
+from ..liveness import LivenessState
+from ..ports import Connection, Outgoing, Telemetry
+from ..session import messages as session
+from .messages import HangUp, LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, ToPhone
+
+if TYPE_CHECKING:
+    from ..session.messages import SessionMessage
+
+_PONG = Outgoing(to_phone.encode(to_phone.Pong()))
+_PING = Outgoing(to_phone.encode(to_phone.Ping()))
+
+
+class LinkState(msgspec.Struct, frozen=True):
+    """What a crash does not lose: the connection itself is the engine's and stays open."""
+
+    connection: Connection | None = None
+    liveness: LivenessState = LivenessState()
+    is_acked: bool = False
+    takeovers: int = 0
+
+
+class GlassesLink(Actor[LinkMessage]):
+    """One per user, whether a phone is there or not."""
+
+    def __init__(
+        self,
+        *,
+        user_id: str,
+        session: Ref[SessionMessage],
+        settings: liveness.LivenessSettings,
+        telemetry: Telemetry,
+    ) -> None:
+        self.user_id = user_id
+        self.session = session
+        self.settings = settings
+        self.telemetry = telemetry
+        self.state = LinkState()
+
+    def started(self, restart: RestartInfo | None) -> None:
+        self._arm()
+
+    def stopping(self, reason: StopReason) -> None:
+        if self.state.connection is not None:
+            close = close_codes.SERVER_RESTARTING
+            self.perform(self.state.connection.close, close.code, close.reason)
+
+    def receive(self, message: LinkMessage) -> None:
+        match message:
+            case PhoneSaid(connection, said, raw):
+                if connection is self.state.connection:
+                    self._heard(said, raw)
+            case ToPhone(outgoing, is_ack):
+                self._send(outgoing, is_ack=is_ack)
+            case LivenessTick():
+                self._tick()
+            case PhoneOpened(connection, token_in_query):
+                self._opened(connection, token_in_query=token_in_query)
+            case PhoneClosed(connection, info):
+                if connection is self.state.connection:
+                    self.telemetry.info(
+                        "phone_lost",
+                        user=self.user_id,
+                        connection=connection.id,
+                        code=info.code,
+                        reason=info.reason,
+                        was_reset=info.was_reset,
+                        silent_s=round(self.now - connection.health.last_activity_at, 3),
+                        takeovers=self.state.takeovers,
+                    )
+                    self._lost(connection)
+            case HangUp(code, reason):
+                if self.state.connection is not None:
+                    self.perform(self.state.connection.close, code, reason)
+
+    def _opened(self, connection: Connection, *, token_in_query: bool) -> None:
+        older = self.state.connection
+        if older is not None:
+            replaced = close_codes.PHONE_REPLACED
+            self.perform(older.close, replaced.code, replaced.reason)
+        self.telemetry.info(
+            "phone_connected", user=self.user_id, connection=connection.id, peer=connection.peer
+        )
+        self.state = LinkState(
+            connection=connection,
+            takeovers=self.state.takeovers + (older is not None),
+        )
+        self.session.tell(session.PhoneArrived(connection.id))
+        self._step(liveness.Opened(token_in_query=token_in_query))
+
+    def _heard(self, message: from_phone.PhoneMessage, raw: bytes) -> None:
+        match message:
+            case from_phone.Ping():
+                self._step(liveness.JsonPing())
+            case from_phone.Pong():
+                self._step(liveness.JsonPong())
+            case from_phone.ConnectionInit():
+                self._step(liveness.ConnectionInit())
+            case _:
+                self.session.tell(session.PhoneReported(message, raw))
+
+    def _send(self, outgoing: Outgoing, *, is_ack: bool) -> None:
+        connection = self.state.connection
+        if connection is None or not (is_ack or self.state.is_acked):
+            return
+        if is_ack:
+            self.state = msgspec.structs.replace(self.state, is_acked=True)
+        self.perform(connection.send, outgoing)
+
+    def _tick(self) -> None:
+        if self.state.connection is not None:
+            health = self.state.connection.health
+            self._step(
+                liveness.Tick(
+                    last_activity_at=health.last_activity_at,
+                    has_shown_pongs=health.has_shown_pongs,
+                    missed_pongs=health.missed_pongs,
+                )
+            )
+
+    def _lost(self, connection: Connection) -> None:
+        self.state = LinkState(takeovers=self.state.takeovers)
+        self.session.tell(session.PhoneGone(connection.id))
+        self._arm()
+
+    # -- the liveness machine and its effects -------------------------------------------------------------
+
+    def _step(self, event: liveness.LivenessEvent) -> None:
+        connection = self.state.connection
+        if connection is None:
+            return
+        machine, effects = liveness.step(self.state.liveness, event, self.now, self.settings)
+        self.state = msgspec.structs.replace(self.state, liveness=machine)
+        for effect in effects:
+            self._perform(connection, effect)
+        self._arm()
+
+    def _perform(self, connection: Connection, effect: liveness.LivenessEffect) -> None:
+        match effect:
+            case liveness.SendAck():
+                self.session.tell(session.AckDue(connection.id))
+            case liveness.SendJsonPong():
+                self.perform(connection.send, _PONG)
+            case liveness.SendJsonPing():
+                self.perform(connection.send, _PING)
+            case liveness.SendProtocolPing():
+                self.perform(connection.ping)
+            case liveness.Suspected(silent_s):
+                self.telemetry.info("phone_suspected", user=self.user_id, silent_s=round(silent_s, 3))
+            case liveness.Recovered(after_s):
+                self.telemetry.info("phone_recovered", user=self.user_id, after_s=round(after_s, 3))
+            case liveness.CloseLink(code, reason):
+                self._give_up(connection, code, reason)
+
+    def _give_up(self, connection: Connection, code: int, reason: str) -> None:
+        """A silent phone cannot answer a close frame: it is gone for the session now, whatever its socket
+        does.
+        """
+        self.telemetry.info("phone_silent", user=self.user_id, connection=connection.id, reason=reason)
+        self.perform(connection.close, code, reason)
+        self._lost(connection)
+
+    def _arm(self) -> None:
+        due = liveness.deadline(self.state.liveness, self.settings)
+        if due is None:
+            self.cancel_timer("liveness")
+        else:
+            self.set_timer("liveness", max(0.0, due - self.now), LivenessTick())

@@ -1,0 +1,57 @@
+"""From the phone's connection to its actors: texts to the link, frames straight into the audio slot."""
+
+from __future__ import annotations
+
+from protocols import from_phone
+from protocols.errors import MalformedMessage
+from runtime import Ref
+
+from ..audio.routing import AudioSlot
+from ..ports import CloseInfo, Connection, Telemetry
+from .messages import LinkMessage, PhoneClosed, PhoneOpened, PhoneSaid
+
+
+class PhoneHandler:
+    """Hears one phone connection."""
+
+    __slots__ = ("audio", "link", "telemetry", "token_in_query", "user_id")
+
+    def __init__(
+        self,
+        *,
+        user_id: str,
+        link: Ref[LinkMessage],
+        audio: AudioSlot,
+        token_in_query: bool,
+        telemetry: Telemetry,
+    ) -> None:
+        self.user_id = user_id
+        self.link = link
+        self.audio = audio
+        self.token_in_query = token_in_query
+        self.telemetry = telemetry
+
+    def opened(self, connection: Connection) -> None:
+        # The slot follows at once and not by message: the first frames may stand behind the upgrade.
+        self.audio.connection = connection
+        self.link.tell(PhoneOpened(connection, self.token_in_query))
+
+    def text(self, connection: Connection, payload: bytes) -> None:
+        try:
+            message = from_phone.decode(payload)
+        except MalformedMessage as error:
+            # protocol.md 13.13: no answer to a phone; counted and logged.
+            self.telemetry.warning(
+                "phone_message_malformed", user=self.user_id, connection=connection.id, cause=str(error)
+            )
+        else:
+            self.link.tell(PhoneSaid(connection, message, payload))
+
+    def binary(self, connection: Connection, payload: bytes) -> None:
+        self.audio.offer(connection, payload)
+
+    def closed(self, connection: Connection, info: CloseInfo) -> None:
+        self.link.tell(PhoneClosed(connection, info))
+
+    def failed(self, connection: Connection, error: Exception) -> None:
+        self.link.crash(error)

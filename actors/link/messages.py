@@ -1,0 +1,52 @@
+"""What the phone's link hears."""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocols.from_phone import PhoneMessage
+
+from ..ports import CloseInfo, Connection, Outgoing
+
+
+class PhoneOpened(msgspec.Struct, frozen=True):
+    """A phone's upgrade is done; its connection is the user's newest."""
+
+    connection: Connection
+    token_in_query: bool
+
+
+class PhoneSaid(msgspec.Struct, frozen=True):
+    """A text message of the phone. `raw` is its JSON as it came, for the relay."""
+
+    connection: Connection
+    message: PhoneMessage
+    raw: bytes
+
+
+class PhoneClosed(msgspec.Struct, frozen=True):
+    connection: Connection
+    info: CloseInfo
+
+
+class ToPhone(msgspec.Struct, frozen=True):
+    """Send to the phone, if there is one; dropped otherwise (displays and state are sent again on its
+    return).
+    """
+
+    outgoing: Outgoing
+    is_ack: bool = False  # nothing else goes out before the first ack
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    """Close the phone's connection: the session ends."""
+
+    code: int
+    reason: str
+
+
+class LivenessTick(msgspec.Struct, frozen=True):
+    """The liveness machine's deadline."""
+
+
+LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | HangUp | LivenessTick

@@ -1,0 +1,217 @@
+"""A user's session: its beginning, its end, and its phone.
+
+The control plane of one user. Everything arrives as a message; nothing here waits. What is stored is
+committed before it is announced (the phone's running list is the truth), and what a phone or an app needs
+after it comes back is worked out from the state alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocols import from_phone
+from protocols.device_state import GlassesInfo
+from runtime import RestartInfo, Terminated
+
+from .. import microphone
+from ..apps.messages import EndSession, PhonePresence
+from ..audio.routing import StrayAudio
+from ..display import arbitration as display
+from ..journal import Commit, CommitDone, CommitFailed
+from ..link.messages import HangUp
+from ..ports import PutUser
+from ..speech.messages import VoiceEnded
+from ..users.roster import EndUser, UserReady
+from . import wire
+from .messages import (
+    AckDue,
+    AdmitPhone,
+    AnnounceDue,
+    AppDialled,
+    AppFound,
+    AppNotFound,
+    AppPhaseChanged,
+    AppStartFailed,
+    GraceOver,
+    LoadUser,
+    MicrophoneTick,
+    PhoneArrived,
+    PhoneGone,
+    PhoneReported,
+    PhoneWelcome,
+    SaveAgain,
+    SessionMessage,
+    ShowState,
+    StartApp,
+    StopApp,
+    SubscriptionsRequested,
+    UserLoaded,
+    UserNotLoaded,
+)
+from .running import Running
+
+if TYPE_CHECKING:
+    pass
+
+
+class UserSession(Running):
+    """Its state is `SessionState`, kept across crashes; timers are armed again from it."""
+
+    mailbox_size = 4096
+
+    def started(self, restart: RestartInfo | None) -> None:
+        if not self.state.incarnation:
+            self.state = msgspec.structs.replace(
+                self.state,
+                incarnation=self.system.ids.next("session"),
+                started_at=self.now,
+                started_wall=self.system.clock.wall(),
+                grace_ends_at=self.now + self.settings.empty_session_s,
+            )
+            self.telemetry.info("session_opened", user=self.user_id, incarnation=self.state.incarnation)
+            user = PutUser(self.user_id, round(self.state.started_wall * 1000))
+            self.domain.journal.tell(Commit((user,)))
+        if self.state.to_boot is None:
+            self._load_user()
+        if self.state.grace_ends_at is not None:
+            self.set_timer("grace", max(0.0, self.state.grace_ends_at - self.now), GraceOver())
+        if self.state.saving:
+            self._save(again=True)
+        self._arm_microphone()
+        self.roster.tell(UserReady(self.user_id, self.ref))
+
+    def receive(self, message: SessionMessage) -> None:
+        match message:
+            case PhoneReported():
+                self._phone_reported(message)
+            case AppPhaseChanged():
+                self._app_phase_changed(message)
+            case SubscriptionsRequested():
+                self._subscriptions_requested(message)
+            case StrayAudio():
+                self._microphone(microphone.StrayAudio())
+            case MicrophoneTick():
+                self._microphone(microphone.Tick())
+            case AdmitPhone(reply_to):
+                reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot))
+            case PhoneArrived(connection_id):
+                self._phone_arrived(connection_id)
+            case AckDue(connection_id):
+                self._acknowledge(connection_id)
+            case PhoneGone(connection_id):
+                self._phone_gone(connection_id)
+            case GraceOver():
+                self._end()
+            case StartApp(package_name, reply_to):
+                self._start_app(package_name, () if reply_to is None else (reply_to,))
+            case StopApp(package_name, reply_to):
+                self._stop_app(package_name, () if reply_to is None else (reply_to,))
+            case AppFound(package_name, app):
+                self._app_found(package_name, app)
+            case AppNotFound(package_name, error):
+                self.telemetry.error("app_lookup_failed", package=package_name, cause=str(error))
+                self._start_over(package_name, None, error="The app could not be looked up; try again")
+            case AppDialled():
+                self._app_dialled(message)
+            case AppStartFailed():
+                self._app_start_failed(message)
+            case CommitDone(token):
+                self._saved(token)
+            case CommitFailed(token, retry_after_s):
+                self._not_saved(token, retry_after_s)
+            case SaveAgain():
+                self._save(again=True)
+            case AnnounceDue():
+                self._announce()
+            case UserLoaded(user):
+                to_boot = () if user is None else user.running_apps
+                self.state = msgspec.structs.replace(self.state, to_boot=to_boot, saved=to_boot)
+                self._boot()
+            case UserNotLoaded(error):
+                self.telemetry.error("user_not_loaded", user=self.user_id, cause=str(error))
+                self.set_timer("load", self.settings.reload_user_s, LoadUser())
+            case LoadUser():
+                self._load_user()
+            case ShowState(reply_to):
+                reply_to.tell(self._report())
+            case Terminated():
+                self._neighbour_gone(message.ref)
+
+    def _load_user(self) -> None:
+        self.start(
+            self.domain.ports.store.find_user,
+            self.user_id,
+            then=UserLoaded,
+            failed=UserNotLoaded,
+            name="load user",
+        )
+
+    def _end(self) -> None:
+        """The session is over: every app hears so, and the subtree goes when they have gone."""
+        self.telemetry.info("session_ending", user=self.user_id, incarnation=self.state.incarnation)
+        self.state = msgspec.structs.replace(self.state, is_ending=True, grace_ends_at=None)
+        self.near.link.tell(HangUp(1000, "User session ended"))
+        for entry in self.state.apps.values():
+            entry.ref.tell(EndSession("session_ended"))
+        if not self.state.apps:
+            self.roster.tell(EndUser(self.user_id))
+
+    # -- the phone ----------------------------------------------------------------------------------------
+
+    def _phone_arrived(self, connection_id: str) -> None:
+        self.cancel_timer("grace")
+        self.state = msgspec.structs.replace(self.state, phone=connection_id, grace_ends_at=None)
+        if self.state.is_ending:
+            # It came back while its apps were being stopped: they are started again from the stored list.
+            self.state = msgspec.structs.replace(self.state, is_ending=False, to_boot=None)
+            self._load_user()
+
+    def _acknowledge(self, connection_id: str) -> None:
+        if connection_id != self.state.phone:
+            return
+        stamp = self._stamp()
+        self._to_phone(wire.connection_ack(self.state, stamp), is_ack=True)
+        if self.state.acked == connection_id:
+            return
+        self.state = msgspec.structs.replace(self.state, acked=connection_id)
+        self.near.display.tell(display.PhoneArrived())
+        self._microphone(microphone.PhoneArrived())
+        self._announce(is_answer=True)
+        for entry in self.state.apps.values():
+            entry.ref.tell(PhonePresence(is_present=True))
+        self._boot()
+
+    def _phone_gone(self, connection_id: str) -> None:
+        if connection_id != self.state.phone:
+            return
+        self.state = msgspec.structs.replace(
+            self.state, phone=None, grace_ends_at=self.now + self.settings.phone_grace_s
+        )
+        self.set_timer("grace", self.settings.phone_grace_s, GraceOver())
+        self.near.display.tell(display.PhoneLost())
+        self._microphone(microphone.PhoneLost())
+        for entry in self.state.apps.values():
+            entry.ref.tell(PhonePresence(is_present=False))
+
+    def _phone_reported(self, report: PhoneReported) -> None:
+        message = report.message
+        match message:
+            case from_phone.StartApp(package_name=package_name):
+                self._start_app(package_name, ())
+            case from_phone.StopApp(package_name=package_name):
+                self._stop_app(package_name, ())
+            case from_phone.RequestSettings() | from_phone.SettingsUpdateRequest():
+                self._to_phone(wire.settings_update(self.state, self._stamp()))
+            case from_phone.Vad():
+                if not message.is_speaking:
+                    for stream in self.state.streams.values():
+                        stream.ref.tell(VoiceEnded())
+            case from_phone.HeadPosition(position=position):
+                self.near.display.tell(display.HeadMoved(position == "up"))
+            case from_phone.GlassesConnectionState():
+                self._glasses_changed(message)
+            case from_phone.GlassesBatteryUpdate():
+                self._merge_glasses(GlassesInfo(battery_level=message.level, charging=message.charging))
+        self._relay(message, report.raw)

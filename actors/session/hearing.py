@@ -1,0 +1,179 @@
+"""Who hears what: subscriptions, the routing that follows, transcription streams, the microphone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocols import capabilities, device_state, from_phone, streams, to_app
+from protocols.device_state import GlassesInfo
+from protocols.session_ids import app_session_id
+from runtime import ChildSpec
+
+from .. import microphone
+from ..apps.messages import Deliver, GlassesKnown
+from ..audio import Route, SpeechInlet
+from ..display import arbitration as display
+from ..ports import SpeechProvider, SpeechRequest
+from ..speech.messages import SetSubscribers, Subscriber
+from ..speech.stream import TranscriptionStream
+from ..subscriptions import apply_update
+from . import state as states
+from . import wire
+from .core import SessionCore
+from .messages import (
+    AnnounceDue,
+    MicrophoneTick,
+    SubscriptionsRequested,
+)
+from .state import StreamEntry
+
+if TYPE_CHECKING:
+    pass
+
+
+class Hearing(SessionCore):
+    """Keeps the routing table, the streams and the microphone in step with what the apps asked for."""
+
+    def _subscriptions_requested(self, request: SubscriptionsRequested) -> None:
+        entry = self.state.apps.get(request.package_name)
+        if entry is None or entry.phase in states.LEAVING:
+            return
+        permissions = tuple(permission.type for permission in entry.app.permissions)
+        update = apply_update(entry.subscriptions, request.requested, permissions)
+        if update.refused:
+            self.telemetry.warning(
+                "subscriptions_refused",
+                package=request.package_name,
+                streams=[problem.stream for problem in update.refused],
+            )
+            entry.ref.tell(Deliver(wire.permission_error(update.refused, self._stamp())))
+        is_transient = not entry.has_listed and not update.accepted
+        is_changed = update.accepted != entry.subscriptions
+        entry = msgspec.structs.replace(entry, subscriptions=update.accepted, has_listed=True)
+        self.state = states.put_app(self.state, request.package_name, entry)
+        if not is_changed:
+            return
+        self._microphone(microphone.SubscriptionsChanging())
+        self._route(is_transient=is_transient)
+        self.set_timer("announce", self.settings.announce_s, AnnounceDue())
+
+    def _route(self, *, is_transient: bool = False) -> None:
+        """Work out anew who hears what, and tell everybody whose part changed.
+
+        Args:
+          is_transient: the change is the SDK's empty list right after an ack (protocol.md 4.8).
+        """
+        routing = states.compute_routing(self.state)
+        self.state = msgspec.structs.replace(self.state, routing=routing)
+        for language in routing.languages:
+            if language not in self.state.streams:
+                self._open_stream(language)
+        for language, stream in self.state.streams.items():
+            subscribers = tuple(
+                Subscriber(package_name, text, self.state.apps[package_name].ref)
+                for package_name, text in routing.subscribers_of(language)
+            )
+            stream.ref.tell(SetSubscribers(subscribers))
+        self.near.audio.tell(Route(states.audio_table(self.state)))
+        self._microphone(
+            microphone.Wanted(
+                pcm=bool(routing.audio_packages),
+                transcription=bool(routing.languages),
+                bypass_vad=bool(routing.audio_packages),
+                is_transient=is_transient,
+            )
+        )
+
+    def _open_stream(self, language: str) -> None:
+        provider = self._provider_for(language)
+        if provider is None:
+            self.telemetry.warning("speech_language_unknown", user=self.user_id, language=language)
+            return
+        inlet = SpeechInlet()
+        hints = self.state.routing.languages[language]
+        request = SpeechRequest(language=language, user_id=self.user_id, hints=hints)
+        ref = self.spawn(
+            ChildSpec(
+                name=language,
+                factory=lambda: TranscriptionStream(
+                    request=request,
+                    provider=provider,
+                    inlet=inlet,
+                    display=self.near.display,
+                    session_started_at=self.state.started_at,
+                    settings=self.domain.settings.speech,
+                    telemetry=self.telemetry,
+                ),
+                restart="transient",
+            ),
+            under=self.near.speech,
+        )
+        self.watch(ref)
+        entry = StreamEntry(ref, inlet)
+        self.state = msgspec.structs.replace(self.state, streams={**self.state.streams, language: entry})
+
+    def _provider_for(self, language: str) -> SpeechProvider | None:
+        return next((p for p in self.domain.ports.speech if p.supports(language)), None)
+
+    # -- the phone's events and its glasses
+
+    def _glasses_changed(self, message: from_phone.GlassesConnectionState) -> None:
+        is_connected = message.status == "CONNECTED"
+        self.near.display.tell(display.GlassesChanged(is_connected))
+        if is_connected:
+            self._microphone(microphone.GlassesConnected())
+        self._merge_glasses(GlassesInfo(connected=is_connected, model_name=message.model_name))
+
+    def _merge_glasses(self, update: GlassesInfo) -> None:
+        """Remember what the glasses are, and tell every app what is new (protocol.md 9.2, 10.32)."""
+        before = self.state.glasses
+        after = device_state.merge(before, update)
+        self.state = msgspec.structs.replace(self.state, glasses=after)
+        known = self._glasses_known()
+        for entry in self.state.apps.values():
+            entry.ref.tell(known)
+        stamp = self._stamp()
+        delta = msgspec.Raw(msgspec.json.encode(device_state.changes(before, after)))
+        self._to_all_apps(to_app.encode(to_app.DeviceStateUpdate(state=delta, timestamp=stamp)))
+        if after.model_name != before.model_name:
+            update_message = to_app.CapabilitiesUpdate(
+                capabilities=known.capabilities, model_name=after.model_name, timestamp=stamp
+            )
+            self._to_all_apps(to_app.encode(update_message))
+
+    def _glasses_known(self) -> GlassesKnown:
+        glasses = self.state.glasses
+        profile = None if glasses.model_name is None else capabilities.of(glasses.model_name)
+        state = msgspec.Raw(msgspec.json.encode(glasses))
+        return GlassesKnown(capabilities.to_raw(profile), glasses.model_name, state)
+
+    def _relay(self, message: from_phone.PhoneMessage, raw: bytes) -> None:
+        """Hand a phone's event to every app that subscribed to it, the object as it came."""
+        takers = self.state.routing.takers_of(streams.event_of(message))
+        if not takers:
+            return
+        data = msgspec.Raw(raw)
+        stamp = self._stamp()
+        for package_name, stream in takers:
+            session_id = app_session_id(self.user_id, package_name)
+            payload = to_app.data_stream(session_id, stream, data, stamp)
+            self.state.apps[package_name].ref.tell(Deliver(wire.control(payload)))
+
+    # -- the microphone -----------------------------------------------------------------------------------
+
+    def _microphone(self, event: microphone.MicrophoneEvent) -> None:
+        settings = self.domain.settings.microphone
+        machine, effects = microphone.step(self.state.microphone, event, self.now, settings)
+        self.state = msgspec.structs.replace(self.state, microphone=machine)
+        for effect in effects:
+            self._to_phone(wire.microphone_state_change(self.user_id, effect, self._stamp()))
+        self._arm_microphone()
+
+    def _arm_microphone(self) -> None:
+        due = microphone.deadline(self.state.microphone, self.domain.settings.microphone)
+        if due is None:
+            self.cancel_timer("microphone")
+        else:
+            self.set_timer("microphone", max(0.0, due - self.now), MicrophoneTick())

@@ -1,0 +1,201 @@
+"""What a user's session hears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocols.from_phone import PhoneMessage
+from runtime import Ref, ReplyTo, Terminated
+
+from ..apps.lifecycle import Phase
+from ..audio.routing import AudioSlot, StrayAudio
+from ..journal import CommitDone, CommitFailed
+from ..ports import AppDocument, Connection, UserDocument
+
+if TYPE_CHECKING:
+    from ..link.messages import LinkMessage
+
+
+class PhoneWelcome(msgspec.Struct, frozen=True):
+    """Where a phone's connection belongs."""
+
+    link: Ref[LinkMessage]
+    audio: AudioSlot
+
+
+class AdmitPhone(msgspec.Struct, frozen=True):
+    """A phone with a good token is about to upgrade: answer where it belongs."""
+
+    reply_to: ReplyTo[PhoneWelcome]
+
+
+class PhoneArrived(msgspec.Struct, frozen=True):
+    """From the link: a connection is open and is now the current one."""
+
+    connection_id: str
+
+
+class AckDue(msgspec.Struct, frozen=True):
+    """From the link: the phone is to be sent its `connection_ack` (protocol.md 13.12)."""
+
+    connection_id: str
+
+
+class PhoneGone(msgspec.Struct, frozen=True):
+    """From the link: the current connection ended."""
+
+    connection_id: str
+
+
+class PhoneReported(msgspec.Struct, frozen=True):
+    """From the link: a message of the phone that is not the link's own business."""
+
+    message: PhoneMessage
+    raw: bytes
+
+
+class GraceOver(msgspec.Struct, frozen=True):
+    """The phone has been away for the whole grace."""
+
+
+class StartApp(msgspec.Struct, frozen=True):
+    """Start an app; answers whether it runs. The answer is None when no such app exists."""
+
+    package_name: str
+    reply_to: ReplyTo[bool | None] | None = None
+
+
+class StopApp(msgspec.Struct, frozen=True):
+    """Stop an app; answers once that is stored and announced."""
+
+    package_name: str
+    reply_to: ReplyTo[bool | None] | None = None
+
+
+def start_app(package_name: str) -> Callable[[ReplyTo[bool | None]], StartApp]:
+    """What an ask for a start is made with."""
+    return lambda reply_to: StartApp(package_name, reply_to)
+
+
+def stop_app(package_name: str) -> Callable[[ReplyTo[bool | None]], StopApp]:
+    """What an ask for a stop is made with."""
+    return lambda reply_to: StopApp(package_name, reply_to)
+
+
+class AppFound(msgspec.Struct, frozen=True):
+    """The directory's answer to a start."""
+
+    package_name: str
+    app: AppDocument | None
+
+
+class AppNotFound(msgspec.Struct, frozen=True):
+    """The directory could not answer."""
+
+    package_name: str
+    error: Exception
+
+
+class AppDialled(msgspec.Struct, frozen=True):
+    """From the front door: an app's connection with a good key says it belongs to this session."""
+
+    package_name: str
+    connection: Connection
+    pending: list[bytes]  # texts that came after the init, still growing until somebody binds the connection
+
+
+class AppPhaseChanged(msgspec.Struct, frozen=True):
+    """From an app's actor: where its lifecycle stands, and its connection when it has one."""
+
+    package_name: str
+    phase: Phase
+    connection: Connection | None
+
+
+class AppStartFailed(msgspec.Struct, frozen=True):
+    """From an app's actor: the start was given up."""
+
+    package_name: str
+    stage: str
+    cause: str
+
+
+class SubscriptionsRequested(msgspec.Struct, frozen=True):
+    """From an app's actor: the app's complete new list, as it came."""
+
+    package_name: str
+    requested: Sequence[object]
+
+
+class UserLoaded(msgspec.Struct, frozen=True):
+    """The stored user."""
+
+    user: UserDocument | None
+
+
+class UserNotLoaded(msgspec.Struct, frozen=True):
+    error: Exception
+
+
+class LoadUser(msgspec.Struct, frozen=True):
+    """Ask the store for the user again."""
+
+
+class SaveAgain(msgspec.Struct, frozen=True):
+    """Storage asked to be tried again."""
+
+
+class AnnounceDue(msgspec.Struct, frozen=True):
+    """Changes of subscriptions have settled: tell the phone."""
+
+
+class MicrophoneTick(msgspec.Struct, frozen=True):
+    """The microphone machine's deadline."""
+
+
+class ShowState(msgspec.Struct, frozen=True):
+    """Answer the session's state as plain data, for inspection and REST."""
+
+    reply_to: ReplyTo[SessionReport]
+
+
+class SessionReport(msgspec.Struct, frozen=True):
+    user_id: str
+    incarnation: str
+    has_phone: bool
+    running: tuple[str, ...]
+    loading: tuple[str, ...]
+    languages: tuple[str, ...]
+    is_microphone_on: bool
+
+
+SessionMessage = (
+    AdmitPhone
+    | PhoneArrived
+    | AckDue
+    | PhoneGone
+    | PhoneReported
+    | GraceOver
+    | StartApp
+    | StopApp
+    | AppFound
+    | AppNotFound
+    | AppDialled
+    | AppPhaseChanged
+    | AppStartFailed
+    | SubscriptionsRequested
+    | UserLoaded
+    | UserNotLoaded
+    | LoadUser
+    | SaveAgain
+    | AnnounceDue
+    | MicrophoneTick
+    | ShowState
+    | StrayAudio
+    | CommitDone
+    | CommitFailed
+    | Terminated
+)

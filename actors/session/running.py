@@ -1,0 +1,302 @@
+"""What runs: apps started and stopped, the list stored before it is announced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from protocols import close_codes
+from runtime import ChildSpec, Ref
+
+from ..apps.lifecycle import Phase
+from ..apps.messages import Begin, Dialled, EndSession, PhonePresence, StopAnnounced
+from ..directory import find_app
+from ..display import arbitration as display
+from ..journal import Commit
+from ..ports import AppDocument, SetRunningApps
+from ..users.roster import EndUser
+from . import state as states
+from . import wire
+from .core import Asker
+from .hardware import missing_hardware
+from .hearing import Hearing
+from .messages import (
+    AppDialled,
+    AppFound,
+    AppNotFound,
+    AppPhaseChanged,
+    AppStartFailed,
+    SaveAgain,
+)
+from .state import AppEntry
+
+if TYPE_CHECKING:
+    pass
+
+
+class Running(Hearing):
+    """Keeps the running list, the stored list and the phone's list one truth."""
+
+    def _boot(self) -> None:
+        """Start what the stored list names, once the phone is acknowledged and the store has answered."""
+        if self.state.acked is None or self.state.acked != self.state.phone or not self.state.to_boot:
+            return
+        for package_name in self.state.to_boot:
+            self._start_app(package_name, ())
+
+    def _start_app(self, package_name: str, askers: tuple[Asker, ...]) -> None:
+        entry = self.state.apps.get(package_name)
+        if entry is not None and entry.phase in states.LEAVING:
+            waiting = (*self.state.again.get(package_name, ()), *askers)
+            self.state = msgspec.structs.replace(
+                self.state, again={**self.state.again, package_name: waiting}
+            )
+            return
+        if entry is not None and entry.phase is not Phase.CONNECTING:
+            self._announce(is_answer=True)  # protocol.md 13.5: starting what runs is a success
+            for asker in askers:
+                asker.tell(True)
+            return
+        is_looked_up = package_name in self.state.starting
+        waiting = (*self.state.starting.get(package_name, ()), *askers)
+        self.state = msgspec.structs.replace(
+            self.state, starting={**self.state.starting, package_name: waiting}
+        )
+        if not is_looked_up and entry is None:
+            self.ask(
+                self.domain.directory,
+                find_app(package_name),
+                then=lambda app: AppFound(package_name, app),
+                failed=lambda error: AppNotFound(package_name, error),
+            )
+
+    def _app_found(self, package_name: str, app: AppDocument | None) -> None:
+        if package_name not in self.state.starting or self.state.is_ending:
+            self._start_over(package_name, False)
+            return
+        if app is None:
+            self._start_over(package_name, None, error=f"App {package_name} is not known")
+            return
+        missing = missing_hardware(app, self.state.glasses.model_name)
+        if missing:
+            self.telemetry.warning(
+                "app_start_failed", package=package_name, stage="HARDWARE_CHECK", cause=missing
+            )
+            self._start_over(
+                package_name, False, error=f"{app.name} needs {missing}, which these glasses lack"
+            )
+            return
+        is_stored = package_name in (self.state.to_boot or ())
+        if app.app_type == "standard":
+            other = states.standard_app(self.state)
+            if other is not None:
+                self._stop_app(other, (), reason="system_stop")
+        phase = Phase.DORMANT if is_stored else Phase.CONNECTING
+        if not is_stored:
+            self.near.display.tell(display.AppStarting(package_name, app.name))
+        ref = self.spawn(
+            ChildSpec(
+                name=package_name,
+                factory=lambda: self.make_app(
+                    user_id=self.user_id,
+                    app=app,
+                    is_resumed=is_stored,
+                    session=self.ref,
+                    display=self.near.display,
+                    domain=self.domain,
+                ),
+                restart="transient",
+            ),
+            under=self.near.apps,
+        )
+        self.watch(ref)
+        self.state = states.put_app(
+            self.state, package_name, AppEntry(app=app, ref=ref, phase=phase, is_stored=is_stored)
+        )
+        self._boot_done(package_name)
+        self._core_app()
+        ref.tell(self._glasses_known())
+        if self.state.phone is None:
+            ref.tell(PhonePresence(is_present=False))
+        ref.tell(Begin())
+
+    def _boot_done(self, package_name: str) -> None:
+        to_boot = self.state.to_boot
+        if to_boot and package_name in to_boot:
+            rest = tuple(package for package in to_boot if package != package_name)
+            self.state = msgspec.structs.replace(self.state, to_boot=rest)
+
+    def _start_over(self, package_name: str, outcome: bool | None, *, error: str | None = None) -> None:
+        """A start is decided: tell who asked."""
+        askers = self.state.starting.get(package_name, ())
+        rest = {
+            package: waiting for package, waiting in self.state.starting.items() if package != package_name
+        }
+        self.state = msgspec.structs.replace(self.state, starting=rest)
+        for asker in askers:
+            asker.tell(outcome)
+        if error is not None:
+            self._boot_done(package_name)
+            self._save()
+            self._announce(error=error)
+
+    def _app_start_failed(self, failure: AppStartFailed) -> None:
+        self.telemetry.warning(
+            "app_start_failed", package=failure.package_name, stage=failure.stage, cause=failure.cause
+        )
+        self._start_over(failure.package_name, False)
+
+    def _stop_app(
+        self, package_name: str, askers: tuple[Asker, ...], *, reason: str = "user_disabled"
+    ) -> None:
+        again = self.state.again
+        if package_name in again:
+            for asker in again[package_name]:
+                asker.tell(False)
+            rest = {package: waiting for package, waiting in again.items() if package != package_name}
+            self.state = msgspec.structs.replace(self.state, again=rest)
+        entry = self.state.apps.get(package_name)
+        if entry is None:
+            self._boot_done(package_name)
+            if package_name in self.state.starting:
+                self._start_over(package_name, False)
+            self._save()
+            self._announce(is_answer=True)  # protocol.md 13.5
+            for asker in askers:
+                asker.tell(True)
+            return
+        waiting = (*self.state.stopping.get(package_name, ()), *askers)
+        self.state = msgspec.structs.replace(
+            self.state, stopping={**self.state.stopping, package_name: waiting}
+        )
+        entry.ref.tell(EndSession(reason))
+
+    def _app_dialled(self, dialled: AppDialled) -> None:
+        entry = self.state.apps.get(dialled.package_name)
+        if entry is not None:
+            entry.ref.tell(Dialled(dialled.connection, dialled.pending))
+            return
+        # A late joiner of a start that was given up has no handlers behind it (protocol.md 10.20).
+        close = close_codes.APP_NOT_STARTED
+        self.perform(
+            dialled.connection.send,
+            wire.connection_error(close_codes.ErrorCode.APP_NOT_STARTED, close.reason, self._stamp()),
+        )
+        self.perform(dialled.connection.close, close.code, close.reason)
+
+    def _app_phase_changed(self, change: AppPhaseChanged) -> None:
+        entry = self.state.apps.get(change.package_name)
+        if entry is None:
+            return
+        was_running = entry.phase is Phase.RUNNING
+        is_running = change.phase is Phase.RUNNING
+        is_leaving = change.phase in states.LEAVING
+        entry = msgspec.structs.replace(
+            entry,
+            phase=change.phase,
+            connection=change.connection,
+            has_listed=entry.has_listed and change.connection is entry.connection,
+            is_stored=entry.is_stored or is_running,
+            subscriptions=() if is_leaving else entry.subscriptions,
+        )
+        self.state = states.put_app(self.state, change.package_name, entry)
+        if is_running and not was_running:
+            self.telemetry.info("app_running", user=self.user_id, package=change.package_name)
+            self._core_app()
+        if is_leaving:
+            self.near.display.tell(display.AppEnded(change.package_name))
+            self._core_app()
+        self._route()
+        self._save()
+
+    def _core_app(self) -> None:
+        self.near.display.tell(display.CoreAppChanged(states.standard_app(self.state)))
+
+    def _neighbour_gone(self, ref: Ref[Any]) -> None:
+        for language, stream in self.state.streams.items():
+            if stream.ref is ref:
+                rest = {known: other for known, other in self.state.streams.items() if known != language}
+                self.state = msgspec.structs.replace(self.state, streams=rest)
+                self._route()
+                return
+        for package_name, entry in self.state.apps.items():
+            if entry.ref is ref:
+                self._app_gone(package_name)
+                return
+
+    def _app_gone(self, package_name: str) -> None:
+        self.state = states.without_app(self.state, package_name)
+        self._start_over(package_name, False)
+        self.near.display.tell(display.AppEnded(package_name))
+        self._core_app()
+        self._route()
+        if self.state.is_ending:
+            if not self.state.apps:
+                self.roster.tell(EndUser(self.user_id))
+            return
+        self._save()
+        askers = self.state.again.get(package_name)
+        if askers is not None:
+            rest = {
+                package: waiting for package, waiting in self.state.again.items() if package != package_name
+            }
+            self.state = msgspec.structs.replace(self.state, again=rest)
+            self._start_app(package_name, askers)
+
+    # -- the stored list and its announcement -------------------------------------------------------------
+
+    def _save(self, *, again: bool = False) -> None:
+        """Store the running list if it changed, then announce; never announce what is not stored."""
+        if self.state.is_ending or self.state.to_boot is None:
+            return
+        wanted = states.stored_list(self.state)
+        if wanted == self.state.saved and not again:
+            if not self.state.saving:
+                self._announce()
+            return
+        token = self.state.tokens + 1
+        self.state = msgspec.structs.replace(self.state, saved=wanted, saving=token, tokens=token)
+        self.domain.journal.tell(Commit((SetRunningApps(self.user_id, wanted),), token, self.ref))
+
+    def _saved(self, token: int) -> None:
+        if token == self.state.saving:
+            self.state = msgspec.structs.replace(self.state, saving=0)
+            self._announce()
+
+    def _not_saved(self, token: int, retry_after_s: float) -> None:
+        """Storage is not well: the session goes on from memory, and tries again when asked to."""
+        if token == self.state.saving:
+            self.state = msgspec.structs.replace(self.state, saving=0)
+            self.set_timer("save", retry_after_s, SaveAgain())
+            self._announce()
+
+    def _announce(self, *, is_answer: bool = False, error: str | None = None) -> None:
+        """Tell the phone the truth about its apps, then everybody who waited for it.
+
+        Args:
+          is_answer: somebody asked for it, so it is said even when nothing is new.
+        """
+        self.cancel_timer("announce")
+        truth = wire.user_session(self.state)
+        if is_answer or error is not None or truth != self.state.announced:
+            self.state = msgspec.structs.replace(self.state, announced=truth)
+            self._to_phone(wire.app_state_change(self.state, self._stamp(), error=error))
+        if self.state.saving:
+            return
+        for package_name, entry in self.state.apps.items():
+            if entry.phase is Phase.RUNNING and package_name in self.state.starting:
+                self._start_over(package_name, True)
+            elif entry.phase in states.LEAVING and not entry.is_farewell_told:
+                told = msgspec.structs.replace(entry, is_farewell_told=True)
+                self.state = states.put_app(self.state, package_name, told)
+                entry.ref.tell(StopAnnounced())
+        for package_name, askers in self.state.stopping.items():
+            leaving = self.state.apps.get(package_name)
+            if leaving is None or leaving.phase in states.LEAVING:
+                for asker in askers:
+                    asker.tell(True)
+                rest = {
+                    other: waiting for other, waiting in self.state.stopping.items() if other != package_name
+                }
+                self.state = msgspec.structs.replace(self.state, stopping=rest)

@@ -1,0 +1,147 @@
+"""What a session knows, and what follows from it: the lists on the wire, the stored list, the audio table.
+
+Pure: everything here is a frozen value or a function of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from protocols.device_state import GlassesInfo
+from protocols.streams import Subscription
+from protocols.user_session import UserSession
+from runtime import Ref, ReplyTo
+
+from ..apps.lifecycle import Phase
+from ..apps.messages import AppMessage
+from ..audio.routing import AudioTable, SpeechInlet
+from ..microphone import MicrophoneState
+from ..ports import AppDocument, Connection
+from ..speech.messages import SpeechMessage
+from ..subscriptions import Routing, routing_of
+
+ACTIVE = (Phase.RUNNING, Phase.GRACE, Phase.RESURRECTING, Phase.DORMANT)
+LEAVING = (Phase.STOPPING, Phase.STOPPED)
+
+
+class AppEntry(msgspec.Struct, frozen=True):
+    """One app of the session.
+
+    Attributes:
+      connection: its live connection while it runs.
+      is_stored: it belongs on the stored running list: it has run, or a stored list brought it back.
+      has_listed: it has sent a list of subscriptions since its last ack.
+      is_farewell_told: the app's actor has heard that its stop is announced.
+    """
+
+    app: AppDocument
+    ref: Ref[AppMessage]
+    phase: Phase
+    connection: Connection | None = None
+    subscriptions: tuple[Subscription, ...] = ()
+    is_stored: bool = False
+    has_listed: bool = False
+    is_farewell_told: bool = False
+
+
+class StreamEntry(msgspec.Struct, frozen=True):
+    """One open transcription stream."""
+
+    ref: Ref[SpeechMessage]
+    inlet: SpeechInlet
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """Everything a crash of the session's actor must not lose.
+
+    Attributes:
+      incarnation: unique id of this session, for logs and snapshots (the wire's session id is the user id).
+      phone: id of the current phone connection; None while the phone is away.
+      acked: the connection whose `connection_ack` went out.
+      grace_ends_at: when the phone's absence ends the session, on the system's clock.
+      to_boot: packages of the stored list that are still to be started; None until the store answered.
+      starting: starts that wait for the directory or for the app's first RUNNING, with who asked.
+      again: packages to start once their stop is through.
+      stopping: who waits for a stop to be stored and announced.
+      saved: the running list as last handed to the journal.
+      saving: token of the newest commit that is not answered yet; 0 when none.
+      announced: what the phone was last told of its apps.
+      is_ending: every app is being stopped because the session is over.
+    """
+
+    user_id: str
+    incarnation: str = ""
+    started_at: float = 0.0
+    started_wall: float = 0.0
+    phone: str | None = None
+    acked: str | None = None
+    grace_ends_at: float | None = None
+    to_boot: tuple[str, ...] | None = None
+    apps: Mapping[str, AppEntry] = {}
+    routing: Routing = routing_of({})
+    streams: Mapping[str, StreamEntry] = {}
+    microphone: MicrophoneState = MicrophoneState()
+    starting: Mapping[str, tuple[ReplyTo[bool | None], ...]] = {}
+    stopping: Mapping[str, tuple[ReplyTo[bool | None], ...]] = {}
+    again: Mapping[str, tuple[ReplyTo[bool | None], ...]] = {}
+    saved: tuple[str, ...] | None = None
+    announced: UserSession | None = None
+    saving: int = 0
+    tokens: int = 0
+    glasses: GlassesInfo = GlassesInfo()
+    is_ending: bool = False
+
+
+def active(state: SessionState) -> tuple[str, ...]:
+    """Packages the wearer's phone lists as running."""
+    return tuple(package for package, entry in state.apps.items() if entry.phase in ACTIVE)
+
+
+def loading(state: SessionState) -> tuple[str, ...]:
+    """Packages being started for the first time."""
+    return tuple(package for package, entry in state.apps.items() if entry.phase is Phase.CONNECTING)
+
+
+def stored_list(state: SessionState) -> tuple[str, ...]:
+    """The running list as it must survive a restart of the server."""
+    running = tuple(p for p, entry in state.apps.items() if entry.is_stored and entry.phase not in LEAVING)
+    return running + tuple(p for p in state.to_boot or () if p not in running)
+
+
+def standard_app(state: SessionState) -> str | None:
+    """The one running or starting app of type `standard`: the foreground app."""
+    for package, entry in state.apps.items():
+        if entry.app.app_type == "standard" and entry.phase not in LEAVING:
+            return package
+    return None
+
+
+def compute_routing(state: SessionState) -> Routing:
+    """Who wants what, of all apps that are not on their way out."""
+    return routing_of(
+        {p: entry.subscriptions for p, entry in state.apps.items() if entry.phase not in LEAVING}
+    )
+
+
+def audio_table(state: SessionState) -> AudioTable:
+    """Connections and inlets that take the microphone's frames."""
+    connections = tuple(
+        connection
+        for package in state.routing.audio_packages
+        if (connection := state.apps[package].connection) is not None
+    )
+    inlets = tuple(
+        state.streams[language].inlet for language in state.routing.languages if language in state.streams
+    )
+    return AudioTable(apps=connections, speech=inlets, is_wanted=state.routing.wants_microphone)
+
+
+def put_app(state: SessionState, package_name: str, entry: AppEntry) -> SessionState:
+    """The state with this entry; the order of first starts is kept."""
+    return msgspec.structs.replace(state, apps={**state.apps, package_name: entry})
+
+
+def without_app(state: SessionState, package_name: str) -> SessionState:
+    return msgspec.structs.replace(state, apps={p: e for p, e in state.apps.items() if p != package_name})

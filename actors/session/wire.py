@@ -1,0 +1,96 @@
+"""What a session says on the wire, built from its state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocols import system_settings, to_app, to_phone
+from protocols.user_session import UserSession
+
+from ..ports import Outgoing
+from . import state as states
+
+if TYPE_CHECKING:
+    from ..microphone import SendMicrophoneState
+    from ..subscriptions import Problem
+    from .state import SessionState
+
+SYSTEM_SETTINGS = msgspec.Raw(msgspec.json.encode(system_settings.for_apps({})))
+"""The wearer's system settings; they cannot be changed yet, the routes that store them are still to come."""
+
+
+def control(payload: bytes) -> Outgoing:
+    """A message of the control lane: never dropped."""
+    return Outgoing(payload)
+
+
+def user_session(state: SessionState) -> UserSession:
+    """What runs, as every phone generation gets it (protocol.md 13.2)."""
+    return UserSession(
+        session_id=state.user_id,
+        user_id=state.user_id,
+        active_app_sessions=states.active(state),
+        loading_apps=states.loading(state),
+        start_time=round(state.started_wall * 1000),
+        requires_audio=state.routing.wants_microphone,
+        minimum_transcription_languages=tuple(state.routing.languages),
+        is_transcribing=bool(state.streams),
+    )
+
+
+def connection_ack(state: SessionState, stamp: str) -> bytes:
+    """The phone may send audio from here on."""
+    return to_phone.encode(
+        to_phone.ConnectionAck(session_id=state.user_id, user_session=user_session(state), timestamp=stamp)
+    )
+
+
+def app_state_change(state: SessionState, stamp: str, *, error: str | None = None) -> bytes:
+    """What runs has changed."""
+    return to_phone.encode(
+        to_phone.AppStateChange(
+            session_id=state.user_id, user_session=user_session(state), error=error, timestamp=stamp
+        )
+    )
+
+
+def microphone_state_change(user_id: str, effect: SendMicrophoneState, stamp: str) -> bytes:
+    """Both names of the same wish: some phones read the one, some the other (protocol.md 2.2)."""
+    return to_phone.encode(
+        to_phone.MicrophoneStateChange(
+            session_id=user_id,
+            is_microphone_enabled=effect.is_enabled,
+            required_data=effect.required_data,
+            bypass_vad=effect.bypass_vad,
+            timestamp=stamp,
+        )
+    )
+
+
+def settings_update(state: SessionState, stamp: str) -> bytes:
+    """The wearer's system settings."""
+    return to_phone.encode(
+        to_phone.SettingsUpdate(session_id=state.user_id, settings=SYSTEM_SETTINGS, timestamp=stamp)
+    )
+
+
+def permission_error(problems: Sequence[Problem], stamp: str) -> Outgoing:
+    """Streams that were not granted, or are none; the app keeps the rest."""
+    details = tuple(
+        to_app.PermissionProblem(
+            stream=problem.stream,
+            required_permission=problem.required_permission or "",
+            message=problem.message,
+        )
+        for problem in problems
+    )
+    message = f"{len(details)} of the requested streams were refused"
+    return control(to_app.encode(to_app.PermissionError(message=message, details=details, timestamp=stamp)))
+
+
+def connection_error(code: str, message: str, stamp: str) -> Outgoing:
+    """An error an app can read. It ends nothing by itself."""
+    return control(to_app.encode(to_app.TpaConnectionError(code=code, message=message, timestamp=stamp)))

@@ -1,0 +1,59 @@
+"""What a transcription stream hears."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from runtime import Ref
+
+from ..ports import SpeechEvent
+
+if TYPE_CHECKING:
+    from ..apps.messages import AppMessage
+
+
+class Subscriber(msgspec.Struct, frozen=True):
+    """One subscription string of one app: each gets its own copy under its own string (protocol.md 10.10)."""
+
+    package_name: str
+    stream: str
+    app: Ref[AppMessage]
+
+
+class SetSubscribers(msgspec.Struct, frozen=True):
+    """Replace who hears the results. With nobody left the stream lingers, then ends."""
+
+    subscribers: tuple[Subscriber, ...]
+
+
+class VoiceEnded(msgspec.Struct, frozen=True):
+    """The phone's voice detector reports silence."""
+
+
+class SpeechArrived(msgspec.Struct, frozen=True):
+    """The provider says something."""
+
+    event: SpeechEvent
+
+
+class ProviderFailed(msgspec.Struct, frozen=True):
+    error: Exception
+
+
+class ProviderEnded(msgspec.Struct, frozen=True):
+    pass
+
+
+class Reopen(msgspec.Struct, frozen=True):
+    """The back-off is over."""
+
+
+class LingerOver(msgspec.Struct, frozen=True):
+    """Nobody has wanted the stream for the linger time."""
+
+
+SpeechMessage = (
+    SetSubscribers | VoiceEnded | SpeechArrived | ProviderFailed | ProviderEnded | Reopen | LingerOver
+)

@@ -1,0 +1,1 @@
+"""The users: one subtree each, and the roster that finds or makes them."""
