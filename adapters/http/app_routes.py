@@ -1,0 +1,79 @@
+"""Starting and stopping apps over REST (protocol.md 1.2): what a phone's home screen calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from quart import Blueprint, Response, request
+
+from actors.ports import Telemetry, TokenError, Tokens
+from actors.session.messages import SessionMessage, start_app, stop_app
+from actors.users.roster import RosterMessage, find_user
+from protocols import rest, timestamps
+from runtime import Ref, RuntimeFailure
+
+START_TIMEOUT_S = 30.0  # two webhooks of 10 s, a pause and the connect; the start itself goes on
+STOP_TIMEOUT_S = 10.0
+
+
+def app_routes(
+    *, tokens: Tokens, roster: Ref[RosterMessage], telemetry: Telemetry, wall: Callable[[], float]
+) -> Blueprint:
+    """`POST /apps/<package>/start` and `/stop`, also under `/api`."""
+    blueprint = Blueprint("apps", __name__)
+
+    async def start(package_name: str) -> Response:
+        session = await _session()
+        if isinstance(session, Response):
+            return session
+        try:
+            is_running = await session.ask(
+                start_app(package_name), timeout_s=START_TIMEOUT_S
+            )
+        except RuntimeFailure as error:
+            telemetry.warning("rest_start_failed", package=package_name, cause=str(error))
+            return _json(500, rest.failure("The app could not be started", timestamp=_stamp()))
+        if is_running is None:
+            return _json(404, rest.failure("App not found", timestamp=_stamp()))
+        return _json(200, rest.app_status(is_running=is_running, started=True))
+
+    async def stop(package_name: str) -> Response:
+        session = await _session()
+        if isinstance(session, Response):
+            return session
+        try:
+            await session.ask(stop_app(package_name), timeout_s=STOP_TIMEOUT_S)
+        except RuntimeFailure as error:
+            telemetry.warning("rest_stop_failed", package=package_name, cause=str(error))
+            return _json(500, rest.failure("The app could not be stopped", timestamp=_stamp()))
+        return _json(200, rest.app_status(is_running=False, started=False))
+
+    async def _session() -> Ref[SessionMessage] | Response:
+        """The caller's session, or the answer that says why there is none."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return _json(401, rest.unauthorized(rest.AUTHORIZATION_MISSING))
+        try:
+            user_id = tokens.verify(token.strip())
+        except TokenError as error:
+            telemetry.warning("rest_refused", cause=error.cause)
+            return _json(401, rest.unauthorized(rest.INVALID_TOKEN))
+        session = await roster.ask(find_user(user_id))
+        if session is None:
+            return _json(401, rest.unauthorized(rest.NO_ACTIVE_SESSION_FOUND))
+        return session
+
+    def _stamp() -> str:
+        return timestamps.iso(wall())
+
+    for prefix in ("", "/api"):
+        name = "api" if prefix else "plain"
+        blueprint.add_url_rule(
+            f"{prefix}/apps/<package_name>/start", f"{name}_start", start, methods=["POST"]
+        )
+        blueprint.add_url_rule(f"{prefix}/apps/<package_name>/stop", f"{name}_stop", stop, methods=["POST"])
+    return blueprint
+
+
+def _json(status: int, body: bytes) -> Response:
+    return Response(body, status=status, content_type="application/json")

@@ -1,0 +1,85 @@
+"""The assembly: the one place that knows every room.
+
+`assemble` makes the tree; `serve` and the simulated runs both call it, and only the `World` they hand in
+differs (a test compares both trees). What is built here is wired, never decided: decisions are the rooms'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from quart_trio import QuartTrio
+
+from actors.domain import Ports, Urls
+from actors.front.app_gate import AppGate
+from actors.front.glasses_gate import GlassesGate
+from actors.glasshouse import Glasshouse, Hall
+from actors.ports import Gate
+from actors.service import ServiceSpec
+from adapters.http.admin_routes import admin_routes
+from adapters.http.app_routes import app_routes
+from adapters.http.application import create_application
+from config.settings import Settings
+from protocols import paths
+from runtime import ActorSystem, ChildSpec, SupervisorMessage
+
+
+@dataclass(frozen=True)
+class World:
+    """What the real server and a simulated one have different.
+
+    Attributes:
+      ports: the outside.
+      media: services that recognise speech.
+      front: the services that let peers in, in the order they start, given the gates by path and the
+        application.
+      admin_token: for the administration's routes.
+    """
+
+    ports: Ports
+    media: Sequence[ServiceSpec]
+    front: Callable[[Mapping[str, Gate], QuartTrio], Sequence[ServiceSpec]]
+    admin_token: str
+
+
+def assemble(
+    system: ActorSystem, *, settings: Settings, urls: Urls, world: World
+) -> ChildSpec[SupervisorMessage]:
+    """The whole tree as one child of the system's root."""
+
+    def front(hall: Hall) -> Sequence[ServiceSpec]:
+        return world.front(gates(system, hall, world.ports), application(system, hall, settings, world))
+
+    return ChildSpec(
+        name="glasshouse",
+        factory=lambda: Glasshouse(
+            ports=world.ports, settings=settings.domain, urls=urls, media=world.media, front=front
+        ),
+        start_s=30.0,
+        shutdown_s=10.0,
+    )
+
+
+def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
+    """Who may upgrade, by path without the owner's prefix."""
+    apps = AppGate(doorman=hall.doorman)
+    glasses = GlassesGate(system=system, tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry)
+    return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps}
+
+
+def application(system: ActorSystem, hall: Hall, settings: Settings, world: World) -> QuartTrio:
+    """The HTTP application with its routes."""
+    ports = world.ports
+    wall = system.clock.wall
+    started_at = system.clock.now()
+    return create_application(
+        ports.telemetry,
+        lambda: {"uptime_s": round(system.clock.now() - started_at, 3)},
+        (
+            app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
+            admin_routes(admin_token=world.admin_token, tree=system.tree, counters=ports.telemetry.counters),
+        ),
+        wall=wall,
+        node_name=settings.node_name or None,
+    )

@@ -1,0 +1,123 @@
+"""The real front door: the WebSocket engine, HTTP and the listener, as services of the tree.
+
+They start in that order, and one that fails takes those after it along: the listener holds the engine. In an
+orderly stop the listener goes first, then requests are answered, then every WebSocket hears 1012 (protocol.md
+10.17).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import trio
+from quart_trio import QuartTrio
+
+from actors.ports import Gate, Telemetry
+from actors.service import ServiceSpec
+from adapters.http.hosting import HttpHost, open_http_host
+from adapters.listener.listener import Listener
+from adapters.websocket import Engine
+from config.settings import Settings
+from protocols import close_codes
+
+T = TypeVar("T")
+
+DRAIN_S = 2.0
+CLOSE_S = 2.0
+
+
+class Running(Generic[T]):
+    """What a service runs at the moment; another one after each of its restarts."""
+
+    def __init__(self) -> None:
+        self.now: T | None = None
+        self._came = trio.Event()
+
+    @contextmanager
+    def is_now(self, thing: T) -> Iterator[None]:
+        """While in the block, `thing` is what runs."""
+        self.now = thing
+        self._came.set()
+        try:
+            yield
+        finally:
+            self.now = None
+            self._came = trio.Event()
+
+    async def wait(self) -> T:
+        """What runs, once something does."""
+        while self.now is None:
+            await self._came.wait()
+        return self.now
+
+
+class FrontDoorServices:
+    """Engine, HTTP host and listener of one process.
+
+    Args:
+      listening: the keeper's socket. Each listener gets a duplicate, so that a restarted one still has it.
+      wall: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        listening: socket.socket,
+        settings: Settings,
+        telemetry: Telemetry,
+        wall: Callable[[], float],
+        next_id: Callable[[], str],
+    ) -> None:
+        self.listening = listening
+        self.settings = settings
+        self.telemetry = telemetry
+        self.wall = wall
+        self.next_id = next_id
+        self.engine: Running[Engine] = Running()
+        self.host: Running[HttpHost] = Running()
+        self.listener: Running[Listener] = Running()
+
+    def services(self, gates: Mapping[str, Gate], application: QuartTrio) -> Sequence[ServiceSpec]:
+        """The three services, in the order they start."""
+
+        async def run_engine() -> None:
+            engine = Engine(telemetry=self.telemetry, settings=self.settings.engine, next_id=self.next_id)
+            with self.engine.is_now(engine):
+                await engine.run()
+
+        async def run_http() -> None:
+            async with open_http_host(application, telemetry=self.telemetry, wall=self.wall) as host:
+                with self.host.is_now(host):
+                    await trio.sleep_forever()  # until the supervisor cancels it
+
+        async def run_listener() -> None:
+            listener = Listener(
+                self.listening.dup(),
+                gates=gates,
+                engine=await self.engine.wait(),
+                http=await self.host.wait(),
+                telemetry=self.telemetry,
+                node_name=self.settings.node_name or None,
+            )
+            with self.listener.is_now(listener):
+                await listener.run()
+                await trio.sleep_forever()  # it was told to stop accepting; the supervisor ends it
+
+        return (
+            ServiceSpec("engine", run_engine),
+            ServiceSpec("http", run_http),
+            ServiceSpec("listener", run_listener),
+        )
+
+    async def stop(self) -> None:
+        """Take nobody in any more, answer what is being asked, say goodbye to every WebSocket."""
+        close = close_codes.SERVER_RESTARTING
+        if self.listener.now is not None:
+            self.listener.now.stop_accepting()
+        if self.host.now is not None:
+            await self.host.now.drain(DRAIN_S)
+        if self.engine.now is not None:
+            await self.engine.now.close_all(close.code, close.reason, timeout_s=CLOSE_S)

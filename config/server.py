@@ -1,0 +1,130 @@
+"""The server process: what `glasshouse serve`'s keeper starts, and starts again.
+
+It inherits the listening socket, builds the real world around the tree, says that it is ready, and serves
+until it is told to stop or its keeper is gone. Exit status: 0 after an orderly end, 78 when a setting is
+wrong (the keeper then gives up).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from actors.domain import Ports, Urls
+from actors.service import ServiceSpec
+from adapters.listener.child import Inherited, end_with_keeper, inherit, lifeline_closed, say_ready
+from adapters.storage.sqlite import open_sqlite
+from adapters.telemetry import LibraryLogs, LogTelemetry
+from adapters.tokens import CoreTokens
+from adapters.webhooks import HttpWebhooks
+from config.assembly import World, assemble
+from config.child_command import ServerStart, parse
+from config.data_directory import DataDirectoryError, ServerFile, jwt_secret, make_data_directory
+from config.front import FrontDoorServices
+from config.runtime_events import report
+from config.settings import Settings, base_urls
+from config.sources import SettingsError
+from config.speech import speech_of
+from runtime import ActorSystem, open_system
+
+WRONG_SETTING = 78  # EX_CONFIG of sysexits.h
+CLOSE_PORTS_S = 3.0
+
+
+def main() -> None:
+    try:
+        start = parse(sys.argv[1:])
+        inherited = inherit(start.inherited or "")
+    except (SettingsError, DataDirectoryError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(WRONG_SETTING)
+    end_with_keeper(inherited.lifeline)
+    trio.run(serve, start, inherited)
+
+
+async def serve(start: ServerStart, inherited: Inherited) -> None:
+    """Serve until SIGTERM, SIGINT or the keeper's end."""
+    settings = start.loaded.settings
+    host, port = inherited.listening.getsockname()[:2]
+    public, internal = base_urls(settings, host, port)
+    server_file = ServerFile.fresh(internal)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with open_system("glasshouse") as system, open_ports(system, settings) as (ports, media):
+            front = FrontDoorServices(
+                listening=inherited.listening,
+                settings=settings,
+                telemetry=ports.telemetry,
+                wall=system.clock.wall,
+                next_id=lambda: system.ids.next("connection"),
+            )
+            world = World(ports=ports, media=media, front=front.services, admin_token=server_file.admin_token)
+            await system.spawn(assemble(system, settings=settings, urls=Urls(public, internal), world=world))
+            server_file.write(settings.data)
+            say_ready(inherited)
+            ports.telemetry.info("serving", url=public)
+            try:
+                await _told_to_stop(signals, inherited)
+                ports.telemetry.info("stopping")
+                await front.stop()
+            finally:
+                server_file.remove(settings.data)
+    ports.telemetry.info("stopped")
+
+
+@asynccontextmanager
+async def open_ports(
+    system: ActorSystem, settings: Settings
+) -> AsyncIterator[tuple[Ports, Sequence[ServiceSpec]]]:
+    """The real outside, and the services that belong to it; closed on the way out.
+
+    Raises:
+      StorageError: the store cannot be opened.
+    """
+    telemetry = LogTelemetry(
+        sys.stderr,
+        level=settings.log_level,
+        as_json=settings.log_format == "json",
+        wall=system.clock.wall,
+    )
+    logging.getLogger().addHandler(LibraryLogs(telemetry))
+    system.events.listen(lambda event: report(event, telemetry))
+    speech, media = speech_of(settings, telemetry)
+    store = await open_sqlite(make_data_directory(settings))
+    webhooks = HttpWebhooks()
+    await webhooks.warm_up()  # importing httpx takes 0.4 s, which the first webhook would hold the loop for
+    tokens = CoreTokens(
+        (jwt_secret(settings),),
+        audience=settings.token_audience or None,
+        issuer=settings.token_issuer or None,
+        must_expire=settings.require_token_expiry,
+        wall=system.clock.wall,
+    )
+    try:
+        yield Ports(store=store, webhooks=webhooks, speech=speech, tokens=tokens, telemetry=telemetry), media
+    finally:
+        with trio.move_on_after(CLOSE_PORTS_S, shield=True):
+            await webhooks.aclose()
+            await store.aclose()
+
+
+async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited) -> None:
+    """Return at the first signal, or when the keeper is gone."""
+
+    async def watch_keeper(scope: trio.CancelScope) -> None:
+        await lifeline_closed(inherited.lifeline)
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_keeper, nursery.cancel_scope)
+        async for _ in signals:
+            nursery.cancel_scope.cancel()
+            break
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Which recognisers a server has, and the services that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.ports import SpeechProvider, Telemetry
+from actors.service import ServiceSpec
+from adapters.speech import PocketSphinxProvider, PocketSphinxSettings
+from config.settings import Settings
+
+
+def speech_of(
+    settings: Settings, telemetry: Telemetry
+) -> tuple[Sequence[SpeechProvider], Sequence[ServiceSpec]]:
+    """The providers in the order they are asked for a language, and their services for the media branch."""
+    if settings.speech_provider == "none":
+        return (), ()
+    provider = PocketSphinxProvider(telemetry=telemetry, settings=PocketSphinxSettings())
+    return (provider,), (ServiceSpec("pocketsphinx", provider.run),)
