@@ -1,0 +1,183 @@
+"""`glasshouse bench relay`: N sessions streaming audio to one app, presses answered by displays.
+
+The real server (`glasshouse serve`, its child pinned to one core) against the raw driver of `bench.load` on
+another. For each N: server CPU per session-second, beside the bare loop (epoll, websockets' parser, one send)
+of the same run, glasses-to-app and button-to-display delays, memory per session, the time of N starts, what
+was lost, and how late the driver itself was.
+
+    glasshouse bench relay
+    glasshouse bench relay --sessions 400 --runs 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from adapters.tokens import CoreTokens
+from bench import engine, report
+
+PACKAGE = "org.example.bench"
+SERVER_CORE, DRIVER_CORE = 0, 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="glasshouse bench relay", description=__doc__.splitlines()[0])
+    parser.add_argument("--sessions", type=int, nargs="+", default=[10, 100, 400, 1000], help="values of N")
+    parser.add_argument("--seconds", type=float, default=20.0, help="measured time of a run")
+    parser.add_argument(
+        "--warm-up", type=float, default=5.0, help="streaming before it is measured, in seconds"
+    )
+    parser.add_argument("--runs", type=int, default=1, help="runs of each N")
+    parser.add_argument("--out", type=Path, default=report.RESULTS, help="folder for JSON and plot")
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for sessions in options.sessions:
+        for run in range(1, options.runs + 1):
+            row = {"N": sessions, "run": run, **measure(sessions, options, seed=run)}
+            bare = engine.measure("bare", _bare_options(sessions, options.seconds))
+            row["bare ms"] = bare["us_per_frame"] * 10 / 1000
+            row["x bare"] = row["cpu ms"] / row["bare ms"]
+            rows.append(row)
+            print(report.table([row]), flush=True)
+    print("\ncpu ms: server CPU per session-second; delays in ms; late: how late the driver sent, p99 in ms")
+    print(report.table(rows))
+    print("kept in", report.write_json("relay", {"rows": rows}, options.out))
+    series = {
+        name: [(row["N"], row[name]) for row in rows if row["run"] == 1]
+        for name in ("audio p50", "audio p99", "press p99", "cpu ms", "bare ms")
+    }
+    title = "glasshouse bench relay: one core, milliseconds"
+    print("plot in", report.plot_svg("relay", title, "sessions", series, options.out))
+
+
+def measure(sessions: int, options: Namespace, *, seed: int) -> dict[str, Any]:
+    """One run: a fresh server, N phones and N app sockets. Returns one row of the table."""
+    with tempfile.TemporaryDirectory(prefix="glasshouse-bench-") as data:
+        secret = secrets.token_hex(32)
+        environment = {**os.environ, "GLASSHOUSE_JWT_SECRET": secret, "GLASSHOUSE_DATA": data}
+        server = subprocess.Popen(
+            [sys.executable, "-m", "config.cli", "serve", "--port", "0"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+        )
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline().rsplit(":", 1)[1])
+            return _drive(sessions, options, seed, port, secret, environment, server.pid)
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def _drive(
+    sessions: int,
+    options: Namespace,
+    seed: int,
+    port: int,
+    secret: str,
+    environment: dict[str, str],
+    keeper: int,
+) -> dict[str, Any]:
+    tokens = CoreTokens((secret,))
+    users = [f"user{number}@example.org" for number in range(sessions)]
+    api_key = secrets.token_hex(16)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "bench.load"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {DRIVER_CORE}),
+    )
+    assert driver.stdin is not None
+    assert driver.stdout is not None
+    try:
+        settings = {
+            "port": port,
+            "tokens": {user: tokens.mint(user, expires_s=None) for user in users},
+            "package": PACKAGE,
+            "api_key": api_key,
+            "seed": seed,
+            "start_timeout_s": 30 + sessions * 0.05,
+            "warm_up_s": options.warm_up,
+            "measure_s": options.seconds,
+        }
+        print(json.dumps(settings), file=driver.stdin, flush=True)
+        url = json.loads(driver.stdout.readline())["webhook_url"]
+        command = ["app", "add", PACKAGE, "--url", url, "--api-key", api_key, "--permission", "ALL"]
+        subprocess.run(
+            [sys.executable, "-m", "config.cli", *command],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        child = _child_of(keeper)
+        idle_kb = _memory_kb(child)
+        print("go", file=driver.stdin, flush=True)
+        _expect(driver, "started")
+        _expect(driver, "measuring")
+        cpu_before, clock_before = _cpu_s(child), time.perf_counter()
+        _expect(driver, "measured")
+        cpu_s, clock_s = _cpu_s(child) - cpu_before, time.perf_counter() - clock_before
+        loaded_kb = _memory_kb(child)
+        result = json.loads(driver.stdout.readline())
+    finally:
+        driver.kill()
+        driver.wait()
+    audio, presses = result["frame_delays"], result["press_delays"]
+    return {
+        "start s": result["start_s"],
+        "ack p95": report.percentile(result["ack_delays"], 95) * 1000,
+        "cpu ms": cpu_s / clock_s / sessions * 1000,
+        "audio p50": report.percentile(audio, 50) * 1000,
+        "audio p99": report.percentile(audio, 99) * 1000,
+        "press p50": report.percentile(presses, 50) * 1000,
+        "press p99": report.percentile(presses, 99) * 1000,
+        "lost": result["frames_sent"] - result["frames_received"],
+        "disorder": result["out_of_order"],
+        "KB/session": (loaded_kb - idle_kb) / sessions,
+        "idle MB": idle_kb / 1024,
+        "late p99": report.percentile(result["lateness"], 99) * 1000,
+    }
+
+
+def _bare_options(sessions: int, seconds: float) -> Namespace:
+    return Namespace(sources=sessions, rate=10.0, frame_bytes=3200, seconds=min(seconds, 10.0))
+
+
+def _expect(driver: subprocess.Popen[str], word: str) -> None:
+    assert driver.stdout is not None
+    line = driver.stdout.readline().strip()
+    if line != word:
+        raise RuntimeError(f"the driver said {line!r}, {word!r} was expected; its error is above")
+
+
+def _child_of(keeper: int) -> int:
+    """The server process: the keeper's only child that is still itself."""
+    children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return int(children[0])
+
+
+def _cpu_s(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_kb(process: int) -> int:
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+if __name__ == "__main__":
+    main()
