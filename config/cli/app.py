@@ -1,0 +1,214 @@
+"""`glasshouse app`: the catalogue, with the server up or down.
+
+The commands work on the store itself. A running server reads it again within 200 ms.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import msgspec
+import trio
+
+from actors.ports import AppDocument, PutApp, RemoveApp, StorageError, Store
+from adapters.storage import open_sqlite
+from config.app_document import (
+    APP_TYPES,
+    AppError,
+    AppFile,
+    AppOptions,
+    hash_api_key,
+    make_app,
+    read_app_file,
+)
+from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
+from config.settings import Settings
+
+Answer = TypeVar("Answer")
+
+_KEY_BYTES = 32  # protocol.md 3.2
+
+
+@click.group()
+def app() -> None:
+    """Add, list, show and remove apps.
+
+    With the server up or down: a running one sees a change on its next use.
+    """
+
+
+@app.command()
+@click.argument("package")
+@click.option(
+    "--url", required=True, metavar="URL", help="Where the app server is reached; /webhook is added to it."
+)
+@click.option(
+    "--api-key", metavar="KEY", help="The key the app shows. [default: one is made and printed once]"
+)
+@click.option("--type", "app_type", type=click.Choice(APP_TYPES), help="[default: background]")
+@click.option(
+    "--system", "is_system", is_flag=True, help="It runs beside the server and is given internal_url."
+)
+@click.option(
+    "--permission",
+    "permissions",
+    metavar="NAME",
+    multiple=True,
+    help="MICROPHONE, LOCATION, ... or ALL. Repeatable.",
+)
+@click.option("--name", default="", help="As the wearer reads it. [default: PACKAGE]")
+@click.option("--description", default="")
+@click.option("--logo-url", default="", metavar="URL")
+@click.option("--webview-url", default="", metavar="URL")
+@click.option(
+    "--config",
+    "app_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The app's JSON or TOML file: settings schema, tools, hardwareRequirements, permissions.",
+)
+@data_option
+@file_option("--settings")
+def add(
+    package: str,
+    url: str,
+    api_key: str | None,
+    app_type: str | None,
+    is_system: bool,
+    permissions: tuple[str, ...],
+    name: str,
+    description: str,
+    logo_url: str,
+    webview_url: str,
+    app_file: Path | None,
+    data: str | None,
+    settings_file: str | None,
+) -> None:
+    """Add the app PACKAGE, as org.example.captions, or put it anew.
+
+    An app that is there already becomes what the options say now, and keeps its key unless --api-key gives
+    another. A key that was made here is printed once, alone on the last line; only its hash is kept.
+    """
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    if api_key is not None and not api_key.strip():
+        raise Failed("--api-key: expected a key that is not empty; leave the option out and one is made")
+    options = AppOptions(
+        package_name=package,
+        url=url,
+        app_type=app_type or "",
+        is_system=is_system,
+        permissions=permissions,
+        name=name,
+        description=description,
+        logo_url=logo_url,
+        webview_url=webview_url,
+    )
+    outcome = _with_store(settings, lambda store: _put(store, settings, options, app_file, api_key))
+    click.echo(f"{outcome.verb} {package} at {outcome.app.public_url}")
+    if outcome.made_key is not None:
+        click.echo("its API key, shown this once:")
+        click.echo(outcome.made_key)
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    app: AppDocument
+    verb: str
+    made_key: str | None
+
+
+async def _put(
+    store: Store, settings: Settings, options: AppOptions, app_file: Path | None, api_key: str | None
+) -> _Outcome:
+    try:
+        file: AppFile | None = None if app_file is None else read_app_file(app_file)
+        known = await store.find_app(options.package_name)
+        made_key = secrets.token_hex(_KEY_BYTES) if known is None and api_key is None else None
+        key = api_key or made_key
+        hashed = known.hashed_api_key if key is None and known is not None else hash_api_key(key or "")
+        document = make_app(options, file, hashed_api_key=hashed, allow_http=settings.allow_http_apps)
+    except AppError as error:
+        raise Failed("; ".join(error.problems)) from error
+    await store.commit([PutApp(document)])
+    return _Outcome(document, "added" if known is None else "updated", made_key)
+
+
+@app.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, without keys.")
+@data_option
+@file_option("--settings")
+def list_apps(as_json: bool, data: str | None, settings_file: str | None) -> None:
+    """List the apps, a line each: package, type, URL, name."""
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    apps = _with_store(settings, lambda store: store.list_apps())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode([_public(one) for one in apps])).decode())
+    elif not apps:
+        click.echo("no apps yet; glasshouse app add PACKAGE --url URL adds one", err=True)
+    else:
+        width = max(len(one.package_name) for one in apps)
+        for one in apps:
+            kind = one.app_type + (" system" if one.is_system else "")
+            click.echo(f"{one.package_name:<{width}}  {kind:<17}  {one.public_url}  {one.name}")
+
+
+@app.command()
+@click.argument("package")
+@data_option
+@file_option("--settings")
+def show(package: str, data: str | None, settings_file: str | None) -> None:
+    """Show all that is known of PACKAGE, as JSON, without its key."""
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    found = _with_store(settings, lambda store: store.find_app(package))
+    if found is None:
+        raise Failed(_no_such_app(package))
+    click.echo(msgspec.json.format(msgspec.json.encode(_public(found))).decode())
+
+
+@app.command()
+@click.argument("package")
+@data_option
+@file_option("--settings")
+def remove(package: str, data: str | None, settings_file: str | None) -> None:
+    """Take PACKAGE off the catalogue. Sessions that run go on until they end."""
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    was_there = _with_store(settings, lambda store: _remove(store, package))
+    if not was_there:
+        raise Failed(_no_such_app(package))
+    click.echo(f"removed {package}")
+
+
+async def _remove(store: Store, package: str) -> bool:
+    if await store.find_app(package) is None:
+        return False
+    await store.commit([RemoveApp(package)])
+    return True
+
+
+def _no_such_app(package: str) -> str:
+    return f"there is no app {package!r}; glasshouse app list shows those there are"
+
+
+def _public(document: AppDocument) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.structs.asdict(document)
+    del fields["hashed_api_key"]
+    return fields
+
+
+def _with_store(settings: Settings, work: Callable[[Store], Awaitable[Answer]]) -> Answer:
+    """Run `work` on the store of the data directory, which is made when it is not there."""
+
+    async def run() -> Answer:
+        store = await open_sqlite(Path(settings.data))
+        try:
+            return await work(store)
+        finally:
+            await store.aclose()
+
+    try:
+        return trio.run(run)
+    except StorageError as error:
+        raise Failed(str(error)) from error

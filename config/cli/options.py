@@ -1,0 +1,84 @@
+"""What several commands take: the data directory, a settings file, single settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from config.sources import Loaded, SettingsError, load
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+EX_CONFIG = 78
+"""The exit status of wrong settings (sysexits.h); the keeper knows it too."""
+
+
+class WrongSettings(click.ClickException):
+    """Ends the command with every wrong setting on standard error."""
+
+    exit_code = EX_CONFIG
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True)
+
+
+class Failed(click.ClickException):
+    """Ends the command with one sentence on standard error."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"glasshouse: {self.message}", err=True)
+
+
+def data_option(command: Command) -> Command:
+    """`--data DIR`."""
+    return click.option(
+        "--data",
+        metavar="DIR",
+        help="Where the server keeps what outlives it. [default: GLASSHOUSE_DATA, else your data folder]",
+    )(command)
+
+
+def file_option(*names: str) -> Callable[[Command], Command]:
+    """The TOML file of settings, under `names`."""
+    return click.option(
+        *names,
+        "settings_file",
+        metavar="FILE.toml",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Settings as TOML. [default: GLASSHOUSE_CONFIG]",
+    )
+
+
+def set_option(command: Command) -> Command:
+    """`--set NAME=VALUE`, any number of times."""
+    return click.option(
+        "--set",
+        "assignments",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Any setting, as --set display.throttle_s=0.2; `glasshouse config` lists them. Repeatable.",
+    )(command)
+
+
+def as_flags(assignments: Sequence[str] = (), **options: object) -> dict[str, str]:
+    """Text by setting name, of the options that were given and of `--set`."""
+    flags = {name: str(value) for name, value in options.items() if value is not None}
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        if not sign:
+            raise click.BadParameter(f"expected NAME=VALUE, got {assignment!r}", param_hint="--set")
+        flags[name.strip()] = text
+    return flags
+
+
+def load_settings(flags: dict[str, str], file: str | None) -> Loaded:
+    """The settings, or the end of the command with what is wrong with them."""
+    try:
+        return load(flags=flags, environ=os.environ, file=file)
+    except SettingsError as error:
+        raise WrongSettings(str(error)) from error

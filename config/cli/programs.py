@@ -1,0 +1,65 @@
+"""`glasshouse demo` and `glasshouse bench`: other programs of this distribution, run by name.
+
+They stand above this room and are not imported by it; the process becomes theirs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pkgutil
+import sys
+
+import click
+
+from config.cli.options import Failed
+
+_PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+def become(module: str, words: tuple[str, ...]) -> None:
+    """Run `python -m module` with `words` in the place of this process."""
+    # -P: the folder that somebody happens to stand in is no place to import from.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *words])
+
+
+@click.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def demo(words: tuple[str, ...]) -> None:
+    """Show it: a cloud, a captions app and simulated glasses, talking over real sockets in this terminal."""
+    become("clients.demo", words)
+
+
+@click.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def bench(words: tuple[str, ...]) -> None:
+    """Run a benchmark.
+
+    `glasshouse bench NAME --help` tells of each; without a name they are listed.
+    """
+    name, *rest = words or ("",)
+    known = bench_names()
+    if name in ("", "-h", "--help"):
+        click.echo("Usage: glasshouse bench NAME [OPTIONS]\n\nBenchmarks:")
+        click.echo("".join(f"  {one}\n" for one in known) or "  none in this installation\n")
+        click.echo("glasshouse bench NAME --help tells more of each.")
+        return
+    if name not in known:
+        raise Failed(f"no benchmark is named {name!r}; there are: {', '.join(known) or 'none'}")
+    become(f"bench.{name}", tuple(rest))
+
+
+def bench_names() -> list[str]:
+    """The benchmarks: public modules of `bench`, or packages that can be run."""
+    found = importlib.util.find_spec("bench")
+    names = []
+    for module in pkgutil.iter_modules(found.submodule_search_locations if found else None):
+        spec = importlib.util.find_spec(f"bench.{module.name}" + (".__main__" if module.ispkg else ""))
+        if not module.name.startswith("_") and spec is not None and spec.origin and _is_program(spec.origin):
+            names.append(module.name)
+    return sorted(names)
+
+
+def _is_program(path: str) -> bool:
+    with open(path, encoding="utf-8") as file:
+        return path.endswith("__main__.py") or 'if __name__ == "__main__":' in file.read()

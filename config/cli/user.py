@@ -1,0 +1,56 @@
+"""`glasshouse user`: tokens for phones."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
+from config.core_tokens import core_tokens
+from config.data_directory import DataDirectoryError
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+class Duration(click.ParamType[float]):
+    """30d, 12h, 90m, 45s or 2w, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        matched = re.fullmatch(r"(\d{1,9})([smhdw])", str(value))
+        if matched is None or int(matched[1]) == 0:
+            self.fail(f"expected a number and s, m, h, d or w, as 30d, got {value!r}", param, ctx)
+        return float(int(matched[1]) * _UNITS_S[matched[2]])
+
+
+@click.group()
+def user() -> None:
+    """Make the token a phone logs in with."""
+
+
+@user.command()
+@click.argument("email")
+@click.option(
+    "--expires", type=Duration(), metavar="TIME", help="Valid for so long: 30d, 12h, 90m. [default: for ever]"
+)
+@data_option
+@file_option("--config", "--settings")
+def token(email: str, expires: float | None, data: str | None, settings_file: str | None) -> None:
+    """Print a core token for EMAIL, alone on the last line.
+
+    The user need not be there: the first phone that comes with a valid token makes it. The token is signed
+    with the secret of the data directory (or GLASSHOUSE_JWT_SECRET), which a running server must share.
+    """
+    name = email.strip().lower()
+    if not re.fullmatch(r"[^@\s/]+@[^@\s/]+", name) or len(name) > 254:
+        raise Failed(f"expected a mail address, as ada@example.org, got {email!r}")
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    try:
+        minted = core_tokens(settings).mint(name, expires_s=expires)
+    except (DataDirectoryError, ValueError) as error:
+        raise Failed(str(error)) from error
+    until = "without expiry" if expires is None else f"for {expires:g} s"
+    click.echo(f"core token of {name}, valid {until}:")
+    click.echo(minted)

@@ -1,0 +1,28 @@
+"""The tokens of this server: one way to make them, for the server and for `glasshouse user token`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from adapters.tokens import CoreTokens
+from config.data_directory import jwt_secret
+from config.settings import Settings
+
+
+def core_tokens(settings: Settings, *, wall: Callable[[], float] = time.time) -> CoreTokens:
+    """The `Tokens` port as the settings want it.
+
+    Args:
+      wall: epoch seconds.
+
+    Raises:
+      DataDirectoryError: no secret was given, and none can be read or made.
+    """
+    return CoreTokens(
+        (jwt_secret(settings), *settings.former_jwt_secrets),
+        audience=settings.token_audience or None,
+        issuer=settings.token_issuer or None,
+        must_expire=settings.require_token_expiry,
+        wall=wall,
+    )

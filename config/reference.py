@@ -1,0 +1,121 @@
+"""docs/configuration.md, written from the settings themselves. A test compares; `python -m config.reference`
+writes.
+
+Defaults that are the machine's (the data directory) are described, not printed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from config.catalogue import Setting, catalogue, group_names
+from config.settings import Settings
+
+_HEAD = """# Configuration
+
+Every setting, its default, and what it is for. Written by `python -m config.reference` from the settings
+themselves; a test compares.
+
+A value comes from the first of these that has it:
+
+1. the command line: `--host`, `--port`, `--data`, and `--set NAME=VALUE` for any setting;
+2. the environment: `GLASSHOUSE_` and the name in capitals, with `_` for the dot
+   (`display.throttle_s` is `GLASSHOUSE_DISPLAY_THROTTLE_S`); an empty variable counts as not set;
+3. the TOML file that `--config` (or `GLASSHOUSE_CONFIG`) names: settings without a dot at the top, the others
+  in
+   the table of their group;
+4. the default.
+
+`glasshouse config` shows each value and where it came from, secrets masked. A wrong setting is named with its
+source and what was expected, and nothing starts.
+
+```toml
+port = 8002
+public_url = "https://glasses.example.org"
+
+[display]
+throttle_s = 0.3
+```
+"""
+
+_LATER = """## Accepted, without effect yet
+
+These are read and shown, so that an environment made for them can stay as it is. Each waits for the part that
+will use it; a server that finds one set says so in its log.
+"""
+
+
+def configuration_reference() -> str:
+    """The whole document."""
+    settings = list(catalogue().values())
+    general = [one for one in settings if "." not in one.name and not one.awaits]
+    parts = [_HEAD, "## General\n\n" + _table(general)]
+    kinds = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    for group in group_names():
+        inner = [one for one in settings if one.name.startswith(f"{group}.")]
+        parts.append(f"## {group}\n\n{_summary(kinds[group])}\n\n" + _table(inner))
+    later = [one for one in settings if one.awaits]
+    parts.append(_LATER + "\n" + _table(later, [one.awaits for one in later], "Waits for"))
+    return "\n".join(parts)
+
+
+def undescribed() -> list[str]:
+    """Settings whose struct says nothing about them."""
+    return [one.name for one in catalogue().values() if not one.description]
+
+
+def _table(settings: list[Setting], extra: Sequence[str] = (), extra_title: str = "") -> str:
+    rows = [["Setting", "Default", "Unit or kind", "Environment", "What it is for"]]
+    rows += [_row(one) for one in settings]
+    if extra_title:
+        for row, cell in zip(rows, [extra_title, *extra], strict=True):
+            row.append(cell)
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _row(setting: Setting) -> list[str]:
+    cells = [
+        f"`{setting.name}`",
+        _default(setting),
+        setting.unit or _kind(setting.type),
+        ", ".join(f"`{variable}`" for variable in setting.variables),
+        setting.description,
+    ]
+    return [cell.replace("|", "\\|") for cell in cells]
+
+
+def _default(setting: Setting) -> str:
+    if setting.name == "data":
+        return "the user's data directory"
+    if setting.default in ("", (), None):
+        return "empty"
+    if isinstance(setting.default, bool):
+        return f"`{str(setting.default).lower()}`"
+    return f"`{setting.default}`"
+
+
+def _kind(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _kind(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "list"
+    return {bool: "true or false", int: "number", float: "number"}.get(kind, "text")
+
+
+def _summary(struct: type) -> str:
+    first = inspect.cleandoc(struct.__doc__ or "").partition("\n")[0]
+    source = f"Defaults in `{struct.__module__}`."
+    return source if first in ("", "Attributes:") else f"{first} {source}"
+
+
+if __name__ == "__main__":
+    target = Path(__file__).parent.parent / "docs" / "configuration.md"
+    target.write_text(configuration_reference(), encoding="utf-8")

@@ -1,0 +1,206 @@
+"""Every setting there is, with its default.
+
+A default lives in one place, the room that uses it: the groups here are those rooms' own settings, nested. So
+`display.throttle_s` is `[display] throttle_s` in a TOML file, `GLASSHOUSE_DISPLAY_THROTTLE_S` in the
+environment and `--set display.throttle_s=0.3` on the command line. What belongs to no room stands in
+`Settings` itself.
+
+How they are read is in `sources`, how they are described in `reference`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from actors.apps.lifecycle import LifecycleSettings
+from actors.display.arbitration import DisplaySettings
+from actors.domain import DomainSettings
+from actors.liveness import LivenessSettings
+from actors.microphone import MicrophoneSettings
+from actors.session.settings import SessionSettings
+from actors.speech.stream import SpeechSettings
+from adapters.listener.keeper import KeeperSettings
+from adapters.listener.listener import ListenerLimits
+from adapters.speech.settings import PocketSphinxSettings
+from adapters.websocket.settings import EngineSettings
+
+SECRET = {"secret": True}
+"""Marks a setting whose value is shown nowhere."""
+
+SHORTEST_SECRET_BYTES = 32
+"""RFC 7518 section 3.2: a key of HS256 has at least the size of its hash."""
+
+Secret = Annotated[str, Meta(extra=SECRET)]
+
+
+class KeeperTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """The keeper's patience.
+
+    Attributes:
+      predecessor_s: how long a new keeper waits for the port and the data lock of one that is ending.
+      start_s: how long a server may take to report that it is ready before it is killed and started again.
+      stop_s: how long a server may take to end in order before it is killed.
+      settled_s: a server that was ready for so long is no failed start, whatever ends it afterwards.
+      max_delay_s: the longest pause between two starts of a server that keeps failing.
+    """
+
+    predecessor_s: float = KeeperSettings._field_defaults["predecessor_s"]
+    start_s: float = KeeperSettings._field_defaults["start_s"]
+    stop_s: float = KeeperSettings._field_defaults["stop_s"]
+    settled_s: float = KeeperSettings._field_defaults["settled_s"]
+    max_delay_s: float = KeeperSettings._field_defaults["max_delay_s"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one server.
+
+    Attributes:
+      data: the data directory: the store, the token secret, the file of the running server.
+      host: the address to listen on. On another than loopback a proxy with TLS belongs in front.
+      port: the port to listen on; 0 takes any free one.
+      public_url: where app servers and phones reach this server from outside, as http(s)://host[:port]. Empty
+        means the address it listens on.
+      internal_url: the same for system apps, which run beside the server. Empty means the address it listens
+        on.
+      node_name: this server's name among others. With one, the webhook's URL carries it (/o/NAME/app-ws).
+      allow_http_apps: accept apps whose URL is http:// and not on loopback. Audio then travels in the clear.
+      jwt_secret: what phones' tokens are signed with (HS256), 32 bytes or more. Empty means one that is made
+        at random and kept in the data directory.
+      former_jwt_secrets: secrets that signed tokens earlier and are still good for checking them.
+      require_token_expiry: refuse a token without an expiry.
+      token_audience: refuse a token whose `aud` is another one; empty does not look.
+      token_issuer: refuse a token whose `iss` is another one; empty does not look.
+      speech_provider: who recognises speech; with none no app gets transcriptions.
+      log_level: the least important line that is written.
+      log_format: lines for people, or one JSON object a line.
+      mongodb_uri: where the production store will be.
+      anthropic_api_key: the assistant's key.
+      anthropic_base_url: where the assistant's provider is reached.
+      deepgram_api_key: the key of the Deepgram recogniser.
+      gemini_api_key: the key of the desktop daemon's observer.
+      daemon_server_url: where the desktop daemon finds its server.
+      assistant_package: the package name of the assistant's own app.
+      assistant_api_key: the key of the assistant's own app.
+    """
+
+    data: str = ""
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8002
+    public_url: str = ""
+    internal_url: str = ""
+    node_name: Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
+    allow_http_apps: bool = False
+    jwt_secret: Secret = ""
+    former_jwt_secrets: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
+    require_token_expiry: bool = False
+    token_audience: str = ""
+    token_issuer: str = ""
+    speech_provider: Literal["pocketsphinx", "none"] = "pocketsphinx"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    session: SessionSettings = SessionSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
+    display: DisplaySettings = DisplaySettings()
+    microphone: MicrophoneSettings = MicrophoneSettings()
+    liveness: LivenessSettings = LivenessSettings()
+    speech: SpeechSettings = SpeechSettings()
+    pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
+    engine: EngineSettings = EngineSettings()
+    listener: ListenerLimits = ListenerLimits()
+    keeper: KeeperTimes = KeeperTimes()
+
+    mongodb_uri: Annotated[str, Meta(extra={**SECRET, "awaits": "the MongoDB store"})] = ""
+    anthropic_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the assistant"})] = ""
+    anthropic_base_url: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""
+    deepgram_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the Deepgram recogniser"})] = ""
+    gemini_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the desktop daemon"})] = ""
+    daemon_server_url: Annotated[str, Meta(extra={"awaits": "the desktop daemon"})] = ""
+    assistant_package: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""
+    assistant_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the assistant"})] = ""
+
+    @property
+    def domain(self) -> DomainSettings:
+        """What the actors are handed."""
+        return DomainSettings(
+            session=self.session,
+            lifecycle=self.lifecycle,
+            display=self.display,
+            microphone=self.microphone,
+            liveness=self.liveness,
+            speech=self.speech,
+        )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host)
+
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "port": ("PORT",),
+    "jwt_secret": ("AUGMENTOS_AUTH_JWT_SECRET",),
+    "display.dashboard_package": ("SYSTEM_DASHBOARD_PACKAGE_NAME",),
+    "mongodb_uri": ("MONGODB_URI",),
+    "anthropic_api_key": ("ANTHROPIC_API_KEY",),
+    "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
+    "deepgram_api_key": ("DEEPGRAM_API_KEY",),
+    "gemini_api_key": ("GEMINI_API_KEY",),
+    "daemon_server_url": ("DAEMON_SERVER_URL",),
+    "assistant_package": ("PACKAGE_NAME",),
+    "assistant_api_key": ("MENTRAOS_API_KEY",),
+}
+"""Environment variables that mean a setting beside its own `GLASSHOUSE_` name: those of the systems it
+replaces."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can only mean this machine. A name other than localhost is not looked up."""
+    bare = host.strip("[]")
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:  # a name
+        return bare == "localhost" or bare.endswith(".localhost")
+
+
+def web_url_problem(url: str, *, allow_http: bool) -> str | None:
+    """What is wrong with the address of an app or of this server; None when it will do.
+
+    http is for loopback, where nobody listens in, and for whom `allow_http` lets.
+    """
+    parts = urlsplit(url)
+    try:
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:  # not a number, or too large a one
+        has_port = False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port:
+        return "expected http(s)://HOST[:PORT][/PATH]"
+    if parts.username is not None or parts.query or parts.fragment:
+        return "expected a URL without a user, a query or a fragment"
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
+        return "expected https:// (http:// only for this machine, or with the setting allow_http_apps)"
+    return None
+
+
+def base_urls(settings: Settings, host: str, port: int) -> tuple[str, str]:
+    """The public and the internal URL of a server that listens on `host` and `port`; no slash at the end.
+
+    A server that listens on every address is reached by its neighbours on loopback.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a name
+        reachable = host
+    else:
+        reachable = ("127.0.0.1" if address.version == 4 else "::1") if address.is_unspecified else host
+    bound = f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    prefix = f"/o/{settings.node_name}" if settings.node_name else ""
+    return (
+        (settings.public_url or bound).rstrip("/") + prefix,
+        (settings.internal_url or bound).rstrip("/") + prefix,
+    )

@@ -1,0 +1,509 @@
+"""`glasshouse` as a person types it: what each command prints, what it leaves behind, how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import jwt
+import pytest
+from click.testing import CliRunner, Result
+
+from config import __version__
+from config.app_document import hash_api_key
+from config.cli import main, programs, serve
+from config.data_directory import SECRET_NAME, SERVER_NAME, ServerFile
+
+PACKAGE = "org.example.captions"
+URL = "http://127.0.0.1:7010"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in list(os.environ):
+        if name.startswith("GLASSHOUSE_") or name in {"PORT", "AUGMENTOS_AUTH_JWT_SECRET"}:
+            monkeypatch.delenv(name)
+    folder = tmp_path / "data"
+    monkeypatch.setenv("GLASSHOUSE_DATA", str(folder))
+    return folder
+
+
+def _run(*words: str, status: int = 0) -> Result:
+    result = CliRunner().invoke(main, words)
+    assert status == result.exit_code, result.output
+    return result
+
+
+def _stored_hash(data: Path, package: str = PACKAGE) -> str:
+    with sqlite3.connect(data / "glasshouse.sqlite3") as connection:
+        (document,) = connection.execute(
+            "SELECT document FROM apps WHERE package_name = ?", (package,)
+        ).fetchone()
+    connection.close()
+    return str(json.loads(document)["hashed_api_key"])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Help
+
+
+@pytest.mark.parametrize("command", ["serve", "app", "user", "tree", "config", "bench"])
+def test_every_command_tells_what_it_does(command: str) -> None:
+    assert f"Usage: main {command}" in _run(command, "--help").output.replace("glasshouse ", "main ")
+
+
+def test_list_of_commands_matches_their_own_words() -> None:
+    listed = _run("--help").output
+
+    for command in ("serve", "demo", "app", "user", "tree", "bench", "config"):
+        assert re.search(rf"^  {command} +\S", listed, flags=re.MULTILINE)
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert f"glasshouse, version {__version__}\n" == _run("--version").output
+
+
+def test_unknown_command_is_refused() -> None:
+    assert "No such command 'sevre'" in _run("sevre", status=2).output
+
+
+def test_help_needs_none_of_the_rooms() -> None:
+    script = (
+        "import sys; from click.testing import CliRunner; from config.cli import main;"
+        " CliRunner().invoke(main, ['--help']);"
+        " print([name for name in ('trio', 'msgspec', 'actors', 'adapters') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert "[]\n" == done.stdout
+
+
+# ---------------------------------------------------------------------------------------------------------
+# app
+
+
+def test_added_app_is_listed_and_shown_without_its_key(data: Path) -> None:
+    key = _run("app", "add", PACKAGE, "--url", URL, "--name", "Captions", "--permission", "ALL").output.split(
+        "\n"
+    )[-2]
+
+    listed = _run("app", "list").output
+    shown = json.loads(_run("app", "show", PACKAGE).output)
+
+    assert re.fullmatch("[0-9a-f]{64}", key)
+    assert hash_api_key(key) == _stored_hash(data)
+    assert [PACKAGE, "background", URL, "Captions"] == listed.split()
+    assert (URL, [{"type": "ALL", "description": ""}]) == (shown["public_url"], shown["permissions"])
+    assert "hashed_api_key" not in shown
+    assert json.loads(_run("app", "list", "--json").output) == [shown]
+
+
+def test_given_key_is_kept_and_not_printed(data: Path) -> None:
+    result = _run("app", "add", PACKAGE, "--url", URL, "--api-key", "k")
+
+    assert f"added {PACKAGE} at {URL}\n" == result.output
+    assert hash_api_key("k") == _stored_hash(data)
+
+
+def test_adding_again_keeps_the_key_and_takes_the_rest(data: Path) -> None:
+    _run("app", "add", PACKAGE, "--url", URL, "--api-key", "k", "--description", "old")
+
+    result = _run(
+        "app", "add", PACKAGE, "--url", "https://captions.example.org", "--type", "standard", "--system"
+    )
+    shown = json.loads(_run("app", "show", PACKAGE).output)
+
+    assert f"updated {PACKAGE} at https://captions.example.org\n" == result.output
+    assert hash_api_key("k") == _stored_hash(data)
+    assert ("standard", True, "") == (shown["app_type"], shown["is_system"], shown["description"])
+
+
+def test_adding_again_with_a_key_replaces_it(data: Path) -> None:
+    _run("app", "add", PACKAGE, "--url", URL)
+    _run("app", "add", PACKAGE, "--url", URL, "--api-key", "other")
+
+    assert hash_api_key("other") == _stored_hash(data)
+
+
+def test_removed_app_is_gone(data: Path) -> None:
+    _run("app", "add", PACKAGE, "--url", URL)
+
+    assert f"removed {PACKAGE}\n" == _run("app", "remove", PACKAGE).output
+    assert "there is no app" in _run("app", "show", PACKAGE, status=1).output
+    assert "there is no app" in _run("app", "remove", PACKAGE, status=1).output
+    assert "no apps yet" in _run("app", "list").output
+
+
+def test_app_file_fills_in_what_options_leave_open(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "app.json"
+    file.write_text('{"name": "Captions", "tools": [{"id": "t", "description": "d"}]}', encoding="utf-8")
+
+    _run("app", "add", PACKAGE, "--url", URL, "--config", str(file))
+    shown = json.loads(_run("app", "show", PACKAGE).output)
+
+    assert ("Captions", [{"id": "t", "description": "d"}]) == (shown["name"], shown["tools"])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["captions", "--url", URL], "package name: expected"),
+        ([PACKAGE, "--url", "http://captions.example.org"], "--url: expected https://"),
+        ([PACKAGE, "--url", URL, "--permission", "SMELL"], "permission: expected one of"),
+        ([PACKAGE, "--url", URL, "--api-key", " "], "--api-key: expected a key"),
+    ],
+)
+def test_wrong_app_is_refused_and_not_stored(data: Path, words: list[str], expected: str) -> None:
+    assert expected in _run("app", "add", *words, status=1).output
+    assert "no apps yet" in _run("app", "list").output
+
+
+def test_http_elsewhere_is_accepted_where_a_setting_says_so(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSHOUSE_ALLOW_HTTP_APPS", "true")
+
+    assert "added" in _run("app", "add", PACKAGE, "--url", "http://captions.lan").output
+
+
+def test_data_option_counts_more_than_the_environment(data: Path, tmp_path: Path) -> None:
+    _run("app", "add", PACKAGE, "--url", URL, "--data", str(tmp_path / "other"))
+
+    assert "no apps yet" in _run("app", "list").output
+    assert PACKAGE in _run("app", "list", "--data", str(tmp_path / "other")).output
+
+
+def test_store_that_cannot_be_read_is_named(data: Path) -> None:
+    data.mkdir()
+    (data / "glasshouse.sqlite3").write_bytes(b"no database at all, but long enough to be looked at" * 40)
+
+    assert "not a database" in _run("app", "list", status=1).output
+
+
+# ---------------------------------------------------------------------------------------------------------
+# user
+
+
+def _claims(output: str, secret: str) -> dict[str, object]:
+    claims: dict[str, object] = jwt.decode(output.splitlines()[-1], secret, algorithms=["HS256"])
+    return claims
+
+
+def test_token_stands_alone_on_the_last_line(data: Path) -> None:
+    output = _run("user", "token", "Ada@Example.org").output
+
+    claims = _claims(output, (data / SECRET_NAME).read_text(encoding="ascii"))
+    assert ("ada@example.org", "ada@example.org") == (claims["sub"], claims["email"])
+    assert "exp" not in claims
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_s"), [("30d", 2_592_000), ("12h", 43_200), ("45s", 45), ("2w", 1_209_600)]
+)
+def test_token_expires_when_it_is_told_to(
+    data: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected_s: int
+) -> None:
+    monkeypatch.setenv("GLASSHOUSE_JWT_SECRET", "s" * 32)
+
+    claims = _claims(_run("user", "token", "ada@example.org", "--expires", text).output, "s" * 32)
+
+    lifetime_s = int(str(claims["exp"])) - int(str(claims["iat"]))
+    assert expected_s == lifetime_s
+
+
+@pytest.mark.parametrize("text", ["30", "d", "-1d", "0h", "1y", "soon"])
+def test_wrong_lifetime_is_refused(data: Path, text: str) -> None:
+    assert (
+        "expected a number and s, m, h, d or w"
+        in _run("user", "token", "a@b.c", "--expires", text, status=2).output
+    )
+
+
+@pytest.mark.parametrize(
+    "email", ["ada", "@example.org", "a b@example.org", "a/b@example.org", "a@" + "b" * 300]
+)
+def test_wrong_address_is_refused(data: Path, email: str) -> None:
+    assert "expected a mail address" in _run("user", "token", email, status=1).output
+
+
+def test_server_that_demands_an_expiry_is_given_one(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSHOUSE_REQUIRE_TOKEN_EXPIRY", "true")
+
+    assert "give an expiry" in _run("user", "token", "ada@example.org", status=1).output
+    assert "for 86400 s" in _run("user", "token", "ada@example.org", "--expires", "1d").output
+
+
+def test_token_without_a_usable_data_directory_says_so(data: Path) -> None:
+    data.touch()
+
+    assert "pass another --data" in _run("user", "token", "ada@example.org", status=1).output
+
+
+# ---------------------------------------------------------------------------------------------------------
+# config
+
+
+def test_config_shows_value_and_source_and_masks_secrets(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSHOUSE_JWT_SECRET", "very-secret-" * 4)
+    monkeypatch.setenv("GLASSHOUSE_PROT", "1")
+
+    result = _run("config", "--set", "display.throttle_s=0.5")
+
+    rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in result.stdout.splitlines()}
+    assert re.fullmatch(r"0\.5 s +command line", rows["display.throttle_s"])
+    assert re.fullmatch(r"8002 +default", rows["port"])
+    assert re.fullmatch(r"\*+ +environment GLASSHOUSE_JWT_SECRET", rows["jwt_secret"])
+    assert "very-secret" not in result.output
+    assert "GLASSHOUSE_PROT is no setting; did you mean GLASSHOUSE_PORT?" in result.stderr
+
+
+def test_config_as_json_of_what_was_changed(data: Path) -> None:
+    shown = json.loads(_run("config", "--changed", "--json", "--set", "allow_http_apps=yes").stdout)
+
+    assert {
+        "data": {"value": str(data), "source": "environment GLASSHOUSE_DATA"},
+        "allow_http_apps": {"value": "true", "source": "command line"},
+    } == shown
+
+
+def test_wrong_settings_end_every_command_with_status_78(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "g.toml"
+    file.write_text("port = -1\n", encoding="utf-8")
+
+    for words in (
+        ["config", "--config"],
+        ["app", "list", "--settings"],
+        ["user", "token", "a@b.c", "--config"],
+    ):
+        result = _run(*words, str(file), status=78)
+        assert f"wrong setting: port (from {file})" in result.stderr
+
+
+def test_set_without_a_value_is_refused(data: Path) -> None:
+    assert "expected NAME=VALUE" in _run("config", "--set", "port", status=2).output
+
+
+# ---------------------------------------------------------------------------------------------------------
+# serve, demo, bench: the process becomes another
+
+
+class _Became(Exception):  # noqa: N818 - stands for exec, which does not return
+    pass
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    words: list[str] = []
+
+    def become(program: str, arguments: list[str]) -> None:
+        words.extend(arguments)
+        raise _Became
+
+    monkeypatch.setattr(os, "execv", become)
+    return words
+
+
+def test_serve_becomes_the_keeper_of_a_server_with_its_settings(data: Path, became: list[str]) -> None:
+    result = CliRunner().invoke(main, ["serve", "--port", "0", "--set", "keeper.stop_s=3"])
+
+    assert isinstance(result.exception, _Became)
+    assert [sys.executable, "-P", "-m", "adapters.listener.keeper"] == became[:4]
+    command = became[became.index("--") + 1 :]
+    assert ["-P", "-m", "config.server"] == command[1:4]
+    assert {"port=0", "keeper.stop_s=3", f"data={data}"} <= set(command)
+    assert {"port=0", "stop_s=3.0", f"data={data}", "host=127.0.0.1"} <= set(became[4 : became.index("--")])
+    assert (data / SECRET_NAME).exists()
+
+
+def test_serve_with_wrong_settings_starts_nothing(data: Path, became: list[str]) -> None:
+    result = _run("serve", "--port", "x", "--log-level", "loud", status=78)
+
+    assert 2 == len(result.stderr.splitlines())
+    assert [] == became
+
+
+def test_serve_without_a_usable_data_directory_starts_nothing(data: Path, became: list[str]) -> None:
+    data.touch()
+
+    assert "pass another --data" in _run("serve", status=1).stderr
+    assert [] == became
+
+
+def test_relative_data_directory_means_the_same_to_the_server(
+    data: Path, tmp_path: Path, became: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    CliRunner().invoke(main, ["serve", "--data", "here"])
+
+    assert f"data={tmp_path / 'here'}" in became
+
+
+def test_keeper_gets_every_time_of_its_settings(data: Path) -> None:
+    from config.sources import load
+
+    settings = load(flags={"keeper.settled_s": "7", "keeper.max_delay_s": "8"}, environ={}).settings
+
+    kept = serve.keeper_settings(settings, {}, None)
+
+    assert (7.0, 8.0) == (kept.settled_s, kept.max_delay_s)
+
+
+def test_demo_and_bench_pass_their_words_on(became: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "bench_names", lambda: ["relay"])
+
+    CliRunner().invoke(main, ["demo", "--say", "hello world", "--help"])
+    CliRunner().invoke(main, ["bench", "relay", "-n", "10"])
+
+    assert [
+        *(sys.executable, "-P", "-m", "clients.demo", "--say", "hello world", "--help"),
+        *(sys.executable, "-P", "-m", "bench.relay", "-n", "10"),
+    ] == became
+
+
+def test_bench_without_a_name_lists_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "bench_names", lambda: ["relay"])
+
+    assert "\n  relay\n" in _run("bench").output
+    assert "no benchmark is named 'rely'; there are: relay" in _run("bench", "rely", status=1).output
+
+
+def test_benchmarks_are_the_programs_of_their_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = tmp_path / "bench"
+    (room / "folder").mkdir(parents=True)
+    (room / "__init__.py").touch()
+    (room / "folder" / "__init__.py").touch()
+    (room / "folder" / "__main__.py").touch()
+    (room / "plain").mkdir()
+    (room / "plain" / "__init__.py").touch()
+    (room / "program.py").write_text('if __name__ == "__main__":\n    pass\n', encoding="utf-8")
+    (room / "part.py").touch()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert ["folder", "program"] == programs.bench_names()
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
+        del sys.modules[name]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# tree
+
+TREE = {
+    "tree": {
+        "name": "glasshouse",
+        "children": [
+            {
+                "name": "users",
+                "status": "down",
+                "state": "Open",
+                "depth": 1,
+                "high_water": 2,
+                "oldest_age_s": 0.1,
+                "handled": 30,
+                "restarts": 4,
+                "last_error": "Boom: \x1b[31m\n",
+                "children": [{"name": "ada@example.org", "status": "running", "state": "Idle"}],
+                "unknown": "ignored",
+            },
+            {"name": "journal"},
+        ],
+    }
+}
+
+
+class _Server:
+    """A server that answers every request with `status` and `body`, and remembers who asked."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append((self.path, self.headers["authorization"]))
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = Thread(target=self._server.handle_request)
+
+    def __enter__(self) -> _Server:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._thread.join()
+        self._server.server_close()
+
+
+def _announce(data: Path, url: str) -> ServerFile:
+    data.mkdir()
+    file = ServerFile.fresh(url)
+    file.write(str(data))
+    return file
+
+
+def test_tree_draws_what_the_server_tells(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with _Server(200, json.dumps(TREE).encode()) as server:
+        file = _announce(data, server.url)
+
+        lines = _run("tree").output.splitlines()
+
+    assert [("/api/admin/tree", f"Bearer {file.admin_token}")] == server.asked
+    title, root, *drawn = (re.split(r" {2,}", line) for line in lines)
+    assert ["actor", "state", "mail", "high", "oldest", "handled", "restarts", "last error"] == title
+    assert ["glasshouse", "0", "0", "0", "0"] == root
+    assert ["├── users", "down Open", "1", "2", "0.100 s", "30", "4", r"Boom: \x1b[31m\n"] == drawn[0]
+    assert ["│", "└── ada@example.org", "Idle", "0", "0", "0", "0"] == drawn[1]
+    assert ["└── journal", "0", "0", "0", "0"] == drawn[2]
+
+
+def test_tree_as_json_is_what_the_server_said(data: Path) -> None:
+    with _Server(200, json.dumps(TREE).encode()) as server:
+        _announce(data, server.url)
+
+        assert TREE == json.loads(_run("tree", "--json").output)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [(401, b"", "answered 401"), (200, b'{"tree": 3}', "something else than a tree")],
+)
+def test_tree_says_what_was_wrong_with_the_answer(
+    data: Path, status: int, body: bytes, expected: str
+) -> None:
+    with _Server(status, body) as server:
+        _announce(data, server.url)
+
+        assert expected in _run("tree", status=1).stderr
+
+
+def test_tree_without_a_server_says_how_to_start_one(data: Path) -> None:
+    assert "start one with glasshouse serve" in _run("tree", status=1).stderr
+
+
+def test_tree_of_a_server_that_died_says_that_it_does_not_answer(data: Path) -> None:
+    _announce(data, "http://127.0.0.1:1")
+
+    result = _run("tree", status=1)
+
+    assert "does not answer" in result.stderr
+    assert (data / SERVER_NAME).exists()
