@@ -66,7 +66,7 @@ def main() -> None:
     costs: dict[str, list[float]] = {name: [] for name in _SERVERS}
     for run in range(1, options.runs + 1):
         for name in _SERVERS:
-            row = _measure(name, options)
+            row = measure(name, options)
             costs[name].append(row["us_per_frame"])
             print(
                 f"{name:6}  {run:3}  {row['us_per_frame']:8.1f}"
@@ -190,7 +190,8 @@ def _name_of(head: bytes) -> str:
 # The driver
 
 
-def _measure(server: str, options: argparse.Namespace) -> dict[str, float]:
+def measure(server: str, options: argparse.Namespace) -> dict[str, float]:
+    """One run of one server: us of CPU per frame, delays, losses, memory per socket. `options` as in `main`."""
     command = [sys.executable, "-m", "bench.engine", "--serve", server]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:

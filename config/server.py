@@ -63,7 +63,9 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 next_id=lambda: system.ids.next("connection"),
             )
             world = World(ports=ports, media=media, front=front.services, admin_token=server_file.admin_token)
-            await system.spawn(assemble(system, settings=settings, urls=Urls(public, internal), world=world))
+            tree = await system.spawn(
+                assemble(system, settings=settings, urls=Urls(public, internal), world=world)
+            )
             server_file.write(settings.data)
             say_ready(inherited)
             ports.telemetry.info("serving", url=public)
@@ -71,6 +73,9 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 await _told_to_stop(signals, inherited)
                 ports.telemetry.info("stopping")
                 await front.stop()
+                # Before the ports: the journal's last commits still find their store.
+                system.stop_child(tree)
+                await system.stopped(tree)
             finally:
                 server_file.remove(settings.data)
     ports.telemetry.info("stopped")

@@ -13,7 +13,7 @@ import msgspec
 
 from protocols import from_phone
 from protocols.device_state import GlassesInfo
-from runtime import RestartInfo, Terminated
+from runtime import RestartInfo, StopKind, Terminated
 
 from .. import microphone
 from ..apps.messages import EndSession, PhonePresence
@@ -136,8 +136,10 @@ class UserSession(Running):
                 self._load_user()
             case ShowState(reply_to):
                 reply_to.tell(self._report())
-            case Terminated():
-                self._neighbour_gone(message.ref)
+            case Terminated(ref, reason):
+                # The tree is being stopped, not the app: what runs is to run again after the next start.
+                if reason.kind is not StopKind.SHUTDOWN:
+                    self._neighbour_gone(ref)
 
     def _load_user(self) -> None:
         self.start(
