@@ -29,12 +29,7 @@ def json_line(time: str, level: str, event: str, fields: Mapping[str, object]) -
     document: dict[str, object] = {"time": time, "level": level, "event": event}
     for key, value in fields.items():
         name = f"{key}_" if key in ("time", "level", "event") else key
-        is_plain = (
-            value is None
-            or isinstance(value, bool | int)
-            or (isinstance(value, float) and value - value == 0)
-        )
-        document[name] = value if is_plain else _cut(_text(value))
+        document[name] = value if _is_json(value) else _cut(_text(value))
     return json.dumps(document, separators=(",", ":"))
 
 
