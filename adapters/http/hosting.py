@@ -30,7 +30,7 @@ import msgspec
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup
@@ -102,7 +102,7 @@ class HttpHost:
         self._application = ASGIWrapper(application)
         self._state: LifespanState = {}
         self._lifespan = Lifespan(self._application, self._config, self._state)
-        self._connections: set[trio.CancelScope] = set()
+        self._connections: dict[trio.CancelScope, HalfCloseableStream] = {}
         self._all_ended = trio.Event()
 
     @property
@@ -124,16 +124,16 @@ class HttpHost:
 
         Raises nothing but a cancellation.
 
-        Cancellation: cuts the connection off.
+        Cancellation: cuts the connection off; where a send is under way after `send_s` at the latest.
         """
         with trio.CancelScope() as scope:
-            self._connections.add(scope)
+            self._connections[scope] = stream
             try:
                 await self._serve(_HostedStream(stream, client, server, self._limits))
             except* Exception as errors:
                 self._telemetry.error("http.connection_failed", cause=repr(errors.exceptions[0]))
             finally:
-                self._connections.discard(scope)
+                del self._connections[scope]
                 if not self._connections:
                     self._all_ended.set()
                 with trio.CancelScope(shield=True):
@@ -150,10 +150,11 @@ class HttpHost:
             return 0
         with trio.move_on_after(within_s):
             await self._all_ended.wait()
-        cut_off = len(self._connections)
-        for scope in self._connections:
+        cut_off = list(self._connections.items())
+        for scope, stream in cut_off:
             scope.cancel()
-        return cut_off
+            await trio.aclose_forcefully(stream)  # a send is shielded against the cancellation
+        return len(cut_off)
 
     async def _serve(self, stream: _HostedStream) -> None:
         await _Connection(self._application, self._config, self._context, self._state.copy(), stream).run()
@@ -203,7 +204,6 @@ class _Connection(TCPServer):
         self._hosted = stream
         self._is_closing = False
         self._read_ended = trio.Event()
-        self._scope = trio.CancelScope()
         self._reader: trio.lowlevel.Task | None = None
 
     async def run(self) -> None:
@@ -221,13 +221,10 @@ class _Connection(TCPServer):
             self.protocol_send,
         )
         try:
-            with self._scope:
-                async with self._task_group:
-                    await self.idle_task.restart(self._task_group, self._idle_timeout)
-                    await self._read_data()
-                    await (
-                        self.idle_task.stop()
-                    )  # else it would hold this connection until the keep-alive is over
+            async with self._task_group:
+                await self.idle_task.restart(self._task_group, self._idle_timeout)
+                await self._read_data()
+                await self.idle_task.stop()  # its wait would hold the connection of a peer that left
         finally:
             await self._close()
 
@@ -235,6 +232,8 @@ class _Connection(TCPServer):
         # Called in the request's scope, which quart-trio has cancelled by the time the answer is complete:
         # without the shield neither the close nor the idle timer of a kept connection happens. Every wait
         # in it is bounded.
+        if isinstance(event, Updated) and self._read_ended.is_set():
+            return  # no further request comes: no idle timer, which would outlive the connection
         with trio.CancelScope(shield=True):
             await super().protocol_send(event)
 
@@ -245,7 +244,8 @@ class _Connection(TCPServer):
                     await self.protocol.handle(RawData(bytes(data)))
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             pass  # the peer's end without an orderly close, or our own close
-        self._read_ended.set()
+        finally:
+            self._read_ended.set()
         await self.protocol.handle(Closed())
 
     async def _close(self) -> None:
@@ -260,7 +260,6 @@ class _Connection(TCPServer):
                     await self._await_end_of_input()
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(self.stream)
-        self._scope.cancel()  # a reader may wait for an application that takes no more of its body
 
     async def _await_end_of_input(self) -> None:
         if trio.lowlevel.current_task() is not self._reader:
@@ -274,8 +273,7 @@ class _Http1(H11Protocol):
     """HTTP/1.1 and nothing else."""
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Where hypercorn would change to HTTP/2. The request is answered in HTTP/1.1 (RFC 9110 section
-        7.8)."""
+        """Where hypercorn would change to HTTP/2: a server may ignore that wish (RFC 9110 section 7.8)."""
 
     async def _create_stream(self, request: h11.Request) -> None:
         if not _asks_for_websocket(request):
