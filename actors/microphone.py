@@ -130,7 +130,7 @@ class MicrophoneState(msgspec.Struct, frozen=True, kw_only=True):
       told: what this phone was last told; None before the first time.
       told_at: when that was, repetitions included.
       decided_at: when it was last told something else than before.
-      settling_since, settles_at: the burst of changes that is under way.
+      settling_since, settles_at: the burst of changes that is under way, or is still to be told.
       resync_at: when the phone is told whatever the target is then.
       stray_at: when the phone was last told "off" for stray audio.
     """
@@ -204,8 +204,8 @@ def _let_go(state: MicrophoneState, now: float) -> MicrophoneState:
     """What has run out by now."""
     if state.off_at is not None and now >= state.off_at:
         state = replace(state, target=OFF, off_at=None)
-    if state.settles_at is not None and now >= state.settles_at:
-        state = replace(state, settles_at=None, settling_since=None)
+    if state.settles_at is not None and now >= state.settles_at and state.target == state.told:
+        state = replace(state, settling_since=None, settles_at=None)
     return state
 
 
@@ -259,6 +259,8 @@ def _tell(state: MicrophoneState, now: float) -> tuple[MicrophoneState, tuple[Se
         told=state.target,
         told_at=now,
         decided_at=now if is_decision else state.decided_at,
+        settling_since=None,
+        settles_at=None,
         resync_at=None,
     )
     return state, (state.target,)

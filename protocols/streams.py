@@ -13,6 +13,7 @@ import msgspec
 
 from protocols import location_tiers, permissions
 from protocols.errors import InvalidStream
+from protocols.from_phone import PhoneMessage, TouchEvent
 
 TRANSCRIPTION = "transcription"
 TRANSLATION = "translation"
@@ -155,6 +156,13 @@ class Subscription(msgspec.Struct, frozen=True):
         return ("no-language-identification", "true") not in self.options
 
 
+class Event(msgspec.Struct, frozen=True):
+    """What a phone's message is to subscribers: its stream and, for a touch, the gesture."""
+
+    base: str
+    gesture: str | None = None
+
+
 def parse(entry: object) -> Subscription:
     """The subscription that an entry of `subscription_update` asks for.
 
@@ -171,6 +179,14 @@ def parse(entry: object) -> Subscription:
         if isinstance(stream, str) and (rate is None or isinstance(rate, str)):
             return _parse_text(stream, rate)
     raise InvalidStream(repr(entry), "expected a name, or an object with `stream` and `rate`")
+
+
+def event_of(message: PhoneMessage) -> Event | None:
+    """The event that a phone's message is; None for one that is not relayed."""
+    base = RELAYED_EVENTS.get(str(message.__struct_config__.tag))
+    if base is None:
+        return None
+    return Event(base, message.gesture_name if isinstance(message, TouchEvent) else None)
 
 
 def required_permission(subscription: Subscription) -> str | None:

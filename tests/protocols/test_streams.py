@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols import InvalidStream, permissions, streams
+from protocols import InvalidStream, from_phone, permissions, streams
 from protocols.streams import Subscription
 
 VALID: list[tuple[object, Subscription]] = [
@@ -268,3 +268,19 @@ def test_a_setting_is_for_its_key(entry: str, expected: bool) -> None:
 def test_every_relayed_event_feeds_a_stream_that_can_be_subscribed() -> None:
     assert set(streams.RELAYED_EVENTS.values()) <= streams.STREAMS
     assert streams.RELAYED_EVENTS["notification_dismissed"] == "phone_notification_dismissed"
+
+
+@pytest.mark.parametrize(
+    ("frame", "event"),
+    [
+        (b'{"type":"button_press"}', streams.Event("button_press")),
+        (b'{"type":"VAD","status":true}', streams.Event("VAD")),
+        (b'{"type":"touch_event","gesture_name":"long_press"}', streams.Event("touch_event", "long_press")),
+        (b'{"type":"notification_dismissed"}', streams.Event("phone_notification_dismissed")),
+        (b'{"type":"ping"}', None),
+        (b'{"type":"local_transcription","text":"hi"}', None),
+        (b'{"type":"audio_play_response","requestId":"r"}', None),
+    ],
+)
+def test_a_phone_s_message_is_an_event_of_its_stream(frame: bytes, event: streams.Event | None) -> None:
+    assert event == streams.event_of(from_phone.decode(frame))
