@@ -38,6 +38,7 @@ from ._events import (
     Stopped,
     Subscription,
 )
+from ._faults import fault_point
 from ._mailbox import Overflow, latest
 from ._ref import Recipient, Ref, ReplyTo
 from ._registry import Group, Key, Registry
@@ -106,6 +107,7 @@ __all__ = [
     "TreeNode",
     "TrioClock",
     "VirtualClock",
+    "fault_point",
     "latest",
     "open_system",
 ]

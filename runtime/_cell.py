@@ -271,6 +271,10 @@ class Cell:
         elif reason is not DropReason.UNHANDLED:
             pending.finish(Failed(self.mailbox.full()))
 
+    def drop_reason(self) -> DropReason:
+        """Why its mail is not handled once it has ended."""
+        return DropReason.STOPPED if self.was_up else DropReason.NO_SUCH_ACTOR
+
     def end_reason(self) -> StopReason:
         """Why it has ended."""
         return NORMAL if self.ending is None else self.ending
@@ -298,6 +302,8 @@ class Cell:
             self.start_failed(error)
             return
         self.actor = actor
+        if self.system.prepare is not None:
+            self.system.prepare(actor)
         self.mailbox.configure(actor.mailbox_size, actor.overflow)
         if actor.kind == "task":
             self.runner = Runner(self, actor)
@@ -545,11 +551,9 @@ class Cell:
             self.system.events.publish(Stopped(self.path, reason))
 
     def _close_mailbox(self, reason: StopReason) -> None:
-        was_never_up = reason.kind in (StopKind.REFUSED, StopKind.START_FAILED)
-        drop_reason = DropReason.NO_SUCH_ACTOR if was_never_up else DropReason.STOPPED
         messages, senders = self.mailbox.close()
         for message in messages:
-            self.dropped(message, drop_reason)
+            self.dropped(message, self.drop_reason())
         for sender in senders:
             sender.refused(ActorStopped(self.path, reason))
         for pending in tuple(self.asks or ()):

@@ -246,7 +246,7 @@ class Mailbox:
 
     def _put_with_care(self, message: Any) -> bool:
         if not self.is_open:
-            self.cell.dropped(message, DropReason.STOPPED)
+            self.cell.dropped(message, self.cell.drop_reason())
             return False
         lane = self._lane()
         overflow = self.overflow

@@ -43,6 +43,7 @@ class Scheduler:
         self.deadlines = deadlines
         self.turn = Turn()
         self.is_parked = False
+        self.observer: Callable[[Cell, int], None] | None = None  # told every step of a seeded run
         self._chance = chance
         self._held = held
         self._slow_s = slow_s
@@ -106,4 +107,7 @@ class Scheduler:
             place = self._chance.randrange(len(ready))
             cell = ready[place]
             del ready[place]
-            budget -= max(1, cell.run(self._chance.randrange(1, BATCH + 1)))
+            done = cell.run(self._chance.randrange(1, BATCH + 1))
+            budget -= max(1, done)
+            if self.observer is not None:
+                self.observer(cell, done)

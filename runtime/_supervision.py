@@ -61,6 +61,7 @@ class Supervision:
         self._line: list[Cell] = []
         self._stage = Stage.START
         self._infos: dict[Cell, RestartInfo | None] = {}
+        self._begun: dict[Cell, bool] = {}  # of the line: started, and whether it has been up
         self._ended_early: list[Cell] = []
         self._alarm: Alarm | None = None
         self._delay_s = 0.0
@@ -102,6 +103,7 @@ class Supervision:
         if info is not None:
             info = RestartInfo(info.cause, info.attempt, info.since, False)
         self._infos = {cell: info if cell.was_up else None for cell in self._line}
+        self._begun = {}
         self._stage = Stage.START
         self._advance()
         self._attach_waiting()
@@ -151,7 +153,8 @@ class Supervision:
 
     def child_started(self, child: Cell) -> None:
         """A child whose start was waited for is up."""
-        if child in self._line:
+        if child in self._begun:
+            self._begun[child] = True
             self._advance()
 
     def child_exited(self, child: Cell) -> None:
@@ -297,9 +300,11 @@ class Supervision:
             self._line_is_down()
         else:
             for cell in self._line:
-                if cell.status.value == "running" or cell in self._ended_early:
+                has_been_up = self._begun.get(cell)
+                if has_been_up:
                     continue
-                if cell.status.value in ("new", "down"):
+                if has_been_up is None:
+                    self._begun[cell] = False
                     cell.parent_waits = True
                     cell.order_start(self._infos.get(cell))
                 return
@@ -315,6 +320,7 @@ class Supervision:
             assert cell.spec is not None
             if cell.spec.restart == "temporary":
                 self._remove(cell, SHUTDOWN)
+        self._begun = {}
         self._stage = Stage.START
         if self._delay_s > 0:
             system = self._cell.system
@@ -331,6 +337,7 @@ class Supervision:
         self.phase = Phase.RUNNING
         self._line = []
         self._infos = {}
+        self._begun = {}
         ended, self._ended_early = self._ended_early, []
         if was_starting:
             self._cell.is_up()

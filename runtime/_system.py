@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from ._actor import DynamicSupervisor, SupervisorMessage, attach, order_stop_child
+from ._actor import AnyActor, DynamicSupervisor, SupervisorMessage, attach, order_stop_child
 from ._ask import Pending
 from ._cell import Cell
 from ._clock import Clock, CountingIds, Ids, RandomIds, TrioClock, VirtualClock
@@ -61,6 +61,7 @@ class ActorSystem:
         self.asks: dict[int, Pending] = {}
         self.abandoned = 0
         self.failure: SystemFailed | None = None
+        self.prepare: Callable[[AnyActor[Any]], None] | None = None  # the test kit looks at every incarnation
         chance = None if seed is None else random.Random(f"schedule {seed}")
         self.scheduler = Scheduler(self.deadlines, chance=chance, held=self._held, slow_s=SLOW_S)
         self._root = Cell(self, None, name)
