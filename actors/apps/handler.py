@@ -11,7 +11,8 @@ from .messages import AppBabbled, AppHungUp, AppMessage, AppSaid
 
 
 class AppSocketHandler:
-    """Hears an authenticated app's connection. The ref outlives the actor's incarnations, so this does too."""
+    """Hears an authenticated app's connection. The ref outlives the actor's incarnations, so this does too.
+    """
 
     __slots__ = ("app",)
 

@@ -282,12 +282,14 @@ class _Turn:
         """Whether the throttle keeps the chosen slot off the lens for now.
 
         What an ended app left on the lens goes at once: the phone must not list as stopped what is still lit.
+        Who has just come is sent the newest, not what it was about to replace.
         """
         slot, shown = self.state.slots[package], self.state.main.frame
         if slot.frame is None or slot.next_at is None or self.now >= slot.next_at:
             return False
         is_orphaned = shown is not None and shown.sequence > 0 and shown.package in self.state.ended
-        return not (slot.frame.is_forced or is_orphaned or self._is_on_lens(slot.frame))
+        is_urgent = slot.frame.is_forced or is_orphaned or self.must_resend
+        return not (is_urgent or self._is_on_lens(slot.frame))
 
     def _is_on_lens(self, frame: Frame) -> bool:
         shown = self.state.main.frame

@@ -7,7 +7,8 @@ Pure functions of the display's state and the time. The first that applies:
 3. the background app that holds the lock, while it is active: `lock_inactive_s` from its last frame, or until
    its frame's duration is over. The core app's new frame gets past it once its frame counts as consumed; any
    other's, once it has had the lens for `background_lock_s`;
-4. the core app's new frame; then the oldest waiting one, which takes the lock;
+4. the core app's new frame, unless the core app has the lens anyway; then the oldest waiting one, which takes
+   the lock;
 5. what the boot screen or a critical frame had covered; then the core app's saved frame; then what stood back
    for the core app; then whatever is left.
 
@@ -44,11 +45,11 @@ def choose(state: DisplayState, now: float, settings: DisplaySettings) -> str | 
             return others[0]
         if holder.shown_at is None or now < _active_until(holder, settings):
             return lock.package
-    if has_core_news:
+    if has_core_news and not _is_seen(state, core):
         return core
     fresh = [package for package in waiting if not slots[package].yields]
-    if fresh:
-        return fresh[0]
+    if fresh or has_core_news:
+        return fresh[0] if fresh else core
     covered = slots.get(state.beneath) if state.beneath else None
     if covered is not None and covered.frame:
         return state.beneath
@@ -75,6 +76,11 @@ def turning_points(state: DisplayState, settings: DisplaySettings) -> list[float
 def is_overlay(frame: Frame, settings: DisplaySettings) -> bool:
     """Whether a frame only covers what was there, and does not take its place."""
     return frame.is_critical or frame.package == settings.dashboard_package
+
+
+def _is_seen(state: DisplayState, package: str | None) -> bool:
+    shown = state.main.frame
+    return shown is not None and shown.sequence > 0 and shown.package == package
 
 
 def _waiting(state: DisplayState) -> list[str]:

@@ -10,7 +10,7 @@ from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
 
 from ..link.handler import PhoneHandler
 from ..ports import Admitted, Refused, Telemetry, TokenError, Tokens, Upgrade
-from ..session.messages import AdmitPhone, PhoneWelcome
+from ..session.messages import AdmitPhone, PhoneWelcome, SessionOverError
 from ..users.roster import RosterMessage, ensure_user
 
 ADMIT_TIMEOUT_S = 5.0
@@ -52,13 +52,14 @@ class GlassesGate:
         )
 
     async def _welcome(self, user_id: str) -> PhoneWelcome:
-        session = await self.roster.ask(ensure_user(user_id), timeout_s=ADMIT_TIMEOUT_S)
-        try:
-            return await session.ask(AdmitPhone, timeout_s=ADMIT_TIMEOUT_S)
-        except ActorStopped:
-            # It ended between the two questions; the roster answers the next one with its successor.
+        while True:
             session = await self.roster.ask(ensure_user(user_id), timeout_s=ADMIT_TIMEOUT_S)
-            return await session.ask(AdmitPhone, timeout_s=ADMIT_TIMEOUT_S)
+            try:
+                return await session.ask(AdmitPhone, timeout_s=ADMIT_TIMEOUT_S)
+            except (ActorStopped, SessionOverError):
+                # It ended between the two questions. The roster holds the next one until the successor
+                # stands, and the listener bounds the whole.
+                continue
 
     def _refuse(self, status: int, message: str) -> Refused:
         stamp = timestamps.iso(self.system.clock.wall())

@@ -17,7 +17,7 @@ from .. import liveness
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
-from .messages import HangUp, LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, ToPhone
+from .messages import LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, ToPhone
 
 if TYPE_CHECKING:
     from ..session.messages import SessionMessage
@@ -84,9 +84,6 @@ class GlassesLink(Actor[LinkMessage]):
                         takeovers=self.state.takeovers,
                     )
                     self._lost(connection)
-            case HangUp(code, reason):
-                if self.state.connection is not None:
-                    self.perform(self.state.connection.close, code, reason)
 
     def _opened(self, connection: Connection, *, token_in_query: bool) -> None:
         older = self.state.connection

@@ -38,15 +38,8 @@ class ToPhone(msgspec.Struct, frozen=True):
     is_ack: bool = False  # nothing else goes out before the first ack
 
 
-class HangUp(msgspec.Struct, frozen=True):
-    """Close the phone's connection: the session ends."""
-
-    code: int
-    reason: str
-
-
 class LivenessTick(msgspec.Struct, frozen=True):
     """The liveness machine's deadline."""
 
 
-LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | HangUp | LivenessTick
+LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | LivenessTick

@@ -13,17 +13,16 @@ import msgspec
 
 from protocols import from_phone
 from protocols.device_state import GlassesInfo
-from runtime import RestartInfo, StopKind, Terminated
+from runtime import ReplyTo, RestartInfo, StopKind, Terminated
 
 from .. import microphone
 from ..apps.messages import EndSession, PhonePresence
 from ..audio.routing import StrayAudio
 from ..display import arbitration as display
 from ..journal import Commit, CommitDone, CommitFailed
-from ..link.messages import HangUp
 from ..ports import PutUser
 from ..speech.messages import VoiceEnded
-from ..users.roster import EndUser, UserReady
+from ..users.roster import UserReady
 from . import wire
 from .messages import (
     AckDue,
@@ -43,6 +42,7 @@ from .messages import (
     PhoneWelcome,
     SaveAgain,
     SessionMessage,
+    SessionOverError,
     ShowState,
     StartApp,
     StopApp,
@@ -95,7 +95,7 @@ class UserSession(Running):
             case MicrophoneTick():
                 self._microphone(microphone.Tick())
             case AdmitPhone(reply_to):
-                reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot))
+                self._admit_phone(reply_to)
             case PhoneArrived(connection_id):
                 self._phone_arrived(connection_id)
             case AckDue(connection_id):
@@ -154,21 +154,31 @@ class UserSession(Running):
         """The session is over: every app hears so, and the subtree goes when they have gone."""
         self.telemetry.info("session_ending", user=self.user_id, incarnation=self.state.incarnation)
         self.state = msgspec.structs.replace(self.state, is_ending=True, grace_ends_at=None)
-        self.near.link.tell(HangUp(1000, "User session ended"))
         for entry in self.state.apps.values():
             entry.ref.tell(EndSession("session_ended"))
         if not self.state.apps:
-            self.roster.tell(EndUser(self.user_id))
+            self._leave()
 
     # -- the phone ----------------------------------------------------------------------------------------
+
+    def _admit_phone(self, reply_to: ReplyTo[PhoneWelcome]) -> None:
+        """Say where the connection belongs, and wait for it: the session does not end in between."""
+        if self.state.has_left:
+            reply_to.fail(SessionOverError())
+            return
+        reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot))
+        if self.state.phone is None:
+            ends_at = max(self.state.grace_ends_at or 0.0, self.now + self.settings.empty_session_s)
+            self.state = msgspec.structs.replace(self.state, grace_ends_at=ends_at)
+            self.set_timer("grace", ends_at - self.now, GraceOver())
+        if self.state.is_ending:
+            # Its apps are being stopped: they are started again from the stored list.
+            self.state = msgspec.structs.replace(self.state, is_ending=False, to_boot=None)
+            self._load_user()
 
     def _phone_arrived(self, connection_id: str) -> None:
         self.cancel_timer("grace")
         self.state = msgspec.structs.replace(self.state, phone=connection_id, grace_ends_at=None)
-        if self.state.is_ending:
-            # It came back while its apps were being stopped: they are started again from the stored list.
-            self.state = msgspec.structs.replace(self.state, is_ending=False, to_boot=None)
-            self._load_user()
 
     def _acknowledge(self, connection_id: str) -> None:
         if connection_id != self.state.phone:

@@ -26,8 +26,12 @@ class PhoneWelcome(msgspec.Struct, frozen=True):
     audio: AudioSlot
 
 
+class SessionOverError(Exception):
+    """The session has just ended; the roster answers the next question with its successor."""
+
+
 class AdmitPhone(msgspec.Struct, frozen=True):
-    """A phone with a good token is about to upgrade: answer where it belongs."""
+    """A phone with a good token is about to upgrade: answer where it belongs. Fails with SessionOverError."""
 
     reply_to: ReplyTo[PhoneWelcome]
 

@@ -233,7 +233,7 @@ class Running(Hearing):
         self._route()
         if self.state.is_ending:
             if not self.state.apps:
-                self.roster.tell(EndUser(self.user_id))
+                self._leave()
             return
         self._save()
         askers = self.state.again.get(package_name)
@@ -243,6 +243,11 @@ class Running(Hearing):
             }
             self.state = msgspec.structs.replace(self.state, again=rest)
             self._start_app(package_name, askers)
+
+    def _leave(self) -> None:
+        """Nothing is left of the session: have its subtree stopped."""
+        self.state = msgspec.structs.replace(self.state, has_left=True)
+        self.roster.tell(EndUser(self.user_id))
 
     # -- the stored list and its announcement -------------------------------------------------------------
 

@@ -69,6 +69,7 @@ class SessionState(msgspec.Struct, frozen=True):
       saving: token of the newest commit that is not answered yet; 0 when none.
       announced: what the phone was last told of its apps.
       is_ending: every app is being stopped because the session is over.
+      has_left: the roster was asked to stop the subtree; whoever comes now belongs to the next session.
     """
 
     user_id: str
@@ -92,6 +93,7 @@ class SessionState(msgspec.Struct, frozen=True):
     tokens: int = 0
     glasses: GlassesInfo = GlassesInfo()
     is_ending: bool = False
+    has_left: bool = False
 
 
 def active(state: SessionState) -> tuple[str, ...]:

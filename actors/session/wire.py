@@ -28,7 +28,13 @@ def control(payload: bytes) -> Outgoing:
 
 
 def user_session(state: SessionState) -> UserSession:
-    """What runs, as every phone generation gets it (protocol.md 13.2)."""
+    """What runs, as every phone generation gets it (protocol.md 13.2).
+
+    While a change of the list is being stored it is what was told before: nothing is announced that a crash
+    of the server could take back.
+    """
+    if state.saving and state.announced is not None:
+        return state.announced
     return UserSession(
         session_id=state.user_id,
         user_id=state.user_id,

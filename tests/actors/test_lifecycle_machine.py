@@ -1,7 +1,7 @@
 """The app lifecycle against a world that does anything: sockets, servers, phones and answers in every order.
 
 The world of `Anything` has no sense; it only keeps the promises of ports and actors (each webhook reports at
-most once, each socket has one id). `Repaired` is a world of an app server that dies, hangs and comes back, which
+most once, each socket has one id). `Repaired` is a world of an app server that dies, hangs and returns, which
 then is left in peace: an app that has not been given up must run again.
 """
 
