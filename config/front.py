@@ -8,9 +8,7 @@ orderly stop the listener goes first, then requests are answered, then every Web
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 from quart_trio import QuartTrio
@@ -20,38 +18,12 @@ from actors.service import ServiceSpec
 from adapters.http.hosting import HttpHost, open_http_host
 from adapters.listener.listener import Listener
 from adapters.websocket import Engine
+from config.running import Running
 from config.settings import Settings
 from protocols import close_codes
 
-T = TypeVar("T")
-
 DRAIN_S = 2.0
 CLOSE_S = 2.0
-
-
-class Running(Generic[T]):
-    """What a service runs at the moment; another one after each of its restarts."""
-
-    def __init__(self) -> None:
-        self.now: T | None = None
-        self._came = trio.Event()
-
-    @contextmanager
-    def is_now(self, thing: T) -> Iterator[None]:
-        """While in the block, `thing` is what runs."""
-        self.now = thing
-        self._came.set()
-        try:
-            yield
-        finally:
-            self.now = None
-            self._came = trio.Event()
-
-    async def wait(self) -> T:
-        """What runs, once something does."""
-        while self.now is None:
-            await self._came.wait()
-        return self.now
 
 
 class FrontDoorServices:

@@ -20,11 +20,11 @@ from actors.service import ServiceSpec
 from adapters.listener.child import Inherited, end_with_keeper, inherit, lifeline_closed, say_ready
 from adapters.storage.sqlite import open_sqlite
 from adapters.telemetry import LibraryLogs, LogTelemetry
-from adapters.tokens import CoreTokens
 from adapters.webhooks import HttpWebhooks
 from config.assembly import World, assemble
 from config.child_command import ServerStart, parse
-from config.data_directory import DataDirectoryError, ServerFile, jwt_secret, make_data_directory
+from config.core_tokens import core_tokens
+from config.data_directory import DataDirectoryError, ServerFile, make_data_directory
 from config.front import FrontDoorServices
 from config.runtime_events import report
 from config.settings import Settings, base_urls
@@ -102,13 +102,7 @@ async def open_ports(
     store = await open_sqlite(make_data_directory(settings))
     webhooks = HttpWebhooks()
     await webhooks.warm_up()  # importing httpx takes 0.4 s, which the first webhook would hold the loop for
-    tokens = CoreTokens(
-        (jwt_secret(settings),),
-        audience=settings.token_audience or None,
-        issuer=settings.token_issuer or None,
-        must_expire=settings.require_token_expiry,
-        wall=system.clock.wall,
-    )
+    tokens = core_tokens(settings, wall=system.clock.wall)
     try:
         yield Ports(store=store, webhooks=webhooks, speech=speech, tokens=tokens, telemetry=telemetry), media
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import trio
+
 from actors.ports import SpeechProvider, Telemetry
 from actors.service import ServiceSpec
 from adapters.speech import PocketSphinxProvider, PocketSphinxSettings
@@ -15,6 +17,6 @@ def speech_of(
 ) -> tuple[Sequence[SpeechProvider], Sequence[ServiceSpec]]:
     """The providers in the order they are asked for a language, and their services for the media branch."""
     if settings.speech_provider == "none":
-        return (), ()
+        return (), (ServiceSpec("recognisers", trio.sleep_forever),)
     provider = PocketSphinxProvider(telemetry=telemetry, settings=PocketSphinxSettings())
-    return (provider,), (ServiceSpec("pocketsphinx", provider.run),)
+    return (provider,), (ServiceSpec("recognisers", provider.run),)
