@@ -271,12 +271,14 @@ class Supervision:
     def _regroup(self, child: Cell, info: RestartInfo, delay_s: float) -> None:
         everyone = list(self.children.values())
         first = 0 if self._actor.strategy == "one_for_all" else everyone.index(child)
-        already = set(self._line) if self.phase is Phase.REGROUPING else set()
+        is_under_way = self.phase is Phase.REGROUPING
+        already = {cell for cell in self._line if is_under_way and not self._begun.get(cell)}
         self._line = [cell for place, cell in enumerate(everyone) if place >= first or cell in already]
         sibling = RestartInfo(info.cause, info.attempt, info.since, info.state_kept)
         self._infos = {cell: info if cell is child else sibling for cell in self._line}
         self.phase = Phase.REGROUPING
         self._stage = Stage.STOP
+        self._begun = {}
         self._drop_alarm()
         for cell in self._line:
             if cell.retry is not None:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import types
+from functools import partial
 from typing import Any
 
 import pytest
@@ -84,9 +85,7 @@ async def chatting(world: World) -> list[int]:
         others: list[Ref[int]] = []
         for number in range(8):
             kind: Any = Chatter if number % 2 else SlowChatter
-            others.append(
-                await system.spawn(ChildSpec(f"c{number}", lambda kind=kind: kind(others)), under=under)
-            )
+            others.append(await system.spawn(ChildSpec(f"c{number}", partial(kind, others)), under=under))
         for other in others:
             other.tell(4)
         await trio.sleep(60)
