@@ -12,8 +12,9 @@ from runtime import Ref
 from .apps.lifecycle import LifecycleSettings
 from .directory import DirectoryMessage
 from .display.arbitration import DisplaySettings
+from .front.settings import FrontDoorSettings
 from .journal import JournalMessage
-from .liveness import LivenessSettings
+from .liveness import APP_LIVENESS, LivenessSettings
 from .microphone import MicrophoneSettings
 from .ports import AppDocument, SpeechProvider, Store, Telemetry, Tokens, Webhooks
 from .session.settings import SessionSettings
@@ -46,6 +47,8 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     display: DisplaySettings = DisplaySettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     liveness: LivenessSettings = LivenessSettings()
+    app_liveness: LivenessSettings = APP_LIVENESS
+    front_door: FrontDoorSettings = FrontDoorSettings()
     speech: SpeechSettings = SpeechSettings()
 
 

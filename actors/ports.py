@@ -88,8 +88,7 @@ class Connection(Protocol):
     def health(self) -> ConnectionHealth: ...
 
     def send(self, message: Outgoing) -> bool:
-        """Send or queue; False when the connection is closed or the message was dropped by its lane's rule.
-        """
+        """Send or queue; False when it is closed, or the message was dropped by its lane's rule."""
 
     def ping(self) -> None:
         """Send a protocol ping; its answer shows in `health`."""

@@ -143,8 +143,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         if event is None:
             return ()
         if event.base == streams.TOUCH_EVENT:
-            found = self.touch_subscribers.get(event.gesture)
-            return self.touch_subscribers.get(None, ()) if found is None else found
+            return self.touch_subscribers.get(event.gesture, self.touch_subscribers[None])
         return self.event_subscribers.get(event.base, ())
 
     def setting_subscribers_of(self, key: str) -> tuple[Subscriber, ...]:
@@ -169,6 +168,7 @@ def routing_of(subscriptions: Mapping[str, Sequence[Subscription]]) -> Routing:
         if each.language is not None and each.target_language is not None
     )
     audio_packages = _unique(package for package, each in held if each.base == streams.AUDIO_CHUNK)
+    gestures = _unique(each.gesture for _, each in held if each.gesture is not None)
     wants_speech = any(each.is_speech for _, each in held)
     return Routing(
         languages=languages,
@@ -188,15 +188,9 @@ def routing_of(subscriptions: Mapping[str, Sequence[Subscription]]) -> Routing:
             )
             for language in (*languages, "")
         },
-        event_subscribers={
-            base: found
-            for base in _unique(streams.RELAYED_EVENTS.values())
-            if (found := tuple((p, each.text) for p, each in held if streams.wants_event(each, base)))
-        },
+        event_subscribers=_event_subscribers(held),
         touch_subscribers={
-            gesture: found
-            for gesture in (*streams.GESTURES, None)
-            if (found := _touch_subscribers(subscriptions, gesture))
+            gesture: _touch_subscribers(subscriptions, gesture) for gesture in (*gestures, None)
         },
         translators=(*translated, *wildcards),
         setting_subscriptions=tuple(
@@ -222,6 +216,14 @@ def _merged_hints(wanted: Iterable[tuple[K, Subscription]]) -> dict[K, tuple[str
     for key, subscription in wanted:
         merged[key] = _unique((*merged.get(key, ()), *subscription.hints))
     return merged
+
+
+def _event_subscribers(held: Sequence[tuple[str, Subscription]]) -> dict[str, tuple[Subscriber, ...]]:
+    found: dict[str, list[Subscriber]] = {}
+    for package, subscription in held:
+        for base in streams.events_of(subscription):
+            found.setdefault(base, []).append((package, subscription.text))
+    return {base: tuple(subscribers) for base, subscribers in found.items()}
 
 
 def _touch_subscribers(

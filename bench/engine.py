@@ -191,7 +191,7 @@ def _name_of(head: bytes) -> str:
 
 
 def measure(server: str, options: argparse.Namespace) -> dict[str, float]:
-    """One run of one server: us of CPU per frame, delays, losses, memory per socket. `options` as in `main`."""
+    """One run of one server: us of CPU per frame, delays, losses, memory. `options` as in `main`."""
     command = [sys.executable, "-m", "bench.engine", "--serve", server]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:

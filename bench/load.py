@@ -48,6 +48,14 @@ class Phone:
     next_press: float = 0.0
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Whose socket one is: the phone's own, or its app's."""
+
+    phone: Phone
+    is_app: bool
+
+
 @dataclass
 class Result:
     """What one run saw; times in seconds."""
@@ -104,7 +112,7 @@ class Driver:
             while waiting and under_way < START_WINDOW:
                 phone = waiting.pop(0)
                 phone.dialled_at = time.perf_counter()
-                phone.sock = self._open(phone.target, ("phone", phone))
+                phone.sock = self._open(phone.target, Owner(phone, is_app=False))
                 started.append(phone)
                 under_way += 1
             self._turn(0.05)
@@ -189,13 +197,14 @@ class Driver:
                 self._serve_webhook(descriptor)
 
     def _message(self, sock: RawSocket, opcode: int, payload: bytes) -> None:
-        kind, phone = sock.owner  # type: ignore[misc]
+        owner = sock.owner
+        assert isinstance(owner, Owner)
         if opcode == BINARY:
-            self._frame_arrived(phone, payload)
-        elif kind == "app":
-            self._app_heard(phone, payload)
+            self._frame_arrived(owner.phone, payload)
+        elif owner.is_app:
+            self._app_heard(owner.phone, payload)
         else:
-            self._phone_heard(phone, payload)
+            self._phone_heard(owner.phone, payload)
 
     def _frame_arrived(self, phone: Phone, payload: bytes) -> None:
         sent_at, number = _stamp.unpack_from(payload)
@@ -284,7 +293,7 @@ class Driver:
         if request["type"] != "session_request":
             return
         phone = self.by_user[request["userId"]]
-        phone.app = self._open("/app-ws", ("app", phone))
+        phone.app = self._open("/app-ws", Owner(phone, is_app=True))
         init = {
             "type": "tpa_connection_init",
             "sessionId": request["sessionId"],

@@ -64,7 +64,13 @@ def assemble(
 def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
     """Who may upgrade, by path without the owner's prefix."""
     apps = AppGate(doorman=hall.doorman)
-    glasses = GlassesGate(system=system, tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry)
+    glasses = GlassesGate(
+        system=system,
+        tokens=ports.tokens,
+        roster=hall.roster,
+        telemetry=ports.telemetry,
+        settings=hall.domain.settings.front_door,
+    )
     return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps}
 
 

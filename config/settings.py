@@ -20,7 +20,8 @@ from msgspec import Meta
 from actors.apps.lifecycle import LifecycleSettings
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
-from actors.liveness import LivenessSettings
+from actors.front.settings import FrontDoorSettings
+from actors.liveness import APP_LIVENESS, LivenessSettings
 from actors.microphone import MicrophoneSettings
 from actors.session.settings import SessionSettings
 from actors.speech.stream import SpeechSettings
@@ -109,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     display: DisplaySettings = DisplaySettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     liveness: LivenessSettings = LivenessSettings()
+    app_liveness: LivenessSettings = APP_LIVENESS
+    front_door: FrontDoorSettings = FrontDoorSettings()
     speech: SpeechSettings = SpeechSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     engine: EngineSettings = EngineSettings()
@@ -133,6 +136,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             display=self.display,
             microphone=self.microphone,
             liveness=self.liveness,
+            app_liveness=self.app_liveness,
+            front_door=self.front_door,
             speech=self.speech,
         )
 

@@ -19,7 +19,9 @@ from protocols.session_ids import app_session_id
 from runtime import Actor, Ref, RestartInfo, StopReason
 
 from ..directory import ProbeServer
+from .. import liveness
 from ..display import arbitration as display
+from ..liveness import LivenessState
 from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookAnswer, WebhookError
 from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
 from . import lifecycle, refusals
@@ -37,6 +39,7 @@ from .messages import (
     EndSession,
     GlassesKnown,
     LifecycleTick,
+    LivenessTick,
     PhonePresence,
     ServerProbed,
     StopAnnounced,
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
     from ..domain import Domain
     from ..session.messages import SessionMessage
 
-BABBLE_PERIOD_S = 1.0  # protocol.md 13.13: at most one error a second
 SYSTEM_SETTINGS = msgspec.Raw(msgspec.json.encode(system_settings.for_apps({})))
 
 
@@ -60,6 +62,7 @@ class AppState(msgspec.Struct, frozen=True):
 
     Attributes:
       connection: the current connection, the one RUNNING stands for.
+      liveness: whether its peer is still there.
       dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
       parting: the last effects of a stop; they wait until the session has stored and announced it.
       complained_at: when malformed input was last answered.
@@ -67,6 +70,7 @@ class AppState(msgspec.Struct, frozen=True):
 
     lifecycle: lifecycle.LifecycleState
     connection: Connection | None = None
+    liveness: LivenessState = LivenessState()
     dialled: Mapping[str, Dialled] = {}
     parting: tuple[Effect, ...] = ()
     glasses: GlassesKnown = GlassesKnown(capabilities.to_raw(None), None, msgspec.Raw(b"{}"))
@@ -106,6 +110,7 @@ class AppSession(Actor[AppMessage]):
 
     def started(self, restart: RestartInfo | None) -> None:
         self._arm()
+        self._look_after()
 
     def stopping(self, reason: StopReason) -> None:
         # A socket that is still there belongs to an app that did not stop: it is to come back (protocol.md
@@ -155,6 +160,8 @@ class AppSession(Actor[AppMessage]):
                 self._step(lifecycle.ServerProbed(is_up))
             case LifecycleTick():
                 self._step(lifecycle.Tick())
+            case LivenessTick():
+                self._look_after()
 
     # -- what the app says --------------------------------------------------------------------------------
 
@@ -205,7 +212,7 @@ class AppSession(Actor[AppMessage]):
         self.telemetry.warning(
             "app_message_malformed", user=self.user_id, package=self.app.package_name, cause=cause
         )
-        if self.now - self.state.complained_at >= BABBLE_PERIOD_S:
+        if self.now - self.state.complained_at >= self.domain.settings.front_door.error_interval_s:
             self.state = msgspec.structs.replace(self.state, complained_at=self.now)
             error = to_app.TpaConnectionError(
                 code=ErrorCode.MALFORMED_MESSAGE, message=cause, timestamp=self._stamp()
@@ -327,7 +334,7 @@ class AppSession(Actor[AppMessage]):
         return await self.domain.ports.webhooks.post(url, body, timeout_s=timeout_s)
 
     def _adopt(self, socket_id: str) -> None:
-        """Make a dialled connection the current one: ack, the glasses' state, then whatever came meanwhile."""
+        """Make a dialled connection the current one: ack, the glasses' state, what came meanwhile."""
         dialled = self.state.dialled[socket_id]
         connection = dialled.connection
         self.state = msgspec.structs.replace(self.state, connection=connection)
@@ -345,6 +352,7 @@ class AppSession(Actor[AppMessage]):
             connection, to_app.DeviceStateUpdate(state=glasses.state, full_snapshot=True, timestamp=stamp)
         )
         self.perform(self._take_over, dialled)
+        self._watch_over(liveness.AppOpened())
 
     def _take_over(self, dialled: Dialled) -> None:
         connection = dialled.connection
@@ -356,6 +364,44 @@ class AppSession(Actor[AppMessage]):
     def _connection(self, socket_id: str) -> Connection | None:
         dialled = self.state.dialled.get(socket_id)
         return None if dialled is None else dialled.connection
+
+    # -- the connection's liveness ------------------------------------------------------------------------
+
+    def _look_after(self) -> None:
+        if self.state.connection is not None:
+            health = self.state.connection.health
+            self._watch_over(
+                liveness.Tick(
+                    last_activity_at=health.last_activity_at,
+                    has_shown_pongs=health.has_shown_pongs,
+                    missed_pongs=health.missed_pongs,
+                )
+            )
+
+    def _watch_over(self, event: liveness.LivenessEvent) -> None:
+        """Ping the app's socket, and give up one whose peer is gone without a word (within 25 s)."""
+        connection = self.state.connection
+        if connection is None:
+            return
+        settings = self.domain.settings.app_liveness
+        machine, effects = liveness.step(self.state.liveness, event, self.now, settings)
+        self.state = msgspec.structs.replace(self.state, liveness=machine)
+        for effect in effects:
+            match effect:
+                case liveness.SendProtocolPing():
+                    self.perform(connection.ping)
+                case liveness.CloseLink(_, reason):
+                    self.telemetry.info(
+                        "app_silent", user=self.user_id, package=self.app.package_name, reason=reason
+                    )
+                    self.perform(connection.abort)
+                    self._hung_up(connection, CloseInfo(code=1006, reason=reason, by_us=True))
+                    return
+                case _:
+                    pass  # an app gets no JSON ping and no ack from this machine; suspicion changes nothing
+        due = liveness.deadline(machine, settings)
+        if due is not None:
+            self.set_timer("liveness", max(0.0, due - self.now), LivenessTick())
 
     # -- small things -------------------------------------------------------------------------------------
 

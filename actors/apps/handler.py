@@ -11,8 +11,7 @@ from .messages import AppBabbled, AppHungUp, AppMessage, AppSaid
 
 
 class AppSocketHandler:
-    """Hears an authenticated app's connection. The ref outlives the actor's incarnations, so this does too.
-    """
+    """Hears an authenticated app's connection; like the ref, it outlives the actor's incarnations."""
 
     __slots__ = ("app",)
 

@@ -89,6 +89,10 @@ class ServerProbed(msgspec.Struct, frozen=True):
     is_up: bool
 
 
+class LivenessTick(msgspec.Struct, frozen=True):
+    """The deadline of the machine that watches the connection."""
+
+
 class LifecycleTick(msgspec.Struct, frozen=True):
     """The lifecycle machine's deadline."""
 
@@ -109,4 +113,5 @@ AppMessage = (
     | StopWebhookOver
     | ServerProbed
     | LifecycleTick
+    | LivenessTick
 )

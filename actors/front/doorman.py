@@ -28,9 +28,6 @@ from ..users.roster import RosterMessage, find_user
 if TYPE_CHECKING:
     from ..domain import Domain
 
-INIT_DEADLINE_S = 5.0
-BABBLE_PERIOD_S = 1.0
-
 
 class Opened(msgspec.Struct, frozen=True):
     """An app's socket is open; its init is awaited."""
@@ -111,6 +108,7 @@ class Doorman(Actor[DoormanMessage]):
     def __init__(self, *, domain: Domain, roster: Ref[RosterMessage]) -> None:
         self.domain = domain
         self.roster = roster
+        self.settings = domain.settings.front_door
         self.telemetry = domain.ports.telemetry
         self.state: Mapping[str, Stranger] = {}
 
@@ -121,7 +119,7 @@ class Doorman(Actor[DoormanMessage]):
     def receive(self, message: DoormanMessage) -> None:
         match message:
             case Opened(connection):
-                stranger = Stranger(connection, self.now + INIT_DEADLINE_S)
+                stranger = Stranger(connection, self.now + self.settings.init_s)
                 self.state = {**self.state, connection.id: stranger}
                 self._await_init(stranger)
             case Presented(connection, init):
@@ -214,7 +212,7 @@ class Doorman(Actor[DoormanMessage]):
         """Answer malformed input, at most once a second a connection (protocol.md 13.13)."""
         self.telemetry.warning("app_message_malformed", peer=connection.peer, cause=cause)
         stranger = self.state.get(connection.id)
-        if stranger is not None and self.now - stranger.told_off_at >= BABBLE_PERIOD_S:
+        if stranger is not None and self.now - stranger.told_off_at >= self.settings.error_interval_s:
             told = msgspec.structs.replace(stranger, told_off_at=self.now)
             self.state = {**self.state, connection.id: told}
             self._complain(connection, ErrorCode.MALFORMED_MESSAGE, cause)

@@ -12,16 +12,22 @@ from ..link.handler import PhoneHandler
 from ..ports import Admitted, Refused, Telemetry, TokenError, Tokens, Upgrade
 from ..session.messages import AdmitPhone, PhoneWelcome, SessionOverError
 from ..users.roster import RosterMessage, ensure_user
-
-ADMIT_TIMEOUT_S = 5.0
+from .settings import FrontDoorSettings
 
 
 class GlassesGate:
     """Verifies the token, finds or makes the user's session, and hands the connection to its link."""
 
     def __init__(
-        self, *, system: ActorSystem, tokens: Tokens, roster: Ref[RosterMessage], telemetry: Telemetry
+        self,
+        *,
+        system: ActorSystem,
+        tokens: Tokens,
+        roster: Ref[RosterMessage],
+        telemetry: Telemetry,
+        settings: FrontDoorSettings,
     ) -> None:
+        self.settings = settings
         self.system = system
         self.tokens = tokens
         self.roster = roster
@@ -53,9 +59,9 @@ class GlassesGate:
 
     async def _welcome(self, user_id: str) -> PhoneWelcome:
         while True:
-            session = await self.roster.ask(ensure_user(user_id), timeout_s=ADMIT_TIMEOUT_S)
+            session = await self.roster.ask(ensure_user(user_id), timeout_s=self.settings.admit_s)
             try:
-                return await session.ask(AdmitPhone, timeout_s=ADMIT_TIMEOUT_S)
+                return await session.ask(AdmitPhone, timeout_s=self.settings.admit_s)
             except (ActorStopped, SessionOverError):
                 # It ended between the two questions. The roster holds the next one until the successor
                 # stands, and the listener bounds the whole.

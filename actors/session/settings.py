@@ -1,4 +1,4 @@
-"""Timers and limits of a session."""
+"""Timers of a session."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import msgspec
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """All in seconds; defaults and sources beside each."""
+    """How long a session waits for what.
 
-    phone_grace_s: float = (
-        300.0  # apps stay while the phone is away (DESIGN section 6; protocol.md 4.1 has 60)
-    )
-    empty_session_s: float = 10.0  # how long a session waits for the phone whose token made it
-    reload_user_s: float = 1.0  # how long to wait before asking the store again for the user
-    announce_s: float = 0.1  # subscription changes come in bursts (protocol.md 5.3); one announcement follows
+    Attributes:
+      phone_grace_s: apps stay so long while the phone is away (DESIGN section 6; protocol.md 4.1 has 60 s).
+      empty_session_s: a session waits so long for the phone whose token made it.
+      reload_user_s: after a failure the store is asked for the user again in so long.
+      announce_s: subscription changes come in bursts (protocol.md 5.3); the phone is told so long after.
+    """
+
+    phone_grace_s: float = 300.0
+    empty_session_s: float = 10.0
+    reload_user_s: float = 1.0
+    announce_s: float = 0.1

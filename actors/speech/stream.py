@@ -44,12 +44,19 @@ from .messages import (
 
 
 class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Timers of a transcription stream, in seconds."""
+    """Timers of a transcription stream.
 
-    linger_s: float = 5.0  # how long a stream nobody wants stays open
-    reopen_first_s: float = 0.2  # the first back-off after a failure
-    reopen_most_s: float = 10.0  # it doubles up to this
-    notice_s: float = 3.0  # how long "captions delayed" stays on the lens
+    Attributes:
+      linger_s: a stream that nobody wants stays open so long; the SDK sends an empty list after every ack.
+      reopen_first_s: a provider that failed is opened again after so long; it doubles with each failure.
+      reopen_most_s: the longest of these waits.
+      notice_s: "captions delayed" stays on the lens so long.
+    """
+
+    linger_s: float = 5.0
+    reopen_first_s: float = 0.2
+    reopen_most_s: float = 10.0
+    notice_s: float = 3.0
 
 
 class StreamState(msgspec.Struct, frozen=True):

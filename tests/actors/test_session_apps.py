@@ -1,4 +1,4 @@
-"""Apps of a session, from the start to the end, through the real tree with everything outside it simulated."""
+"""Apps of a session, from the start to the end, through the real tree with the outside simulated."""
 
 from __future__ import annotations
 
@@ -333,3 +333,18 @@ async def test_a_longer_boot_screen_is_a_setting(autojump_clock: MockClock) -> N
         await trio.sleep(4)
 
         assert ["hello"] == phone.texts()
+
+
+async def test_a_half_open_app_socket_is_noticed_within_25_seconds(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        first = server.connection
+        first.health.has_shown_pongs = True  # it answered once, and then no more
+
+        await trio.sleep(25)
+
+        assert not first.is_open
+        assert first.pings >= 2
+        assert "app_silent" in world.telemetry.counters()
+        assert [CAPTIONS] == phone.running(), "its grace runs"

@@ -294,7 +294,11 @@ class World:
         self.tree = await self.system.spawn(spec)
         assert self.hall is not None
         self.glasses_gate = GlassesGate(
-            system=self.system, tokens=self.tokens, roster=self.hall.roster, telemetry=self.telemetry
+            system=self.system,
+            tokens=self.tokens,
+            roster=self.hall.roster,
+            telemetry=self.telemetry,
+            settings=settings.front_door,
         )
         self.app_gate = AppGate(doorman=self.hall.doorman)
 
