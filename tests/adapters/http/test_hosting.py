@@ -215,13 +215,16 @@ async def test_connection_that_says_nothing_is_closed_after_its_time(
     assert trio.current_time() == pytest.approx(15, abs=1)
 
 
+@pytest.mark.parametrize("is_idle", [False, True])
 async def test_peer_that_leaves_is_forgotten_at_once(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock, is_idle: bool
 ) -> None:
     async with hosted(telemetry, limits=HttpLimits(keep_alive_s=15)) as server:
         stream = server.connect()
         await stream.send_all(GET)
         await read_answer(stream)
+        if is_idle:
+            await trio.testing.wait_all_tasks_blocked()
         began = trio.current_time()
         await stream.aclose()
         await trio.testing.wait_all_tasks_blocked()
