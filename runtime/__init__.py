@@ -40,8 +40,9 @@ from ._events import (
 )
 from ._faults import fault_point
 from ._mailbox import Overflow, latest
-from ._ref import Recipient, Ref, ReplyTo
+from ._ref import Recipient, Ref
 from ._registry import Group, Key, Registry
+from ._reply import ReplyTo
 from ._spec import Backoff, ChildSpec, Restart, RestartInfo, StopKind, StopReason, Strategy, Terminated
 from ._system import ActorSystem, open_system
 from ._tasks import TaskHandle

@@ -17,8 +17,9 @@ from ._cell import Cell
 from ._dead_letters import DropReason
 from ._errors import AlreadyStarted, MailboxFull, OutsideHandler, StashFull
 from ._mailbox import Overflow
-from ._ref import Ref, ReplyTo
+from ._ref import Ref
 from ._registry import Group, Key
+from ._reply import ReplyTo
 from ._spec import NORMAL, Backoff, ChildSpec, RestartInfo, StopReason, Strategy
 from ._supervision import check_name, wait_for_supervisor
 from ._tasks import TaskHandle
@@ -54,6 +55,7 @@ class AnyActor(Generic[M]):
     transient: ClassVar[tuple[str, ...]] = ()
 
     state: Any = None
+    has_start: ClassVar[bool] = True  # whether `started` does anything
     started: Callable[[RestartInfo | None], Awaitable[None] | None]
     receive: Callable[[M], Awaitable[None] | None]
     stopping: Callable[[StopReason], Awaitable[None] | None]
@@ -254,6 +256,10 @@ class Actor(AnyActor[M]):
     """An actor on the shared run queue. Override `receive`."""
 
     kind: ClassVar[Kind] = "actor"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.has_start = cls.started is not Actor.started
 
     def started(self, restart: RestartInfo | None) -> None:
         """The first transaction of every incarnation; `restart` says why there is another. Arm timers

@@ -8,21 +8,18 @@ is known, and an ask that is over is known nowhere any more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from ._dead_letters import DeadLetter, DropReason
-from ._errors import ActorRestarting, ActorStopped, AskCycle, AskTimeout
+from ._errors import ActorRestarting, ActorStopped, AskTimeout
 from ._mailbox import SKIP
-from ._ref import Failed, ReplyTo
-from ._turn import CURRENT
+from ._reply import Failed
 
 if TYPE_CHECKING:
     from ._cell import Cell
     from ._mailbox import Mailbox
-
-R = TypeVar("R")
 
 
 class Pending:
@@ -161,17 +158,6 @@ class ActorPending(Pending):
         super()._forget()
         if self.asker.asking is not None:
             self.asker.asking.pop(self, None)
-
-
-async def ask(target: Cell, make: Callable[[ReplyTo[R]], Any], timeout_s: float) -> R:
-    """See `Ref.ask`."""
-    turn = CURRENT.get()
-    if turn is not None and turn.effects is not None and turn.cell is target:
-        raise AskCycle(target.path)
-    pending = TaskPending(target, timeout_s)
-    pending.begin(make(ReplyTo(pending)))
-    result: R = await pending.outcome()
-    return result
 
 
 class _Waiting:

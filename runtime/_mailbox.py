@@ -89,8 +89,7 @@ class Mailbox:
     """Both lanes of one actor. It outlives every incarnation."""
 
     __slots__ = (
-        "_marks",
-        "_replaceable",
+        "__dict__",
         "_waiting_since",
         "cell",
         "envelopes",
@@ -100,39 +99,39 @@ class Mailbox:
         "is_queued",
         "limit",
         "mail",
-        "overflow",
         "scheduler",
-        "senders",
-        "size",
         "system",
         "taken",
-        "waker",
     )
+
+    # Read from the class until they are set.
+    size = 1024
+    overflow: Overflow = "reject"
+    senders: deque[Sender] | None = None
+    waker: Callable[[], None] | None = None  # how a TaskActor is woken; None: the run queue runs it
+    _replaceable: dict[Hashable, _Replaceable] | None = None
+    _marks: deque[tuple[int, float]] | None = None
 
     def __init__(self, cell: Cell, scheduler: Scheduler) -> None:
         self.cell = cell
         self.scheduler = scheduler
-        self.waker: Callable[[], None] | None = None  # how a TaskActor is woken; None: the run queue runs it
         self.mail: deque[Any] | None = None
         self.system: list[Any] | None = None
         self.is_idle = False  # would be run for a user message, and is not queued
         self.is_queued = False
         self.is_open = True
         self.limit = 0  # up to this length `put` needs no second look; 0 while there is no lane
-        self.size = 1024
-        self.overflow: Overflow = "reject"
         self.envelopes = 0  # how many of `mail` are envelopes
         self.high_water = 0
         self.taken = 0
-        self.senders: deque[Sender] | None = None
-        self._replaceable: dict[Hashable, _Replaceable] | None = None
         self._waiting_since = 0.0
-        self._marks: deque[tuple[int, float]] | None = None
 
     def configure(self, size: int, overflow: Overflow) -> None:
         """Set the class's settings. What waits already stays, even beyond `size`."""
-        self.size = size
-        self.overflow = overflow
+        if size != self.size:
+            self.size = size
+        if overflow != self.overflow:
+            self.overflow = overflow
         self.limit = size if self.mail is not None and not isinstance(overflow, latest) else 0
 
     def put(self, message: Any) -> bool:
@@ -142,7 +141,16 @@ class Mailbox:
             return self._put_with_care(message)
         mail.append(message)
         if self.is_idle:
-            self._work_arrived()
+            if self.waker is not None:
+                self._work_arrived()
+                return True
+            self.is_idle = False  # as in _work_arrived, without the calls
+            self.is_queued = True
+            scheduler = self.scheduler
+            self._waiting_since = scheduler.deadlines.time
+            scheduler.ready.append(self.cell)
+            if scheduler.is_parked:
+                scheduler.wake()
         return True
 
     def put_envelope(self, source: Source) -> None:
@@ -218,7 +226,9 @@ class Mailbox:
         left = list(self.mail or ())
         senders = list(self.senders or ())
         self.is_open = self.is_idle = False
-        self.mail = self.senders = self._marks = None
+        self.mail = None
+        if self.senders is not None:
+            self.senders = None
         self.limit = self.envelopes = 0
         messages = [message for message in left if message.__class__ is not Envelope]
         messages += [

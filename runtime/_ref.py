@@ -1,20 +1,21 @@
-"""The only handle on an actor, and the one-shot handle for an answer."""
+"""The only handle on an actor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from ._ask import TaskPending, send
+from ._errors import AskCycle
+from ._reply import ReplyTo
 from ._turn import CURRENT
 
 if TYPE_CHECKING:
-    from ._ask import Pending
     from ._cell import Cell
     from ._mailbox import Mailbox
 
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
-R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Recipient(Protocol[M_contra]):
@@ -71,9 +72,14 @@ class Ref(Generic[M_contra]):
 
         Cancellation: the request may still be handled; its reply is dropped.
         """
-        from ._ask import ask
-
-        return await ask(self._mailbox.cell, make, timeout_s)
+        turn = CURRENT.get()
+        target = self._mailbox.cell
+        if turn is not None and turn.effects is not None and turn.cell is target:
+            raise AskCycle(target.path)
+        pending = TaskPending(target, timeout_s)
+        pending.begin(make(ReplyTo(pending)))
+        result: R = await pending.outcome()
+        return result
 
     async def send(self, message: M_contra, *, timeout_s: float) -> None:
         """Wait for room in the mailbox and send `message`. Senders are let in in their order.
@@ -84,8 +90,6 @@ class Ref(Generic[M_contra]):
 
         Cancellation: the message was not sent.
         """
-        from ._ask import send
-
         await send(self._mailbox, message, timeout_s)
 
     def crash(self, error: BaseException, /) -> None:
@@ -107,36 +111,3 @@ class Ref(Generic[M_contra]):
 
     def __repr__(self) -> str:
         return f"<Ref {self.path}>"
-
-
-class ReplyTo(Generic[R_contra]):
-    """Where one answer goes. The first `tell` or `fail` counts; a further one is an expired dead letter."""
-
-    __slots__ = ("_pending",)
-
-    def __init__(self, pending: Pending) -> None:
-        self._pending = pending
-
-    def tell(self, reply: R_contra, /) -> bool:
-        """Answer. Returns whether somebody still waits; inside a handler it is sent at commit, and True."""
-        return self._send(reply)
-
-    def fail(self, error: Exception, /) -> bool:
-        """Answer with an error, which is raised where the reply is awaited."""
-        return self._send(Failed(error))
-
-    def _send(self, outcome: Any) -> bool:
-        turn = CURRENT.get()
-        if turn is None or turn.effects is None:
-            return self._pending.put(outcome)
-        turn.effects.append((self._pending, outcome))
-        return True
-
-
-class Failed:
-    """An answer that is an error."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
