@@ -34,7 +34,7 @@ from .lanes import Lanes
 from .settings import EngineSettings
 
 _MAX_HEAD_BYTES = 65_536
-_FRAGMENT_OVERHEAD_BYTES = 2**20  # heads of fragments: empty ones would else make a message without a bound
+_FRAGMENT_HEADS_BYTES = 65_536  # beside as much as the message may have: empty fragments must end somewhere
 _PINGS_REMEMBERED = 8
 
 # The protocol's own log would carry a peer's text. What matters of it goes to telemetry, from here.
@@ -239,12 +239,11 @@ class ServerConnection:
         if self._phase is _Phase.OPENING:
             self._receive_head(data, now)
         elif self._phase is not _Phase.ENDED:
-            self._parse(self._backlog + data if self._backlog else data)
+            self._parse(data)
 
     def work(self) -> None:
         """Go on with the backlog."""
-        backlog, self._backlog = self._backlog, b""
-        self._parse(backlog)
+        self._parse(b"")
 
     def receive_eof(self) -> None:
         """The peer ended its sending side."""
@@ -338,6 +337,9 @@ class ServerConnection:
                 self.receive(rest, now)
 
     def _parse(self, data: bytes) -> None:
+        if self._backlog:
+            data = self._backlog + data
+            self._backlog = b""
         raw = self._raw
         max_bytes = self._settings.max_message_bytes
         size = len(data)
@@ -365,7 +367,7 @@ class ServerConnection:
             self._raw.clear()
         else:
             self._raw += piece
-            if len(self._raw) > self._settings.max_message_bytes + _FRAGMENT_OVERHEAD_BYTES:
+            if len(self._raw) > 2 * self._settings.max_message_bytes + _FRAGMENT_HEADS_BYTES:
                 protocol.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
         for event in protocol.events_received():
             assert isinstance(event, Frame)
@@ -437,10 +439,14 @@ class ServerConnection:
                 except OSError:
                     self.lost()
                     return
-                if sent < len(frame):
-                    self._keep_rest(frame, sent)
-                else:
+                if sent == len(frame):
                     self.health.bytes_out += sent
+                elif sent == 0 and self._phase is not _Phase.OPENING:
+                    lanes = Lanes()
+                    lanes.add_protocol(frame)
+                    self._begin_waiting(lanes)
+                else:
+                    self._keep_rest(frame, sent)
 
     def _keep_rest(self, frame: bytes, sent: int) -> None:
         self.health.bytes_out += sent
