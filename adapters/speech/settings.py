@@ -1,0 +1,51 @@
+"""The settings of offline recognition, each with its unit, its default and why that default."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class PocketSphinxSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How speech is cut into utterances and how the worker processes are kept.
+
+    Attributes:
+      worker_count: worker processes at most; 0 means one for each core this process may use. A worker takes
+        92 MB and recognises 3 to 6 people at a time of whom one speaks, since it is lent for an utterance
+        only.
+      prestart: workers started with the server instead of with the first stream. One takes half a second to
+        load its model; without it the first words of the first wearer come that much later.
+      window_s, ratio, vad_mode: pocketsphinx's Endpointer. Speech begins when more than `ratio` of the window
+        is voiced and ends when less than `1 - ratio` of it is; a mode from 0 (much is speech) to 3 (little
+        is). What was tried is in docs/decisions/0001-end-of-speech.md.
+      quiet_db, quiet_s: speech ends also after this long below the utterance's loudest by this much.
+      pre_roll_s: how much audio before the detected beginning belongs to the utterance, so that a soft first
+        consonant is not cut.
+      utterance_soft_s: an utterance that has grown this long ends at its next short pause.
+      utterance_hard_s: and at this length wherever it is: it bounds memory (32 kB/s) and what a replay costs.
+      keep_s: how much audio waits for recognition at most; older audio is dropped and reported.
+      delayed_after_s: an utterance that has waited this long for a worker is reported as `Delayed`.
+      start_timeout_s: a worker that has not loaded its model by then is killed.
+      answer_timeout_s: a worker that has not answered half a second of audio by then hangs: it is killed, and
+        its utterance is replayed. It needs 0.1 s of a free core for that, so this allows a loaded machine.
+      attempts: an utterance that ended this many workers is given up and reported as dropped audio.
+      restart_first_s, restart_most_s: the wait before a worker is replaced, doubled by every failure in a
+        row.
+    """
+
+    worker_count: int = 0
+    prestart: int = 0
+    window_s: float = 0.3
+    ratio: float = 0.75
+    vad_mode: int = 2
+    quiet_db: float = 26.0
+    quiet_s: float = 0.27
+    pre_roll_s: float = 0.3
+    utterance_soft_s: float = 25.0
+    utterance_hard_s: float = 30.0
+    keep_s: float = 3.0
+    delayed_after_s: float = 0.5
+    start_timeout_s: float = 20.0
+    answer_timeout_s: float = 4.0
+    attempts: int = 3
+    restart_first_s: float = 0.1
+    restart_most_s: float = 10.0

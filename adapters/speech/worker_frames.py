@@ -1,0 +1,73 @@
+"""What the server and a recognition worker say to each other over two pipes.
+
+A frame is four bytes of length (little endian, of what follows), one byte of kind, and the payload. The
+server sends one AUDIO at a time and waits for its answer, so a pipe never holds more than one frame and
+nobody's write blocks. Both ends read with the same reader.
+
+    server to worker                          worker to server
+    BEGIN    the stream's cepstral mean       READY    the decoder is loaded
+    AUDIO    PCM s16le, mono, 16 kHz          HEARD    AUDIO is recognised, the guess is as before
+                                              PARTIAL  AUDIO is recognised, this is the guess now
+    END      the utterance is over            FINAL    cepstral mean, a newline, the text
+    ABANDON  nobody wants the utterance       (no answer)
+
+The cepstral mean is what the decoder has learned about a voice and its microphone, as its thirteen numbers in
+text. It travels with the stream, because a worker serves a different person each time.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+MOST_BYTES: Final = 1 << 20
+_HEAD_BYTES: Final = 4
+
+
+class Kind(enum.IntEnum):
+    BEGIN = 1
+    AUDIO = 2
+    END = 3
+    ABANDON = 4
+    READY = 16
+    HEARD = 17
+    PARTIAL = 18
+    FINAL = 19
+
+
+class FrameError(Exception):
+    """The bytes are not a frame: the other end is broken."""
+
+
+def pack(kind: Kind, payload: bytes = b"") -> bytes:
+    return (len(payload) + 1).to_bytes(_HEAD_BYTES, "little") + bytes((kind,)) + payload
+
+
+class FrameReader:
+    """Turns what a pipe gives into frames."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, chunk: bytes) -> list[tuple[Kind, bytes]]:
+        """All frames that are complete now.
+
+        Raises:
+          FrameError: a length or a kind that nobody sends.
+        """
+        self._bytes += chunk
+        frames = []
+        while len(self._bytes) >= _HEAD_BYTES:
+            length = int.from_bytes(self._bytes[:_HEAD_BYTES], "little")
+            if not 1 <= length <= MOST_BYTES:
+                raise FrameError(f"a frame of {length} bytes; expected 1 to {MOST_BYTES}")
+            end = _HEAD_BYTES + length
+            if len(self._bytes) < end:
+                break
+            try:
+                kind = Kind(self._bytes[_HEAD_BYTES])
+            except ValueError as error:
+                raise FrameError(str(error)) from error
+            frames.append((kind, bytes(self._bytes[_HEAD_BYTES + 1 : end])))
+            del self._bytes[:end]
+        return frames
