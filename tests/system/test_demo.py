@@ -1,0 +1,70 @@
+"""`glasshouse demo` as a newcomer runs it: the wearer reads what the recogniser heard."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+from clients.recordings import recordings
+
+
+def _demo(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "config.cli", "demo", *words],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr + done.stdout
+    return done.stdout
+
+
+def _read(output: str) -> list[str]:
+    return re.findall(r"^  read  (.*)$", output, flags=re.MULTILINE)
+
+
+def _wav(path: Path, pcm: bytes) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(pcm)
+    return path
+
+
+def test_the_caption_is_what_was_spoken_and_changes_with_the_recording(tmp_path: Path) -> None:
+    sentences = {recording.name[-4:]: recording for recording in recordings()}
+    last, second = sentences["0930"], sentences["0880"]
+
+    shipped = _demo("--sentences", "1")
+    other = _demo("--wav", str(_wav(tmp_path / "other.wav", second.pcm)))
+
+    assert f"  said  {last.text}" in shipped
+    assert "amiable" in _read(shipped)[0]
+    assert "lens | Captions are on" in shipped
+    assert "amiable" not in _read(other)[0]
+    assert {"young", "man"} <= set(_read(other)[0].split())
+    for label in ("glasses to app", "final text at the app", "app to lens"):
+        assert re.search(rf"{label}.* ms +\d", shipped), label
+    assert "did not reach the app" not in shipped
+
+
+def test_a_file_that_is_no_speech_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF, but not really")
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "config.cli", "demo", "--wav", str(broken)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 1 == done.returncode
+    assert "broken.wav" in done.stderr
+    assert "sox" in done.stderr
