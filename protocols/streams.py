@@ -111,6 +111,9 @@ RELAYED_EVENTS: Mapping[str, str] = {
 """The phone messages that are relayed to apps: wire type to stream."""
 
 
+_EVENT_STREAMS = tuple(dict.fromkeys(RELAYED_EVENTS.values()))
+
+
 class Subscription(msgspec.Struct, frozen=True):
     """One entry of an app's list.
 
@@ -194,17 +197,21 @@ def required_permission(subscription: Subscription) -> str | None:
     return REQUIRED_PERMISSIONS.get(subscription.base)
 
 
+def events_of(subscription: Subscription) -> tuple[str, ...]:
+    """The streams of relayed events that the subscription hears; speech and raw audio are no events."""
+    if subscription.is_wildcard:
+        return tuple(base for base in _EVENT_STREAMS if base not in subscription.withheld)
+    base = LOCATION_UPDATE if subscription.base == LOCATION_STREAM else subscription.base
+    return (base,) if base in _EVENT_STREAMS else ()
+
+
 def wants_event(subscription: Subscription, base: str, *, gesture: str | None = None) -> bool:
     """Whether an event of the stream `base` is for this subscription.
 
     A location goes to both location streams. `gesture` is a touch event's; whether an app that also holds the
     gesture's own stream gets the bare one is the router's business (5.5).
     """
-    if subscription.is_wildcard:
-        return base not in subscription.withheld
-    if subscription.base == LOCATION_STREAM:
-        return base in (LOCATION_UPDATE, LOCATION_STREAM)
-    return subscription.base == base and subscription.gesture in (None, gesture)
+    return base in events_of(subscription) and subscription.gesture in (None, gesture)
 
 
 def wants_transcription(subscription: Subscription, language: str) -> bool:

@@ -88,6 +88,10 @@ def test_a_bad_entry_named_twice_is_reported_once() -> None:
     assert len(apply_update((), ["no_such", "no_such"], ALL).refused) == 1
 
 
+def test_the_longest_list_is_taken_whole() -> None:
+    assert apply_update((), [f"augmentos:{number}" for number in range(LONGEST_LIST)], ALL).refused == ()
+
+
 def test_a_list_without_end_is_cut_and_reported() -> None:
     entries = [f"augmentos:{number}" for number in range(LONGEST_LIST + 5)]
 

@@ -107,6 +107,12 @@ def test_what_names_no_stream_is_refused_with_what_was_expected(entry: object) -
     assert len(caught.value.stream) <= 200
 
 
+def test_the_longest_text_is_still_a_stream() -> None:
+    text = "augmentos:".ljust(streams.LONGEST_TEXT, "x")
+
+    assert text == streams.parse(text).text
+
+
 @given(entry=st.text(max_size=300) | st.dictionaries(st.text(), st.text()) | st.integers())
 def test_no_entry_raises_anything_but_invalid_stream(entry: object) -> None:
     try:
