@@ -31,6 +31,7 @@ from ._events import (
     Escalated,
     Events,
     Held,
+    HighWater,
     Joined,
     Left,
     Restarted,
@@ -48,6 +49,7 @@ from ._system import ActorSystem, open_system
 from ._tasks import TaskHandle
 from ._trace import Spent
 from ._tree import TreeNode
+from ._watchdog import Watchdog
 
 __all__ = [
     "Abandoned",
@@ -74,6 +76,7 @@ __all__ = [
     "Events",
     "Group",
     "Held",
+    "HighWater",
     "Ids",
     "Joined",
     "Key",
@@ -108,6 +111,7 @@ __all__ = [
     "TreeNode",
     "TrioClock",
     "VirtualClock",
+    "Watchdog",
     "fault_point",
     "latest",
     "open_system",

@@ -24,6 +24,7 @@ from ._spec import NORMAL, Backoff, ChildSpec, RestartInfo, StopReason, Strategy
 from ._supervision import check_name, wait_for_supervisor
 from ._tasks import TaskHandle
 from ._timers import Timer
+from ._tree import state_name
 from ._turn import Effect
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 N = TypeVar("N")
 R = TypeVar("R")
+
+_STATE_TIMEOUT = "state timeout"
 
 Kind = Literal["actor", "task", "supervisor"]
 
@@ -242,6 +245,32 @@ class AnyActor(Generic[M]):
     def unstash(self) -> None:
         """Bring everything stashed back, in its order, before all mail that waits."""
         self._effects().append((None, self._place().bring_back))
+
+    def become(self, state: Any, *, timeout_s: float | None = None, message: M | None = None) -> None:
+        """Go to `state`: assign it, and if its name differs (see `TreeNode.state`) be another state machine
+        state.
+
+        Then what was postponed comes back, in its order and before all mail that waits, and the state
+        timeout of the state before is cancelled. OTP: gen_statem's next_state with postpone and
+        state_timeout.
+
+        Args:
+          timeout_s: receive `message` after so many seconds in this state. It dies with the incarnation, as
+            every
+            timer: keep the deadline in the state and arm it again in `started`.
+        """
+        is_other = state_name(state) != state_name(self.state)
+        if is_other:
+            self.unstash()
+            self.cancel_timer(_STATE_TIMEOUT)
+        if timeout_s is not None:
+            assert message is not None, "a state timeout needs its message"
+            self.set_timer(_STATE_TIMEOUT, timeout_s, message)
+        self.state = state
+
+    def postpone(self) -> None:
+        """Handle the message in hand again in the next state. Loss-free across crashes, as `stash`."""
+        self.stash()
 
     def unhandled(self, message: Any) -> None:
         """Say that there is no handler for `message`: it becomes a dead letter, not an error."""

@@ -217,8 +217,8 @@ class Cell:
             mailbox.mark(done)
         else:
             mailbox.taken += done
-        if mailbox.senders is not None:
-            mailbox.admit()
+        if mailbox.is_pressed:
+            mailbox.relieve()
         return done
 
     def commit(self, effects: list[Effect]) -> Exception | None:

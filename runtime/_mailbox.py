@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ._dead_letters import DropReason
 from ._errors import MailboxFull
+from ._events import HighWater
 
 if TYPE_CHECKING:
     from ._cell import Cell
@@ -107,6 +108,7 @@ class Mailbox:
     # Read from the class until they are set.
     size = 1024
     overflow: Overflow = "reject"
+    is_pressed = False  # it was full, or somebody waits for room: look after every batch
     senders: deque[Sender] | None = None
     waker: Callable[[], None] | None = None  # how a TaskActor is woken; None: the run queue runs it
     _replaceable: dict[Hashable, _Replaceable] | None = None
@@ -192,16 +194,21 @@ class Mailbox:
         if self.senders is None:
             self.senders = deque()
         self.senders.append(sender)
+        self.is_pressed = True
 
-    def admit(self) -> None:
-        """Let waiting senders in, in their order, while there is room."""
-        assert self.senders is not None
-        while self.senders and self.has_room():
-            sender = self.senders.popleft()
-            self._lane().append(sender.message)
-            sender.admitted()
-        if not self.senders:
+    def relieve(self) -> None:
+        """After a batch: let waiting senders in, in their order, while there is room."""
+        senders = self.senders
+        if senders is not None:
+            while senders and self.has_room():
+                sender = senders.popleft()
+                self._lane().append(sender.message)
+                sender.admitted()
+            if senders:
+                return
             self.senders = None
+        if self.depth() * 2 <= self.size:
+            self.is_pressed = False
 
     def depth(self) -> int:
         """How many messages wait."""
@@ -263,7 +270,7 @@ class Mailbox:
         if isinstance(overflow, latest):
             return self._put_latest(message, overflow)
         if len(lane) - self.envelopes >= self.size:
-            self.high_water = max(self.high_water, len(lane))
+            self._is_full(len(lane))
             if overflow != "drop_oldest":
                 self.cell.dropped(message, DropReason.OVERFLOW)
                 return False
@@ -297,6 +304,7 @@ class Mailbox:
             self.cell.dropped(replaced, DropReason.REPLACED)
             return True
         if len(lane) - self.envelopes + len(waiting) >= self.size:
+            self._is_full(len(lane))
             self.cell.dropped(message, DropReason.OVERFLOW)
             return False
         if key is None:
@@ -308,6 +316,12 @@ class Mailbox:
         if self.is_idle:
             self._work_arrived()
         return True
+
+    def _is_full(self, depth: int) -> None:
+        self.high_water = max(self.high_water, depth)
+        if not self.is_pressed:
+            self.is_pressed = True
+            self.cell.system.events.publish(HighWater(self.cell.path, self.size))
 
     def full(self) -> MailboxFull:
         """The error for a sender that was refused."""

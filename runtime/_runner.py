@@ -153,8 +153,8 @@ class Runner:
             mailbox.mark(1)
         else:
             mailbox.taken += 1
-        if mailbox.senders is not None:
-            mailbox.admit()
+        if mailbox.is_pressed:
+            mailbox.relieve()
 
     async def _transact(self, handler: Callable[[Any], Any], argument: Any) -> None:
         turn = self.turn

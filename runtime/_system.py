@@ -30,6 +30,7 @@ from ._trace import Trace
 from ._tree import TreeNode, children_of, describe
 from ._turn import CURRENT
 from ._waiter import Waiter
+from ._watchdog import Watchdog
 
 M = TypeVar("M")
 
@@ -229,6 +230,7 @@ async def open_system(
     clock: Clock | None = None,
     seed: int | str | None = None,
     ids: Ids | None = None,
+    watchdog: Watchdog | None = None,
 ) -> AsyncIterator[ActorSystem]:
     """Run an actor system for the length of the block.
 
@@ -236,6 +238,8 @@ async def open_system(
       clock: trio's clock and the computer's calendar unless given; with a seed a made-up calendar.
       seed: makes scheduling, chance and ids a function of it, and no decision reads the time.
       ids: random ones unless given; counting ones with a seed.
+      watchdog: ends the process when the loop is held for too long; not with a seed, which never looks at
+        real time.
 
     Raises:
       SystemFailed: the root supervisor passed its intensity; the block is cancelled first.
@@ -249,6 +253,8 @@ async def open_system(
         system = ActorSystem(name, nursery, clock, seed, ids)
         block = trio.CancelScope()
         await system.begin(block.cancel)
+        if watchdog is not None and seed is None:
+            nursery.start_soon(watchdog.run, system)
         try:
             with block:
                 yield system
@@ -257,6 +263,7 @@ async def open_system(
         with trio.CancelScope(shield=True):
             await system.end()
         system.stop_scheduler()
+        nursery.cancel_scope.cancel()
     if error is not None:
         raise error
     if system.failure is not None:

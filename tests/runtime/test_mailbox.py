@@ -14,6 +14,7 @@ from runtime import (
     ChildSpec,
     DropReason,
     DynamicSupervisor,
+    HighWater,
     MailboxFull,
     latest,
 )
@@ -335,3 +336,20 @@ async def test_high_water_and_the_age_of_the_oldest_message_are_known(stage: Any
     assert (2, 2) == (waiting.depth, waiting.high_water)
     assert waiting.oldest_age_s == pytest.approx(3)
     assert (0, 2, None, 2) == (done.depth, done.high_water, done.oldest_age_s, done.handled)
+
+
+async def test_a_full_mailbox_is_announced_once_until_it_is_half_empty(stage: Any) -> None:
+    ref = await held(stage, mailbox_size=4)
+    with stage.system.events.subscribe(HighWater) as events:
+        for _ in range(3):
+            for number in range(6):
+                ref.tell(number)
+        once = len(events.drain())
+        await released(stage, ref)
+        await stage.system.suspend(ref)
+        for number in range(6):
+            ref.tell(number)
+        again = events.drain()
+
+    assert (1, 1) == (once, len(again))
+    assert (ref.path, 4) == (again[0].path, again[0].size)
