@@ -203,6 +203,11 @@ class Cell:
                 turn.effects = None
                 self.crashed(error, message)
                 break
+            except BaseException as error:  # SystemExit and its like end the system, in order
+                turn.effects = None
+                self.system.end_with(error)
+                self.crashed(error, message)
+                break
             turn.effects = None
             self.state = actor.state
             if effects:

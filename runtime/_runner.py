@@ -15,7 +15,7 @@ import trio
 from ._dead_letters import DropReason
 from ._errors import ActorStopped, OutsideHandler
 from ._mailbox import SKIP, Envelope
-from ._spec import StopReason
+from ._spec import SHUTDOWN, StopReason
 from ._turn import CURRENT, Turn
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class Runner:
             self._failure = error
             self._scope.cancel()
 
+    def cancel(self) -> None:
+        """End at once, with nobody left to tell."""
+        self._stop_reason = self._stop_reason or SHUTDOWN
+        self._scope.cancel()
+
     def wake(self) -> None:
         """There is something to do. Only while parked."""
         self.is_parked = False
@@ -101,6 +106,9 @@ class Runner:
                 await self._live(info)
         except Exception as error:  # what a group still holds after the scope took its Cancelled out
             self._failure = self._failure or error
+        except BaseException as error:  # SystemExit, KeyboardInterrupt: they end the system, in order
+            self._failure = error
+            self._cell.system.end_with(error)
         self.turn.effects = None
         if not self._is_abandoned:
             self._over()

@@ -61,8 +61,9 @@ class Scheduler:
         assert self._task is not None
         trio.lowlevel.reschedule(self._task)
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run until cancelled."""
+        """Run until cancelled. Ctrl-C is never raised here, between two steps, but in trio's main task."""
         self._task = trio.lowlevel.current_task()
         CURRENT.set(self.turn)
         task_status.started()

@@ -61,7 +61,7 @@ class ActorSystem:
         self.deadlines = Deadlines(clock.now)
         self.asks: dict[int, Pending] = {}
         self.abandoned = 0
-        self.failure: SystemFailed | None = None
+        self.failure: BaseException | None = None  # what ends the block
         self.prepare: Callable[[AnyActor[Any]], None] | None = None  # the test kit looks at every incarnation
         chance = None if seed is None else random.Random(f"schedule {seed}")
         self.scheduler = Scheduler(self.deadlines, chance=chance, held=self._held, slow_s=SLOW_S)
@@ -206,14 +206,36 @@ class ActorSystem:
     def root_gone(self, reason: StopReason) -> None:
         """The root has ended: as asked, or because it gave up."""
         if reason.kind is not StopKind.SHUTDOWN:
-            self.failure = SystemFailed(self.name, reason.cause)
-            self._on_failure()
+            self.end_with(SystemFailed(self.name, reason.cause))
         self._root_is_gone.set()
+
+    def end_with(self, error: BaseException) -> None:
+        """Cancel the block and raise `error` out of it once everything has stopped. The first one counts."""
+        if self.failure is None:
+            self.failure = error
+            self._on_failure()
 
     async def _run_scheduler(self, task_status: trio.TaskStatus[None]) -> None:
         with trio.CancelScope(shield=True) as scope:
             self._scheduler_scope = scope
-            await self.scheduler.run(task_status)
+            try:
+                await self.scheduler.run(task_status)
+            except trio.Cancelled:
+                raise
+            except BaseException as error:  # the run queue is lost, so nothing can stop in order any more
+                self.end_with(error)
+                self._cancel_everything()
+
+    def _cancel_everything(self) -> None:
+        todo = [self._root]
+        while todo:
+            cell = todo.pop()
+            for task in tuple(cell.tasks or ()):
+                task.cancel()
+            if cell.runner is not None:
+                cell.runner.cancel()
+            todo.extend(children_of(cell))
+        self._root_is_gone.set()
 
     def stop_scheduler(self) -> None:
         """End the run queue; nothing happens any more."""

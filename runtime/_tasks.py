@@ -91,6 +91,9 @@ class TaskHandle:
                 result = await self._fn(*self._args)
         except Exception as caught:  # also what a group still holds after the scope took its Cancelled out
             error = caught
+        except BaseException as caught:  # SystemExit, KeyboardInterrupt: they end the system, in order
+            self.is_cancelled = True
+            self._cell.system.end_with(caught)
         self.is_done = True
         cell = self._cell
         if not self._is_wanted():

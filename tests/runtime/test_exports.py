@@ -6,11 +6,12 @@ import runtime
 
 PUBLIC = """
 Abandoned Actor ActorFailed ActorRestarting ActorStopped ActorSystem AlreadyRegistered AlreadyStarted
-AskCycle AskTimeout Backoff ChildSpec Clock CountingIds CrashReport DeadLetter DeadLetters Decided DropReason
-DynamicSupervisor Escalated Events Group Held HighWater Ids Joined Key Left MailboxFull OutsideHandler Overflow
-RandomIds Recipient Ref Registry ReplyTo Restart RestartInfo Restarted RuntimeFailure Spawned Spent
-StartFailed StashFull StopKind StopReason Stopped Strategy Subscription Supervisor SupervisorMessage
-SystemFailed TaskActor TaskHandle Terminated TreeNode TrioClock VirtualClock Watchdog fault_point latest open_system
+AskCycle AskTimeout Backoff ChildSpec Clock CountingIds CrashReport DeadLetter DeadLetters Decided
+DropReason DynamicSupervisor Escalated Events Group Held HighWater Ids Joined Key Left MailboxFull
+OutsideHandler Overflow RandomIds Recipient Ref Registry ReplyTo Restart RestartInfo Restarted
+RuntimeFailure Spawned Spent StartFailed StashFull StopKind StopReason Stopped Strategy Subscription
+Supervisor SupervisorMessage SystemFailed TaskActor TaskHandle Terminated TreeNode TrioClock VirtualClock
+Watchdog fault_point latest open_system
 """
 
 
