@@ -283,7 +283,6 @@ class _StreamWire:
         self._is_read_wanted = True
         self._is_write_wanted = False
         self._is_finishing = False
-        self._is_broken = False
         self._is_released = False
         self._changed = trio.Event()  # one event for all three tasks: they look again at what concerns them
 
@@ -305,13 +304,10 @@ class _StreamWire:
     # What the connection calls
 
     def try_send(self, data: bytes | memoryview, /) -> int:
-        if self._is_broken:
-            raise BrokenPipeError("the stream is broken")
         taken = min(len(data), self._room_bytes)
-        if taken:
-            self._outgoing += data[:taken]
-            self._room_bytes -= taken
-            self._change()
+        self._outgoing += data[:taken]
+        self._room_bytes -= taken
+        self._change()
         return taken
 
     def want(self, *, read: bool, write: bool) -> None:
@@ -372,7 +368,6 @@ class _StreamWire:
                 try:
                     await self._stream.send_all(piece)
                 except trio.BrokenResourceError:
-                    self._is_broken = True
                     self._outgoing.clear()
                     self.connection.lost()
                     self._change()

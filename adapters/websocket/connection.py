@@ -433,7 +433,7 @@ class ServerConnection:
             elif self._lanes is not None:
                 self._lanes.add_protocol(frame)
                 self._note_queued(self._lanes)
-            elif self._phase is not _Phase.GONE:
+            else:
                 try:
                     sent = self._try_send(frame)
                 except OSError:
@@ -499,14 +499,13 @@ class ServerConnection:
             queued_bytes=self.health.queued_bytes,
             cause=reason,
         )
-        if self._lanes is not None:
-            self._lanes.drop_messages()
+        assert self._lanes is not None
+        self._lanes.drop_messages()
         self.close(CloseCode.TRY_AGAIN_LATER, reason)
 
     def _conclude(self) -> None:
         """The protocol has nothing more to say: let the last bytes leave, then wait for the peer's end."""
-        if self._phase >= _Phase.ENDED:
-            return
+        assert self._phase < _Phase.ENDED
         protocol = self._protocol
         sent = protocol.close_sent
         if sent is not None and protocol.close_rcvd is None:

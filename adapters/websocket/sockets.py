@@ -1,11 +1,12 @@
 """The pump's sockets: a connection's `Wire`, and a refused request that is answered and ended.
 
-A member is closed in one place, `release`, which first takes it out of the selector: an event of the same
+A member is closed in one place, `close`, which first takes it out of the selector: an event of the same
 turn that still names its descriptor finds nobody, or finds a newer socket that merely has nothing to read.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import select
 import socket
@@ -41,7 +42,7 @@ class Selector(Protocol):
         """Call `connection.settle` before the turn ends, or in the next one."""
 
 
-class Member:
+class Member(abc.ABC):
     """A non-blocking socket in the selector."""
 
     __slots__ = ("deadline", "fd", "interest", "is_released", "peer", "selector", "sock")
@@ -55,17 +56,17 @@ class Member:
         self.deadline: float | None = None
         self.is_released = False
 
+    @abc.abstractmethod
     def ready(self, mask: int) -> None:
         """The selector saw `mask`; 0 means that the member asked for another turn."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def expired(self) -> None:
         """The deadline has come."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def abandon(self) -> None:
         """End it at once."""
-        raise NotImplementedError
 
     def want(self, *, read: bool, write: bool) -> None:
         interest = (_READ if read else 0) | (_WRITE if write else 0)
@@ -114,6 +115,11 @@ class ConnectionSocket(Member):
         except BlockingIOError:
             return 0
 
+    def want(self, *, read: bool, write: bool) -> None:
+        super().want(read=read, write=write)
+        if read and self.connection.has_backlog:
+            self.selector.add_leftover(self)
+
     def ended(self) -> None:
         self.selector.add_ended(self.connection)
 
@@ -124,9 +130,7 @@ class ConnectionSocket(Member):
         if self.is_released or mask == _WRITE:
             return
         if not self.interest & _READ:
-            if mask:  # an error or hang-up, which the selector reports unasked
-                connection.lost()
-            return
+            return  # not even its backlog; `want` brings it back. An error shows in the send that waits.
         if connection.has_backlog:
             if mask == 0:
                 connection.work()

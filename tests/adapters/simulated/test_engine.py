@@ -115,6 +115,7 @@ def _make_streams() -> tuple[_End, _End]:
 
 async def _echo_http(stream: HalfCloseableStream) -> None:
     while data := await stream.receive_some(10):
+        await stream.wait_send_all_might_not_block()
         await stream.send_all(data)
     await stream.send_eof()
     await stream.aclose()

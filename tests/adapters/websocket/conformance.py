@@ -152,6 +152,7 @@ class EngineConformance:
         async with opener() as server, server.dial() as stream:
             peer = RawPeer(stream)
             head = await peer.upgrade(REQUEST.replace(b"/glasses-ws", target))
+            await peer.send(frame(TEXT, b"too eager"))
             rest = await peer.receive_rest()
 
         assert head.startswith(b"HTTP/1.1 " + status)

@@ -252,6 +252,18 @@ def test_walk_finds_the_end_of_every_frame(frames: list[tuple[bytes, bool]], cut
     assert [sum(map(len, wires[: i + 1])) for i in range(len(wires))] == ends
 
 
+def test_walk_reads_a_long_length_byte_by_byte() -> None:
+    walk = FrameWalk()
+    data = frame(BINARY, bytes(70_000))
+
+    ends = [walk.advance(data[i : i + 1], 0) for i in range(13)]
+    in_the_head = walk.is_between_frames
+    end = walk.advance(data + b"next", 13)
+
+    assert ([1] * 13, False) == (ends, in_the_head)
+    assert (len(data), True) == (end, walk.is_between_frames)
+
+
 @given(st.sampled_from([0, 1, 125, 126, 65_535, 65_536, 70_000]), st.booleans())
 def test_wire_form_is_the_reference_frame(size: int, is_text: bool) -> None:
     message = Outgoing(b"x" * size, is_text=is_text)

@@ -9,6 +9,8 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import trio
@@ -18,6 +20,7 @@ from trio.abc import HalfCloseableStream
 from actors.ports import CloseInfo, Lane, Outgoing, Refused
 from adapters.listener.listener import Listener
 from adapters.websocket import Engine, EngineSettings, ServerConnection
+from adapters.websocket.sockets import ConnectionSocket, Member, RefusedSocket
 from tests.adapters.websocket.conformance import EngineConformance, OneGate, Opener, Server
 from tests.adapters.websocket.peers import (
     BINARY,
@@ -307,6 +310,95 @@ async def test_refused_peer_that_resets_or_reads_slowly_harms_nobody() -> None:
             await trio.lowlevel.checkpoint()
 
     assert rest.endswith(b"x" * 5_000_000)
+
+
+class _FullSocket:
+    """A socket that says it is ready and then is not."""
+
+    def fileno(self) -> int:
+        return 99
+
+    def recv(self, size: int) -> bytes:
+        raise BlockingIOError
+
+    def send(self, data: bytes | memoryview) -> int:
+        raise BlockingIOError
+
+
+class _NoSelector:
+    """Writes down what its members want."""
+
+    settings = EngineSettings()
+    now = 0.0
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def select(self, member: Member) -> None:
+        self.calls.append(f"select {member.interest}")
+
+    def remove(self, member: Member) -> None:
+        self.calls.append("remove")
+
+    def add_deadline(self, member: Member, deadline: float) -> None:
+        self.calls.append("deadline")
+
+    def add_leftover(self, member: Member) -> None:
+        self.calls.append("leftover")
+
+    def add_ended(self, connection: ServerConnection) -> None:
+        self.calls.append("ended")
+
+
+def test_readiness_that_was_none_changes_nothing() -> None:
+    selector, sock = _NoSelector(), cast(socket.socket, _FullSocket())
+    member = ConnectionSocket(selector, sock, "peer")
+    member.connection = cast(ServerConnection, SimpleNamespace(has_backlog=False))
+    refused = RefusedSocket(selector, sock, "peer", b"answer")
+
+    member.ready(select.EPOLLIN)
+    taken = member.try_send(b"x")
+    refused.ready(select.EPOLLIN)
+
+    assert 0 == taken
+    assert [f"select {select.EPOLLIN | select.EPOLLOUT}"] == selector.calls
+
+
+def test_refused_peer_that_breaks_under_the_answer_is_closed() -> None:
+    class BrokenSocket(_FullSocket):
+        is_closed = False
+
+        def send(self, data: bytes | memoryview) -> int:
+            raise ConnectionResetError
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    selector, sock = _NoSelector(), BrokenSocket()
+    refused = RefusedSocket(selector, cast(socket.socket, sock), "peer", b"answer")
+
+    refused.ready(select.EPOLLIN)
+
+    assert (["remove"], True) == (selector.calls, sock.is_closed)
+
+
+def test_backlog_of_a_peer_that_was_not_read_gets_its_turn_again() -> None:
+    selector, sock = _NoSelector(), cast(socket.socket, _FullSocket())
+    worked: list[bool] = []
+    member = ConnectionSocket(selector, sock, "peer")
+    member.connection = cast(
+        ServerConnection, SimpleNamespace(has_backlog=True, work=lambda: worked.append(True))
+    )
+
+    member.want(read=False, write=True)
+    member.ready(0)
+    before = list(worked), list(selector.calls)
+    member.want(read=True, write=False)
+    member.ready(0)
+
+    assert ([], [f"select {int(select.EPOLLOUT)}"]) == before
+    assert [True] == worked
+    assert "leftover" in selector.calls
 
 
 async def test_refusals_under_way_end_with_the_engine() -> None:
