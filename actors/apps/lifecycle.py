@@ -376,7 +376,7 @@ class _Turn:
         elif state.socket_id is not None and state.socket_id != socket_id:
             # 1008: the SDK neither dials again nor ends the live session with it (protocol.md 3.5).
             self.effects.append(CloseSocket(state.socket_id, 1008, "Replaced by a newer connection"))
-        self._change(socket_id=socket_id, is_released=False, is_posted=False, lost_at=None)
+        self._change(socket_id=socket_id, is_released=False, is_posted=False)
 
     def _closed(self, socket_id: str) -> None:
         if socket_id == self.state.closing_id:
@@ -413,7 +413,7 @@ class _Turn:
         if self.state.awaited is not None:
             return
         if not self.state.is_server_gone:
-            self._change(failures=0, post_at=self._next_post())
+            self._change(post_at=self._next_post())
         elif self.state.probe_until is None:
             self._change(probe_at=self.now)
 
@@ -429,7 +429,6 @@ class _Turn:
     def _registered(self) -> None:
         """The server's process has just started: what it held is lost, and it answers."""
         if self.state.phase is Phase.GRACE:
-            self._change(is_server_gone=False)
             self._end_grace()
         elif self.state.phase is Phase.DORMANT and self.state.is_phone_here:
             self._resurrect()

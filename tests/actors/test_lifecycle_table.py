@@ -699,6 +699,21 @@ def test_server_that_dies_between_two_resurrections_is_awaited() -> None:
     assert 1 == len(life.times(PostWebhook))
 
 
+def test_server_that_died_meanwhile_has_its_failures_forgiven() -> None:
+    life = resurrecting()
+    for attempt in range(2, 7):
+        life.hear(WebhookAnswered(attempt, 500))
+        if attempt < 6:
+            life.advance_to_webhook(is_server_up=True)
+    life.hear(ServerProbed(False))
+    life.advance_to_webhook(is_server_up=True)
+
+    life.hear(WebhookAnswered(7, 500))
+
+    assert Phase.RESURRECTING is life.phase()
+    assert 1 == life.state.failures
+
+
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_proxy_in_front_of_a_dead_server_is_asked_without_end(status: int) -> None:
     life = resurrecting()
