@@ -66,11 +66,12 @@ class FrontDoorServices:
                     await trio.sleep_forever()  # until the supervisor cancels it
 
         async def run_listener() -> None:
+            engine, host = await self.engine.wait(), await self.host.wait()
             listener = Listener(
                 self.listening.dup(),
                 gates=gates,
-                engine=await self.engine.wait(),
-                http=await self.host.wait(),
+                engine=engine,
+                http=host,
                 telemetry=self.telemetry,
                 node_name=self.settings.node_name or None,
             )

@@ -96,7 +96,8 @@ async def open_ports(
         as_json=settings.log_format == "json",
         wall=system.clock.wall,
     )
-    logging.getLogger().addHandler(LibraryLogs(telemetry))
+    library_logs = LibraryLogs(telemetry)
+    logging.getLogger().addHandler(library_logs)
     system.events.listen(lambda event: report(event, telemetry))
     speech, media = speech_of(settings, telemetry)
     store = await open_sqlite(make_data_directory(settings))
@@ -109,6 +110,7 @@ async def open_ports(
         with trio.move_on_after(CLOSE_PORTS_S, shield=True):
             await webhooks.aclose()
             await store.aclose()
+        logging.getLogger().removeHandler(library_logs)
 
 
 async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited) -> None:
