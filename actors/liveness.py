@@ -228,7 +228,7 @@ def deadline(state: LivenessState, settings: LivenessSettings) -> float | None:
     if state.suspected_at is None:
         times.append(state.heard_at + settings.suspect_after_s)
     elif not state.is_excused:
-        times.append(_close_at(state, state.suspected_at, settings))
+        times.append(_close_at(state.suspected_at, settings))
     return min(times)
 
 
@@ -250,7 +250,7 @@ def _judge(
             pinged_at=-math.inf,  # the first probes are due at once
             json_pinged_at=-math.inf if is_sent_json else None,
         )
-    if now < _close_at(state, state.suspected_at, settings):
+    if now < _close_at(state.suspected_at, settings):
         return state
     if not _owes_answer(state):
         return replace(state, is_excused=True)
@@ -294,7 +294,6 @@ def _json_ping_at(json_pinged_at: float, settings: LivenessSettings) -> float:
     return json_pinged_at + settings.json_ping_s
 
 
-def _close_at(state: LivenessState, suspected_at: float, settings: LivenessSettings) -> float:
-    """When a suspect's time is up. It has had its probes for as long as if it had been suspected in time."""
-    probed_s = settings.close_after_s - settings.suspect_after_s
-    return max(state.heard_at + settings.close_after_s, suspected_at + probed_s)
+def _close_at(suspected_at: float, settings: LivenessSettings) -> float:
+    """When a suspect's time is up. Even a late suspicion leaves the probes their time."""
+    return suspected_at + settings.close_after_s - settings.suspect_after_s

@@ -328,6 +328,27 @@ def test_a_late_suspicion_leaves_the_probes_their_four_seconds() -> None:
     assert peer.times(CloseLink) == [504]
 
 
+def test_a_phone_that_owed_nothing_and_then_spoke_is_closed_when_it_vanishes() -> None:
+    peer = phone(token_in_query=False, answers_frames=False)
+    speak(peer, JsonPing(), [60])
+    peer.is_gone = True
+
+    peer.run(100)
+
+    assert peer.times(CloseLink) == [70]
+
+
+def test_a_phone_that_was_asked_only_once_is_not_closed() -> None:
+    peer = Peer(settings=LivenessSettings(quiet_ping_s=60, probe_s=60))
+    peer.open(Opened(token_in_query=False))
+    peer.is_gone = True
+
+    peer.run(15)
+
+    assert peer.times(SendProtocolPing) == [0, 6]
+    assert peer.times(CloseLink) == []
+
+
 def test_nothing_follows_a_close() -> None:
     peer = phone(token_in_query=True, answers_json=True)
     peer.run(10)
