@@ -47,9 +47,14 @@ class Continued:
 
 @dataclass(frozen=True)
 class Ended:
-    """Speech ended at `end_ms` of the stream. The silence by which that was noticed was already given."""
+    """Speech ended at `end_ms` of the stream.
+
+    Attributes:
+      is_silent: the silence by which that was noticed was given too; else the audio ends within speech.
+    """
 
     end_ms: int
+    is_silent: bool
 
 
 Cut = Began | Continued | Ended
@@ -86,7 +91,7 @@ class UtteranceCutter:
     def finish(self) -> list[Cut]:
         """Somebody knows that speech is over: end the utterance now, without waiting for the window."""
         self._start_endpointer()
-        return [self._end(self._position)] if self._is_open else []
+        return [self._end(self._position, is_silent=False)] if self._is_open else []
 
     def _start_endpointer(self) -> None:
         from pocketsphinx import Endpointer  # type: ignore[import-untyped]  # here: 4 MB, 20 ms
@@ -124,12 +129,13 @@ class UtteranceCutter:
             cuts.append(Continued(frame))
         self._levels.hear(frame)
         if not self._endpointer.in_speech:
-            cuts.append(self._end(self._bytes_at(self._endpointer.speech_end)))
+            cuts.append(self._end(self._bytes_at(self._endpointer.speech_end), is_silent=True))
         elif self._levels.quiet_s >= self._settings.quiet_s:
             self._is_quiet = True
-            cuts.append(self._end(self._position - round(self._levels.quiet_s * BYTES_A_SECOND)))
+            quiet_bytes = round(self._levels.quiet_s * BYTES_A_SECOND)
+            cuts.append(self._end(self._position - quiet_bytes, is_silent=True))
         elif self._has_gone_on_too_long(frame):
-            cuts.append(self._end(self._position))
+            cuts.append(self._end(self._position, is_silent=False))
             cuts.append(self._begin(self._position))
 
     def _bytes_at(self, endpointer_s: float) -> int:
@@ -144,9 +150,9 @@ class UtteranceCutter:
         self._utterance_bytes = len(pcm)
         return Began(milliseconds(started), milliseconds(self._position - len(pcm)), pcm)
 
-    def _end(self, position: int) -> Ended:
+    def _end(self, position: int, *, is_silent: bool) -> Ended:
         self._is_open = False
-        return Ended(milliseconds(position))
+        return Ended(milliseconds(position), is_silent)
 
     def _has_gone_on_too_long(self, frame: bytes) -> bool:
         settings = self._settings

@@ -237,8 +237,8 @@ class PocketSphinxStream:
                         self._ask_for_worker()
                 case Continued(pcm):
                     self._utterances[-1].add(pcm)
-                case Ended(end_ms):
-                    self._utterances[-1].end(end_ms)
+                case Ended():
+                    self._utterances[-1].end(cut)
         self._drop_old_audio()
 
     def _ask_for_worker(self) -> None:

@@ -37,11 +37,11 @@ class Recogniser:
         self._is_in_utterance = False
         self.begin("")  # the first utterance touches memory that the others then find warm
         self.hear(_WARMING)
-        self.abandon()
+        self.end()
 
     def begin(self, mean: str) -> None:
         """Begin an utterance of a voice with this cepstral mean; empty when it is not known yet."""
-        self.abandon()
+        self.end()
         self._decoder.reinit_feat()  # 0.05 ms; without it the end of the utterance before colours this one
         self._decoder.set_cmn(mean or self._mean)
         self._decoder.start_utt()
@@ -67,13 +67,12 @@ class Recogniser:
         self._text = text
         return text
 
-    def end(self) -> tuple[str, str]:
+    def result(self) -> tuple[str, str]:
         """The text of the utterance, and the cepstral mean after it."""
-        self._decoder.end_utt()
-        self._is_in_utterance = False
-        return self._hypothesis(), self._decoder.get_cmn()
+        return self._hypothesis(), self._decoder.get_cmn(True)
 
-    def abandon(self) -> None:
+    def end(self) -> None:
+        """Decode the last 80 ms, which wait for what may follow them. Does nothing after an utterance."""
         if self._is_in_utterance:
             self._decoder.end_utt()
             self._is_in_utterance = False
@@ -94,6 +93,8 @@ def serve(requests: int, answers: int) -> None:
                 answer = _answer(recogniser, kind, payload)
                 if answer:
                     os.write(answers, answer)
+                if kind is Kind.END_SILENT:
+                    recogniser.end()  # 10 to 60 ms for silence: after the answer
     except BrokenPipeError:
         return  # the server is gone: nobody is left to answer
 
@@ -105,11 +106,13 @@ def _answer(recogniser: Recogniser, kind: Kind, payload: bytes) -> bytes:
         case Kind.AUDIO:
             text = recogniser.hear(payload)
             return pack(Kind.HEARD) if text is None else pack(Kind.PARTIAL, text.encode())
-        case Kind.END:
-            text, mean = recogniser.end()
+        case Kind.END | Kind.END_SILENT:
+            if kind is Kind.END:
+                recogniser.end()
+            text, mean = recogniser.result()
             return pack(Kind.FINAL, f"{mean}\n{text}".encode())
         case Kind.ABANDON:
-            recogniser.abandon()
+            recogniser.end()
         case _:
             raise AssertionError(f"the server sent {kind.name}, which is a worker's")
     return b""

@@ -226,7 +226,7 @@ class WorkerPool:
             if piece:
                 request += pack(Kind.AUDIO, piece)
             if is_last:  # together with the last piece: one switch of processes less before the final
-                request += pack(Kind.END)
+                request += pack(Kind.END_SILENT if utterance.is_silent_at_end else Kind.END)
             with _within(self._settings.answer_timeout_s):
                 await pipes.send(request)
                 request = b""

@@ -34,11 +34,11 @@ class PocketSphinxSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_count: int = 0
     prestart: int = 0
-    window_s: float = 0.3
+    window_s: float = 0.25
     ratio: float = 0.75
     vad_mode: int = 2
     quiet_db: float = 26.0
-    quiet_s: float = 0.27
+    quiet_s: float = 0.24
     pre_roll_s: float = 0.3
     utterance_soft_s: float = 25.0
     utterance_hard_s: float = 30.0

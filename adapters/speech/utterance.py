@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import trio
 
-from .endpointing import Began, milliseconds
+from .endpointing import Began, Ended, milliseconds
 
 CHUNK_BYTES: Final = 16_000  # half a second: what a worker is given at once, so that its answers keep coming
 
@@ -57,6 +57,7 @@ class Utterance:
         "attempts",
         "end_ms",
         "is_abandoned",
+        "is_silent_at_end",
         "owner",
         "start_ms",
         "text",
@@ -69,6 +70,7 @@ class Utterance:
         self.text = ""
         self.attempts = 0
         self.is_abandoned = False
+        self.is_silent_at_end = False
         self._audio = bytearray(began.pcm)
         self._audio_ms = began.audio_ms
         self._given = 0
@@ -99,8 +101,9 @@ class Utterance:
         self._audio += pcm
         self._changed.set()
 
-    def end(self, end_ms: int) -> None:
-        self.end_ms = end_ms
+    def end(self, ended: Ended) -> None:
+        self.end_ms = ended.end_ms
+        self.is_silent_at_end = ended.is_silent
         self._changed.set()
 
     def abandon(self) -> None:

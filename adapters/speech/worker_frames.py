@@ -9,6 +9,7 @@ nobody's write blocks. Both ends read with the same reader.
     AUDIO    PCM s16le, mono, 16 kHz          HEARD    AUDIO is recognised, the guess is as before
                                               PARTIAL  AUDIO is recognised, this is the guess now
     END      the utterance is over            FINAL    cepstral mean, a newline, the text
+    END_SILENT  likewise, and ends in silence
     ABANDON  nobody wants the utterance       (no answer)
 
 The cepstral mean is what the decoder has learned about a voice and its microphone, as its thirteen numbers in
@@ -28,7 +29,8 @@ class Kind(enum.IntEnum):
     BEGIN = 1
     AUDIO = 2
     END = 3
-    ABANDON = 4
+    END_SILENT = 4
+    ABANDON = 5
     READY = 16
     HEARD = 17
     PARTIAL = 18

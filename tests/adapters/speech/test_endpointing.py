@@ -34,7 +34,7 @@ def utterances(cuts: list[Cut]) -> list[tuple[Began, bytes, int | None]]:
             case Continued(pcm):
                 began, audio, _ = found[-1]
                 found[-1] = (began, audio + pcm, None)
-            case Ended(end_ms):
+            case Ended(end_ms, _):
                 began, audio, _ = found[-1]
                 found[-1] = (began, audio, end_ms)
     return found
@@ -132,6 +132,7 @@ def test_finish_ends_the_utterance_at_once_and_the_next_one_begins_anew() -> Non
     assert isinstance(before[0], Began)
     (end,) = ended
     assert isinstance(end, Ended)
+    assert not end.is_silent
     assert 1950 <= end.end_ms <= 2000
     assert isinstance(again[0], Began)
     assert again[0].audio_ms >= end.end_ms

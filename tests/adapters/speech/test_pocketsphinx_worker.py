@@ -39,7 +39,9 @@ class Worker:
             self._frames += self._reader.feed(chunk)
         return self._frames.pop(0)
 
-    def recognise(self, pcm: bytes, *, piece_bytes: int, mean: bytes = b"") -> tuple[list[bytes], bytes]:
+    def recognise(
+        self, pcm: bytes, *, piece_bytes: int, mean: bytes = b"", end: Kind = Kind.END
+    ) -> tuple[list[bytes], bytes]:
         """The guesses, and the final frame's payload."""
         self.send(pack(Kind.BEGIN, mean))
         guesses = []
@@ -49,7 +51,7 @@ class Worker:
             assert kind in (Kind.HEARD, Kind.PARTIAL)
             if kind is Kind.PARTIAL:
                 guesses.append(text)
-        self.send(pack(Kind.END))
+        self.send(pack(end))
         kind, payload = self.answer()
         assert kind is Kind.FINAL
         return guesses, payload
@@ -74,6 +76,14 @@ def test_the_same_audio_in_other_pieces_is_the_same_text(worker: Worker) -> None
     assert whole == pieces
     assert len(guesses) >= 2
     assert all(before != after for before, after in itertools.pairwise(guesses))
+
+
+def test_after_silence_the_text_is_there_before_the_decoder_is_done(worker: Worker) -> None:
+    speech = recordings()[1].pcm + bytes(8000)
+    _, thorough = worker.recognise(speech, piece_bytes=16_000)
+    _, quick = worker.recognise(speech, piece_bytes=16_000, end=Kind.END_SILENT)
+
+    assert thorough.partition(b"\n")[2] == quick.partition(b"\n")[2]
 
 
 def test_an_utterance_is_not_changed_by_the_voice_before_it(worker: Worker) -> None:
