@@ -1,18 +1,22 @@
 // An unmodified app on the official SDK: it says hello on the lens, shows captions, counts audio, and tells the test
 // on standard output, one JSON object a line, what it has seen.
 //
-//   node app.mjs PORT PACKAGE API_KEY
+//   node app.mjs PORT PACKAGE API_KEY [patient]
+//
+// At a stop the SDK closes its socket as soon as the webhook has told it. A patient app hears the cloud's own close first.
 
 import { AppServer } from "@mentra/sdk";
 import { createHash } from "node:crypto";
 
-const [port, packageName, apiKey] = process.argv.slice(2);
+const [port, packageName, apiKey, manner] = process.argv.slice(2);
 
 function tell(event) {
   process.stdout.write(JSON.stringify(event) + "\n");
 }
 
 class ProbeApp extends AppServer {
+  closed = Promise.resolve();
+
   async onSession(session, sessionId, userId) {
     tell({ event: "session", sessionId, userId });
     session.layouts.showTextWall("Hello from the SDK");
@@ -33,8 +37,11 @@ class ProbeApp extends AppServer {
     session.events.onButtonPress((data) => {
       tell({ event: "button", id: data.buttonId });
     });
-    session.events.onDisconnected((info) => {
-      tell({ event: "disconnected", info: String(info?.message ?? info) });
+    this.closed = new Promise((resolve) => {
+      session.events.onDisconnected((info) => {
+        tell({ event: "disconnected", code: info.code, reason: String(info.reason) });
+        resolve();
+      });
     });
     session.events.onError((error) => {
       tell({ event: "error", message: String(error?.message ?? error) });
@@ -43,6 +50,9 @@ class ProbeApp extends AppServer {
 
   async onStop(sessionId, userId, reason) {
     tell({ event: "stop", sessionId, reason });
+    if (manner === "patient") {
+      await this.closed;
+    }
     return super.onStop(sessionId, userId, reason);
   }
 }

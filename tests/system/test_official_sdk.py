@@ -1,0 +1,341 @@
+"""An unmodified app on the official SDK under node: speech, audio, a phone drop, its own death, the stop."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from clients.app_sdk import http_server
+from clients.glasses import Frame, Glasses
+from clients.recordings import Recording, recordings
+from tests.system.peers import wearer
+from tests.system.server import PATIENCE_S, ROOT, Server, eventually
+
+APP = ROOT / "tests" / "system" / "sdk_app"
+ADA = "ada@example.org"
+PACKAGE = "org.example.sdk-probe"
+HELLO = "Hello from the SDK"
+SILENCE = bytes(32_000)  # a second of it: the recogniser hears that a sentence is over
+UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH")
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    """The program; the SDK is installed beside the app, once for each state of the lock file."""
+    program, npm = shutil.which("node"), shutil.which("npm")
+    if program is None or npm is None:
+        pytest.skip("node and npm are not installed; node 20 or newer runs these tests")
+    lock = (APP / "package-lock.json").read_bytes()
+    stamp = APP / "node_modules" / ".installed-from"
+    wanted = hashlib.sha256(lock).hexdigest()
+    with (APP / "package.json").open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # another run of the tests may install at the same moment
+        if not stamp.exists() or stamp.read_text() != wanted:
+            done = subprocess.run(
+                [npm, "ci", "--ignore-scripts"],
+                cwd=APP,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            if done.returncode and UNREACHABLE.search(done.stderr):
+                pytest.skip(f"npm cannot reach its registry to install the SDK: {done.stderr[-300:]}")
+            assert done.returncode == 0, done.stderr
+            stamp.write_text(wanted)
+    return program
+
+
+@pytest.fixture(scope="module")
+def closed_port() -> Iterator[int]:
+    """A port of this machine where nobody answers, kept from everybody else."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server.start(tmp_path_factory.mktemp("sdk"), "display.boot_screen_s=0.1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def named_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server.start(
+        tmp_path_factory.mktemp("named"), "display.boot_screen_s=0.1", "node_name=alpha"
+    ) as server:
+        yield server
+
+
+class SdkApp:
+    """The app as a process, and what it told."""
+
+    def __init__(self, node: str, port: int, closed_port: int, manner: str = "") -> None:
+        # Its check for a newer version goes through the proxy, that is, nowhere.
+        proxy = f"http://127.0.0.1:{closed_port}"
+        self.port = port
+        self.events: list[dict[str, Any]] = []
+        self.output: list[str] = []
+        self.command = [node, "--import", "./requests.mjs", "app.mjs", str(port), PACKAGE, "key", manner]
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HTTP_PROXY": proxy,
+            "HTTPS_PROXY": proxy,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    async def run(self, *, task_status: trio.TaskStatus[trio.Process]) -> None:
+        """Run until it ends or the task is cancelled; started when it listens."""
+        async with trio.open_nursery() as nursery:
+            start = functools.partial(
+                trio.run_process,
+                self.command,
+                cwd=APP,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+                deliver_cancel=_kill,
+            )
+            process: trio.Process = await nursery.start(start)
+            nursery.start_soon(self._listen, process)
+            await self.told("listening")
+            task_status.started(process)
+
+    async def told(self, event: str, count: int = 1) -> dict[str, Any]:
+        """Wait for the `count`-th event of a kind."""
+        try:
+            await eventually(lambda: len(self.all(event)) >= count)
+        except AssertionError as error:
+            raise AssertionError(f"{event} not told {count} times in\n{''.join(self.output)}") from error
+        return self.all(event)[count - 1]
+
+    def all(self, event: str) -> list[dict[str, Any]]:
+        return [told for told in self.events if told["event"] == event]
+
+    def finals(self) -> list[str]:
+        return [told["text"] for told in self.all("final")]
+
+    def webhooks(self) -> int:
+        """How many came, for starts and stops."""
+        return sum(told["url"] == "/webhook" for told in self.all("request"))
+
+    async def _listen(self, process: trio.Process) -> None:
+        assert process.stdout is not None
+        rest = b""
+        async for chunk in process.stdout:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.startswith(b'{"event":'):
+                    self.events.append(json.loads(line))
+                self.output.append(line.decode("utf-8", "replace") + "\n")
+
+
+async def _kill(process: trio.Process) -> None:
+    process.kill()
+
+
+class Microphone:
+    """What the phone sent, as the app should have heard it."""
+
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+        self.sent_bytes = 0
+
+    async def hear(self, phone: Glasses, recording: Recording) -> None:
+        """Speak a recording in real time, and a second of silence after it. Every frame has to go out."""
+        pcm = recording.pcm + SILENCE
+
+        def note(frame: Frame) -> None:
+            assert frame.was_sent
+            self.hash.update(pcm[frame.offset_bytes : frame.offset_bytes + frame.size_bytes])
+            self.sent_bytes += frame.size_bytes
+
+        await phone.play(pcm, on_frame=note)
+
+
+@asynccontextmanager
+async def sdk_app(
+    node: str, closed_port: int, server: Server, manner: str = ""
+) -> AsyncIterator[tuple[SdkApp, trio.Process]]:
+    with socket.create_server(("127.0.0.1", 0)) as placeholder:
+        port = placeholder.getsockname()[1]
+    await server.add_app(PACKAGE, f"http://127.0.0.1:{port}")
+    app = SdkApp(node, port, closed_port, manner)
+    async with trio.open_nursery() as nursery:
+        yield app, await nursery.start(app.run)
+        nursery.cancel_scope.cancel()
+
+
+async def audio_is_heard(phone: Glasses, app: SdkApp) -> None:
+    """Wait until the app has said all that it wants: it subscribes to the button after the microphone."""
+    pressed = len(app.all("button"))
+
+    async def press() -> None:
+        while True:
+            await phone.press_button("camera")
+            await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(press)
+        await app.told("button", pressed + 1)
+        nursery.cancel_scope.cancel()
+    await phone.wait_for(lambda glasses: glasses.is_microphone_on, timeout_s=PATIENCE_S)
+
+
+async def final_after(app: SdkApp, phone: Glasses, known: int) -> str:
+    """The final text that comes after `known` ones, once the wearer reads it too."""
+    text = str((await app.told("final", known + 1))["text"])
+    await phone.wait_for(lambda glasses: glasses.lens.text == text, timeout_s=PATIENCE_S)
+    return text
+
+
+async def heard(app: SdkApp, microphone: Microphone) -> None:
+    """The app has got every byte that was sent, and no other."""
+    await eventually(lambda: app.all("audio") and app.all("audio")[-1]["bytes"] >= microphone.sent_bytes)
+    last = app.all("audio")[-1]
+    assert (microphone.sent_bytes, microphone.hash.hexdigest()) == (last["bytes"], last["sha256"])
+
+
+def likeness(text: str, recording: Recording) -> float:
+    """How many of the words that were said were recognised, of 1."""
+    said = recording.text.split()
+    return sum(word in text.split() for word in said) / len(said)
+
+
+async def test_app_on_the_official_sdk_lives_through_drops_deaths_and_stop(
+    node: str, server: Server, closed_port: int
+) -> None:
+    _, young_man, _, _, amiable = recordings()
+    async with (
+        wearer(server, ADA) as phone,
+        sdk_app(node, closed_port, server, "patient") as (app, process),
+    ):
+        # Hello, captions, audio, button.
+        await phone.start_app(PACKAGE)
+        await phone.wait_for(lambda glasses: glasses.lens.text == HELLO, timeout_s=PATIENCE_S)
+        await audio_is_heard(phone, app)
+        microphone = Microphone()
+        await microphone.hear(phone, young_man)
+        first = await final_after(app, phone, 0)
+        await heard(app, microphone)
+        assert likeness(first, young_man) > 0.5 > likeness(first, amiable)
+        assert "camera" == app.all("button")[0]["id"]
+        assert (PACKAGE,) == phone.running_apps
+
+        # The phone drops and returns: another recording, another caption, the same session.
+        await phone.drop()
+        await phone.wait_for(lambda glasses: glasses.is_microphone_on and glasses.connections == 2)
+        known = len(app.finals())
+        await microphone.hear(phone, amiable)
+        second = await final_after(app, phone, known)
+        await heard(app, microphone)
+        assert likeness(second, amiable) > 0.5 > likeness(second, young_man)
+        assert [f"{ADA}-{PACKAGE}"] == [told["sessionId"] for told in app.all("session")]
+        assert 1 == app.webhooks()
+
+        # Its server is killed and started again on the same port.
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        app.events.clear()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(app.run)
+            await app.told("session")
+            await audio_is_heard(phone, app)
+            microphone = Microphone()
+            await microphone.hear(phone, young_man)
+            third = await final_after(app, phone, 0)
+            await heard(app, microphone)
+            assert likeness(third, young_man) > 0.5
+            assert (1, 1) == (len(app.all("session")), app.webhooks())
+            assert (PACKAGE,) == phone.running_apps
+
+            # The stop.
+            await phone.stop_app(PACKAGE)
+            await app.told("stop")
+            await phone.wait_for(lambda glasses: glasses.running_apps == (), timeout_s=PATIENCE_S)
+            await server.log_line(
+                "app_socket_lost", f"package={PACKAGE}", "code=1000", 'reason="App stopped"'
+            )
+            nursery.cancel_scope.cancel()
+        assert (1, 2) == (len(app.all("session")), app.webhooks())
+        assert [] == app.all("error")
+
+
+async def test_same_app_works_below_an_owners_prefix(
+    node: str, named_server: Server, closed_port: int
+) -> None:
+    recording = recordings()[1]
+    async with (
+        wearer(named_server, ADA, path="/o/alpha") as phone,
+        sdk_app(node, closed_port, named_server) as (app, _),
+    ):
+        await phone.rest_start_app(PACKAGE)
+        await phone.wait_for(lambda glasses: glasses.lens.text == HELLO, timeout_s=PATIENCE_S)
+        await audio_is_heard(phone, app)
+        microphone = Microphone()
+        await microphone.hear(phone, recording)
+        text = await final_after(app, phone, 0)
+        await heard(app, microphone)
+        stopped = await phone.rest_stop_app(PACKAGE)
+        await app.told("stop")
+        await phone.wait_for(lambda glasses: glasses.running_apps == (), timeout_s=PATIENCE_S)
+
+    assert (200, b'{"success":true,"data":{"status":"stopped","isRunning":false}}') == (
+        stopped.status,
+        stopped.body,
+    )
+    assert likeness(text, recording) > 0.5
+    assert 1 == len(app.all("session"))
+
+
+async def test_sdk_keeps_the_owners_prefix_in_its_rest_calls(node: str, closed_port: int) -> None:
+    """Asked of the SDK itself: it derives the base of its REST calls from the webhook's WebSocket URL."""
+    script = """
+        import { AppServer, AppSession } from "@mentra/sdk";
+        const url = process.argv[1];
+        const appServer = new AppServer({ packageName: "org.example.probe", apiKey: "key" });
+        const options = { packageName: "org.example.probe", apiKey: "key", userId: "ada@example.org" };
+        const session = new AppSession({ ...options, mentraOSWebsocketUrl: url, appServer });
+        await session.simpleStorage.get("k");
+        console.log(JSON.stringify({ event: "https", url: session.getHttpsServerUrl() }));
+        process.exit();
+    """
+    asked: list[str] = []
+
+    async def answer(method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        asked.append(f"{method} {path}")
+        return 200, b'{"success": true, "data": {}}'
+
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(http_server.serve, answer, "127.0.0.1", 0)
+        app = SdkApp(node, 0, closed_port)
+        url = f"ws://127.0.0.1:{port}/o/alpha/app-ws"
+        with trio.fail_after(PATIENCE_S):
+            done = await trio.run_process(
+                [node, "--input-type=module", "--eval", script, url],
+                cwd=APP,
+                env=app.environment,
+                capture_stdout=True,
+                capture_stderr=True,
+                deliver_cancel=_kill,
+            )
+        nursery.cancel_scope.cancel()
+
+    assert ["GET /o/alpha/api/sdk/simple-storage/ada%40example.org"] == asked
+    assert f'"url":"https://127.0.0.1:{port}/o/alpha"' in done.stdout.decode()
