@@ -74,6 +74,7 @@ class FrontDoorServices:
                 http=host,
                 telemetry=self.telemetry,
                 node_name=self.settings.node_name or None,
+                limits=self.settings.listener,
             )
             with self.listener.is_now(listener):
                 await listener.run()
