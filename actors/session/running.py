@@ -76,6 +76,9 @@ class Running(Hearing):
             self._start_over(package_name, False)
             return
         if app is None:
+            self.telemetry.warning(
+                "app_start_failed", user=self.user_id, package=package_name, cause="not in the catalogue"
+            )
             self._start_over(package_name, None, error=f"App {package_name} is not known")
             return
         missing = missing_hardware(app, self.state.glasses.model_name)
@@ -179,6 +182,12 @@ class Running(Hearing):
             return
         # A late joiner of a start that was given up has no handlers behind it (protocol.md 10.20).
         close = close_codes.APP_NOT_STARTED
+        self.telemetry.warning(
+            "app_refused",
+            package=dialled.package_name,
+            peer=dialled.connection.peer,
+            cause="not started for this session",
+        )
         self.perform(
             dialled.connection.send,
             wire.connection_error(close_codes.ErrorCode.APP_NOT_STARTED, close.reason, self._stamp()),
