@@ -34,7 +34,8 @@ class Keeper:
     def __init__(self, directory: Path, mode: str, **settings: Any) -> None:
         self.notes_path = directory / "notes"
         command: tuple[str, ...] = (sys.executable, str(CHILD), mode, str(self.notes_path))
-        if mode in FAILING:
+        self.is_failing = mode in FAILING
+        if self.is_failing:
             command = ("/bin/sh", "-c", FAILING[mode], "sh", str(self.notes_path))
         defaults = {"data": str(directory / "data"), "port": 0}
         self.settings = KeeperSettings(command, **{**defaults, **settings})
@@ -67,9 +68,17 @@ class Keeper:
         """The process ids of the servers that were ready, in order."""
         return [int(line.split()[1]) for line in self.notes() if line.startswith("ready ")]
 
+    def started(self) -> list[int]:
+        """The process ids of all servers, ready or not."""
+        return [int(line.split()[2]) for line in self.notes() if line.startswith("start ")]
+
+    def kill_failing_servers(self) -> None:
+        """A shell script does not watch its lifeline; whatever does ends by itself."""
+        for process in filter(is_alive, self.started() if self.is_failing else []):
+            os.kill(process, signal.SIGKILL)
+
     def is_without_servers(self) -> bool:
-        started = [int(line.split()[2]) for line in self.notes() if line.startswith("start ")]
-        return not any(map(is_alive, started))
+        return not any(map(is_alive, self.started()))
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
@@ -93,7 +102,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Keeper]]:
     for keeper in keepers:
         if keeper.process.poll() is None:
             keeper.process.kill()
-    for keeper in keepers:
+            keeper.process.wait()
+        keeper.kill_failing_servers()
+    for keeper in keepers:  # the servers hold the pipes, and the keepers share their notes
         keeper.process.communicate()
         wait_until(keeper.is_without_servers)
 
