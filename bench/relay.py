@@ -66,7 +66,7 @@ def measure(sessions: int, options: Namespace, *, seed: int) -> dict[str, Any]:
         secret = secrets.token_hex(32)
         environment = {**os.environ, "GLASSHOUSE_JWT_SECRET": secret, "GLASSHOUSE_DATA": data}
         server = subprocess.Popen(
-            [sys.executable, "-m", "config.cli", "serve", "--port", "0"],
+            [sys.executable, "-P", "-m", "config.cli", "serve", "--port", "0", "--log-level", "warning"],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

@@ -80,7 +80,7 @@ class Hearing(SessionCore):
         self._microphone(
             microphone.Wanted(
                 pcm=bool(routing.audio_packages),
-                transcription=bool(routing.languages),
+                transcription=routing.wants_speech,
                 bypass_vad=bool(routing.audio_packages),
                 is_transient=is_transient,
             )
@@ -120,7 +120,7 @@ class Hearing(SessionCore):
     # -- the phone's events and its glasses
 
     def _glasses_changed(self, message: from_phone.GlassesConnectionState) -> None:
-        is_connected = message.status == "CONNECTED"
+        is_connected = message.status in ("CONNECTED", "RECONNECTED")
         self.near.display.tell(display.GlassesChanged(is_connected))
         if is_connected:
             self._microphone(microphone.GlassesConnected())
