@@ -308,8 +308,6 @@ class PocketSphinxStream:
             self._emit(Recovered())
 
     def _emit(self, event: SpeechEvent) -> None:
-        if self._is_closed:
-            return
         try:
             self._receiver(event)
         except Exception as error:  # a receiver's fault ends its own stream, not the worker's task

@@ -2,7 +2,7 @@
 
 steady      the guess is the number of bytes, the final text their checksum
 once KIND FILE   misbehaves as KIND when FILE is not there yet, and makes it; then steady
-hangs, dies, babbles, confuses   on the third piece of audio
+hangs, dies, babbles, confuses, deafens   on the third piece of audio
 silent      never says that it is ready
 """
 
@@ -26,10 +26,20 @@ def misbehave(kind: str) -> None:
         os._exit(3)
     elif kind == "babbles":
         os.write(1, b"\xff" * 8)
+    elif kind == "deafens":
+        os.close(0)
     elif kind == "confuses":
         os.write(1, pack(Kind.FINAL))
     else:
         assert kind == "steady"
+
+
+def heard() -> bytes:
+    try:
+        return os.read(0, 65_536)
+    except OSError:  # it has made itself deaf
+        signal.pause()
+        return b""
 
 
 def main(words: list[str]) -> None:
@@ -46,7 +56,7 @@ def main(words: list[str]) -> None:
     reader = FrameReader()
     audio, pieces, mean = b"", 0, ""
     os.write(1, pack(Kind.READY))
-    while chunk := os.read(0, 65_536):
+    while chunk := heard():
         for asked, payload in reader.feed(chunk):
             if asked is Kind.BEGIN:
                 audio, pieces, mean = b"", 0, payload.decode()

@@ -119,6 +119,7 @@ async def test_one_worker_for_each_core_by_default() -> None:
         ("hangs", "no answer within"),
         ("babbles", "expected 1 to"),
         ("confuses", "FINAL where HEARD belongs"),
+        ("deafens", "it closed its pipe"),
     ],
 )
 async def test_a_worker_that_fails_in_mid_utterance_is_replaced_and_no_audio_is_lost(
@@ -237,6 +238,25 @@ async def test_with_every_worker_lent_a_stream_is_delayed_drops_what_is_old_and_
     assert 1 == len(bob.of(Delayed)) == len(bob.of(Recovered))
     assert bob.finals[0].start_ms >= dropped_ms - 300
     assert [] == ada.of(Delayed, AudioDropped, Recovered)
+
+
+async def test_a_little_dropped_audio_is_told_when_recognition_has_caught_up() -> None:
+    settings = msgspec.structs.replace(SETTINGS, keep_s=3.0, delayed_after_s=20.0)
+    ada, bob = Ear(), Ear()
+
+    async with pool("steady", settings=settings) as here:
+        first, second = await here.open(ada), await here.open(bob)
+        offer(first, SPEECH[:BYTES_A_SECOND])
+        await ada.until(lambda: ada.events)
+        offer(second, SPEECH[: 2 * BYTES_A_SECOND] + SILENCE + SPEECH[:BYTES_A_SECOND])
+        second.finalize()
+        first.finalize()
+        await bob.until_finals(2)
+
+    trouble = bob.of(Delayed, AudioDropped, Recovered)
+    assert [Delayed, AudioDropped, Recovered] == [type(event) for event in trouble]
+    assert isinstance(trouble[1], AudioDropped)
+    assert 0 < trouble[1].duration_ms < 1000
 
 
 async def test_a_short_wait_for_a_worker_is_nobodys_business() -> None:
