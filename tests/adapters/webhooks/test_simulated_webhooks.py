@@ -46,7 +46,7 @@ class SimulatedWorld(World):
 
 
 @pytest.fixture
-def world(autojump_clock: trio.testing.MockClock) -> World:
+def world() -> World:
     return SimulatedWorld()
 
 
