@@ -17,6 +17,7 @@ import os
 import random
 import select
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from websockets.server import ServerProtocol
 
 from actors.ports import CloseInfo, Connection, Lane, Outgoing
 from adapters.websocket import Engine
+from bench import report
 
 _SERVERS = ("bare", "engine")
 
@@ -55,31 +57,21 @@ def main() -> None:
         return
 
     _pin(1)
-    print(
-        f"{options.sources} sources, {options.rate:g} frames/s each of {options.frame_bytes} bytes, "
-        f"{options.seconds:g} s a run"
-    )
-    print(
-        "server  run  us/frame  ms/source-second  frames    lost  p50 ms  p99 ms"
-        "  driver late p99 ms  KB/socket"
-    )
+    rows: list[dict[str, object]] = []
     costs: dict[str, list[float]] = {name: [] for name in _SERVERS}
     for run in range(1, options.runs + 1):
         for name in _SERVERS:
             row = measure(name, options)
-            costs[name].append(row["us_per_frame"])
-            print(
-                f"{name:6}  {run:3}  {row['us_per_frame']:8.1f}"
-                f"  {row['us_per_frame'] * options.rate / 1000:16.3f}"
-                f"  {row['frames']:6.0f}  {row['lost']:6.0f}  {row['p50_ms']:6.2f}  {row['p99_ms']:6.2f}"
-                f"  {row['late_ms']:18.2f}  {row['socket_kb']:9.1f}",
-                flush=True,
+            us = row.pop("us_per_frame")
+            costs[name].append(us)
+            rows.append(
+                {"server": name, "run": run, "us/frame": us, "ms/source-s": us * options.rate / 1000, **row}
             )
-    best = {name: min(values) for name, values in costs.items()}
-    print(
-        f"best of each: engine {best['engine']:.1f}, bare {best['bare']:.1f}:"
-        f" x{best['engine'] / best['bare']:.2f}"
-    )
+            print(report.table(rows[-1:]), flush=True)
+    engine, bare = statistics.median(costs["engine"]), statistics.median(costs["bare"])
+    print(f"\n{report.table(rows)}\n")
+    print(f"median us a frame: engine {engine:.1f}, bare {bare:.1f}, ratio {engine / bare:.2f}")
+    print(report.write_json("engine", {"options": vars(options), "rows": rows, "ratio": engine / bare}))
 
 
 def _pin(core: int) -> None:
@@ -274,14 +266,10 @@ def _drive(
     return {
         "frames": sent,
         "lost": sent - arrived,
-        "p50_ms": _quantile(delays, 0.5) * 1000,
-        "p99_ms": _quantile(delays, 0.99) * 1000,
-        "late_ms": _quantile(lateness, 0.99) * 1000,
+        "p50_ms": report.percentile(delays, 50) * 1000,
+        "p99_ms": report.percentile(delays, 99) * 1000,
+        "late_ms": report.percentile(lateness, 99) * 1000,
     }
-
-
-def _quantile(values: list[float], quantile: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * quantile))] if values else float("nan")
 
 
 def _cpu_ns(pid: int) -> int:
