@@ -363,15 +363,15 @@ class ServerConnection:
         """Give the protocol one frame, or a part of one."""
         protocol = self._protocol
         protocol.receive_data(piece)
-        if self._walk.is_between_frames and protocol.current_size is None:
+        for event in protocol.events_received():
+            assert isinstance(event, Frame)
+            self._handle(event)
+        if self._walk.is_between_frames and not self._fragments:
             self._raw.clear()
         else:
             self._raw += piece
             if len(self._raw) > 2 * self._settings.max_message_bytes + _FRAGMENT_HEADS_BYTES:
                 protocol.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
-        for event in protocol.events_received():
-            assert isinstance(event, Frame)
-            self._handle(event)
         self._transmit(protocol.data_to_send())
 
     def _handle(self, frame: Frame) -> None:
