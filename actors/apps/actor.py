@@ -18,8 +18,8 @@ from protocols.envelope import Message
 from protocols.session_ids import app_session_id
 from runtime import Actor, Ref, RestartInfo, StopReason
 
-from ..directory import ProbeServer
 from .. import liveness
+from ..directory import ProbeServer
 from ..display import arbitration as display
 from ..liveness import LivenessState
 from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookAnswer, WebhookError

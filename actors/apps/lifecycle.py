@@ -463,8 +463,6 @@ class _Turn:
         """Begin `phase` with none of the last one's business. A POST that is still open stays known."""
         fresh: dict[str, object] = {
             "socket_id": None,
-            "closing_id": None,
-            "is_released": False,
             "awaited": None,
             "failures": 0,
             "connect_until": None,

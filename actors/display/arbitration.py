@@ -303,8 +303,6 @@ class _Turn:
         covers = not frame.is_blank and (not frame.sequence or self._covers(frame))
         if covers and shown and shown.sequence and not self._covers(shown):
             self._change(beneath=shown.package)
-        elif not covers:
-            self._change(beneath=None)
         for package, slot in state.slots.items():
             if (
                 package != frame.package

@@ -40,10 +40,10 @@ def choose(state: DisplayState, now: float, settings: DisplaySettings) -> str | 
         is_over = now >= lock.taken_at + settings.background_lock_s
         if has_core_news and (is_over or now >= _consumed_at(holder, settings)):
             return core
-        others = [package for package in waiting if package != lock.package and not slots[package].yields]
+        others = [package for package in waiting if package != lock.package]
         if is_over and others:
             return others[0]
-        if holder.shown_at is None or now < _active_until(holder, settings):
+        if now < _active_until(holder, settings):
             return lock.package
     if has_core_news and not _is_seen(state, core):
         return core
@@ -80,7 +80,7 @@ def is_overlay(frame: Frame, settings: DisplaySettings) -> bool:
 
 def _is_seen(state: DisplayState, package: str | None) -> bool:
     shown = state.main.frame
-    return shown is not None and shown.sequence > 0 and shown.package == package
+    return shown is not None and shown.package == package
 
 
 def _waiting(state: DisplayState) -> list[str]:
@@ -114,7 +114,7 @@ def _consumed_at(holder: Slot, settings: DisplaySettings) -> float:
 
 def _is_held(slot: Slot, now: float, settings: DisplaySettings) -> bool:
     """Whether the slot's frame goes before all others."""
-    if not slot.frame or slot.frame.is_blank or not is_overlay(slot.frame, settings):
+    if not slot.frame or not is_overlay(slot.frame, settings):
         return False
     until = _held_until(slot, settings)
     return until is None or now < until

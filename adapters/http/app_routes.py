@@ -27,9 +27,7 @@ def app_routes(
         if isinstance(session, Response):
             return session
         try:
-            is_running = await session.ask(
-                start_app(package_name), timeout_s=START_TIMEOUT_S
-            )
+            is_running = await session.ask(start_app(package_name), timeout_s=START_TIMEOUT_S)
         except RuntimeFailure as error:
             telemetry.warning("rest_start_failed", package=package_name, cause=str(error))
             return _json(500, rest.failure("The app could not be started", timestamp=_stamp()))

@@ -306,6 +306,17 @@ def test_newer_frame_is_not_ended_by_the_older_ones_duration() -> None:
     assert [(0.0, "one"), (0.9, "two"), (5.9, "")] == glasses.read
 
 
+def test_frame_that_waits_is_not_ended_by_the_older_ones_duration() -> None:
+    glasses = Glasses()
+    glasses.show(A, "one", duration_ms=200)
+    glasses.until(0.1)
+    glasses.show(A, "two")
+
+    glasses.until(60.0)
+
+    assert [(0.0, "one"), (0.3, "two")] == glasses.read
+
+
 def test_frame_for_once_is_never_brought_back() -> None:
     glasses = Glasses(core=CORE)
     glasses.show(CORE, "core", duration_ms=0)
@@ -368,6 +379,16 @@ def test_clear_drops_the_frame_that_waits() -> None:
     glasses.until(60.0)
 
     assert [(0.0, "a")] == glasses.read
+
+
+def test_clear_of_an_app_that_is_not_seen_is_never_sent() -> None:
+    glasses = Glasses()
+    glasses.show(A, "a", duration_ms=1000)
+    glasses.show(B, "")
+
+    glasses.until(60.0)
+
+    assert DASHBOARD == glasses.sent[-1].package  # type: ignore[union-attr]
 
 
 def test_clear_of_an_empty_lens_sends_nothing() -> None:
@@ -508,6 +529,25 @@ def test_lock_expires_after_ten_seconds_when_another_app_waits() -> None:
     assert [(12.0, "a11"), (12.3, "a12")] == [item for item in glasses.read if 10.0 < item[0] < 13.0]
 
 
+def test_frame_with_a_long_duration_does_not_keep_the_lock_longer() -> None:
+    glasses = Glasses()
+    glasses.show(A, "a", duration_ms=60_000)
+    glasses.until(1.0)
+    glasses.show(B, "b")
+
+    glasses.until(60.0)
+
+    assert [(0.0, "a"), (10.0, "b")] == glasses.read
+
+
+def test_background_app_that_becomes_the_core_app_has_no_lock_any_more() -> None:
+    glasses = Glasses()
+    glasses.show(A, "a")
+    glasses.hear(CoreAppChanged(A))
+
+    assert ["b"] == glasses.show(B, "b")
+
+
 def test_core_app_gets_the_lens_after_ten_seconds_of_a_chatty_background_app() -> None:
     glasses = Glasses(core=CORE)
     for tenth in range(0, 110, 5):
@@ -543,13 +583,15 @@ def test_displaced_background_frame_is_forgotten() -> None:
 
 def test_waiting_apps_get_the_lens_in_the_order_of_their_requests() -> None:
     glasses = Glasses()
+    glasses.show(A, "first", duration_ms=1000)
+    glasses.until(1.0)
     glasses.show("org.x", "x", duration_ms=1000)
     glasses.show(B, "b", duration_ms=1000)
     glasses.show(A, "a", duration_ms=1000)
 
     glasses.until(60.0)
 
-    assert ["x", "b", "a", ""] == [text for _, text in glasses.read]
+    assert ["first", "", "x", "b", "a", ""] == [text for _, text in glasses.read]
 
 
 def test_change_of_the_core_app_alone_shows_nothing() -> None:
