@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
+from tests.clients.captions_app import Captions
 from tests.clients.scripted_cloud import ScriptedCloud, in_virtual_time
 
 
@@ -19,4 +20,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def cloud() -> AsyncIterator[ScriptedCloud]:
     async with trio.open_nursery() as nursery:
         yield ScriptedCloud(nursery)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def nursery() -> AsyncIterator[trio.Nursery]:
+    async with trio.open_nursery() as nursery:
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def app(cloud: ScriptedCloud) -> AsyncIterator[Captions]:
+    async with trio.open_nursery() as nursery:
+        app = Captions(cloud)
+        await nursery.start(app.run)
+        yield app
         nursery.cancel_scope.cancel()
