@@ -511,9 +511,7 @@ class Cell:
             self.parent.mailbox.put_system((Cell._child_exited, self))
 
     def terminate(self, reason: StopReason) -> None:
-        """End for good: nobody will start it again."""
-        if self.status is Status.TERMINATED:
-            return
+        """End for good: nobody will start it again. Called once."""
         self.status = Status.TERMINATED
         self.ending = reason
         if self.retry is not None:

@@ -156,9 +156,7 @@ class Mailbox:
         return True
 
     def put_envelope(self, source: Source) -> None:
-        """Take what the actor asked for; never refused while the actor lives."""
-        if not self.is_open:
-            return
+        """Take what the actor asked for; never refused. An actor that has ended asks for nothing."""
         self.envelopes += 1
         self._lane().append(Envelope(source))
         if self.is_idle:
@@ -175,15 +173,11 @@ class Mailbox:
             self.scheduler.enqueue(self.cell)
 
     def put_back(self, messages: list[Any]) -> None:
-        """Put what was taken or stashed before everything that waits, in its order."""
+        """Put `messages` before everything that waits, in their order, of an actor that is run or not up."""
         lane = self._lane()
         for message in reversed(messages):
-            if message.__class__ is Envelope:
-                self.envelopes += 1
             lane.appendleft(message)
         self.taken -= len(messages)
-        if self.is_idle:
-            self._work_arrived()
 
     def has_room(self) -> bool:
         """Whether a user message would be taken without dropping another."""

@@ -214,8 +214,6 @@ class Runner:
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _has_work(self) -> bool:
-        if self._stop_reason is not None:
-            return True
         return bool(self._cell.mailbox.mail) and not self._cell.is_suspended
 
     def _alarm_after_shutdown(self, call: Callable[[], None]) -> None:

@@ -230,7 +230,7 @@ class Supervision:
         cause = reason.kind.value if reason.cause is None else reason.cause
         info = RestartInfo(cause, child.attempt, child.down_since, is_kept)
         self._announce(child, "restart", delay_s, state_kept=is_kept)
-        if actor.strategy == "one_for_one" or child.name not in self.children:
+        if actor.strategy == "one_for_one":
             self._start_later(child, info, delay_s)
         else:
             self._regroup(child, info, delay_s)
@@ -281,9 +281,6 @@ class Supervision:
         self._begun = {}
         self._drop_alarm()
         for cell in self._line:
-            if cell.retry is not None:
-                self._cell.system.deadlines.drop(cell.retry)
-                cell.retry = None
             cell.restart_at = None if delay_s <= 0 else self._cell.system.clock.now() + delay_s
         self._delay_s = delay_s
         self._advance()

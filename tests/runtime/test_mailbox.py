@@ -207,6 +207,18 @@ async def test_what_the_actor_asked_for_itself_is_never_refused(stage: Any) -> N
     assert await released(stage, ref) == ("fills it", "timer")
 
 
+async def test_what_the_actor_asked_for_takes_nobodys_room(stage: Any) -> None:
+    ref = await stage.actor(settings={"mailbox_size": 1})
+    ref.tell(lambda actor: actor.set_timer("t", 1.0, "timer"))
+    await stage.quiet()
+    await stage.system.suspend(ref)
+    await trio.sleep(2)
+
+    assert ref.tell("has room")
+
+    assert await released(stage, ref) == ("timer", "has room")
+
+
 async def test_drop_oldest_never_drops_what_the_actor_asked_for(stage: Any) -> None:
     ref = await stage.actor(settings={"mailbox_size": 1, "overflow": "drop_oldest"})
     ref.tell(lambda actor: actor.set_timer("t", 1.0, "timer"))

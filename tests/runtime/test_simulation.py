@@ -378,3 +378,17 @@ async def test_a_probe_can_be_asked() -> None:
 
             nursery.start_soon(answer)
             assert await probe.ref.ask(lambda reply_to: reply_to) == "answer"
+
+
+def test_a_worlds_link_is_drawn_from_the_seed_too() -> None:
+    async def scenario(world: World) -> list[int]:
+        link = world.link(delay_s=0.1)
+        sizes = []
+        for _ in range(10):
+            await link.near.send_all(b"0123456789")
+            await trio.sleep(1)
+            sizes.append(len(await link.far.receive_some()))
+        return sizes
+
+    assert simulate(1, scenario).result == simulate(1, scenario).result
+    assert simulate(1, scenario).result != simulate(2, scenario).result

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from runtime import (
+    Actor,
     ActorStopped,
     AlreadyStarted,
     Backoff,
@@ -24,6 +25,7 @@ from runtime import (
     StopKind,
     Supervisor,
     SystemFailed,
+    TaskActor,
     open_system,
 )
 
@@ -300,7 +302,10 @@ async def test_the_ladder_keeps_the_state_then_starts_clean_then_escalates(stage
 
 
 async def test_a_state_that_cannot_be_started_from_is_given_up_at_once(stage: Any) -> None:
+    starts: list[Any] = []
+
     def on_start(actor: Any) -> None:
+        starts.append(actor.state)
         if actor.state:
             raise BoomError
 
@@ -309,8 +314,8 @@ async def test_a_state_that_cannot_be_started_from_is_given_up_at_once(stage: An
     ref.tell(boom)
     await stage.quiet()
 
+    assert starts == [(), ("poisonous",), ()]
     assert stage.state(ref) == ()
-    assert ref.is_alive
 
 
 async def test_crashes_far_apart_are_a_new_streak(stage: Any) -> None:
@@ -462,6 +467,84 @@ async def test_a_supervisor_can_be_stopped_during_a_backoff(stage: Any) -> None:
 
     assert trio.current_time() < 90
     assert stage.system.find("/sup") is None
+
+
+async def test_stopping_twice_is_stopping_once(stage: Any) -> None:
+    diary = Diary()
+    ref = await stage.actor("ref", diary=diary.of("ref"))
+    for _ in range(2):
+        stage.system.stop_child(ref)
+    await stage.system.stopped(ref)
+    stage.system.stop_child(ref)
+    await stage.quiet()
+
+    assert diary.take() == ["ref started", "ref stopping"]
+
+
+async def test_a_stop_that_meets_a_stop_is_one_stop(stage: Any) -> None:
+    diary = Diary()
+    ref = await stage.actor("ref", diary=diary.of("ref"))
+
+    def stop_in_two_ways(actor: Any) -> None:
+        actor.stop()
+        actor.stop()
+        actor.stop_child(actor.ref)
+
+    ref.tell(stop_in_two_ways)
+    await stage.system.stopped(ref)
+
+    assert diary.take() == ["ref started", "ref stopping"]
+
+
+async def test_a_supervisor_can_be_stopped_while_it_starts(stage: Any) -> None:
+    class Slow(TaskActor[Any]):
+        async def started(self, restart: RestartInfo | None) -> None:
+            await trio.sleep_forever()
+
+    diary = Diary()
+    specs = [stage.spec("a", diary=diary.of("a")), ChildSpec("slow", Slow, start_s=1000, shutdown_s=1)]
+    kind = type("Starting", (Three,), {"specs": specs})
+    async with trio.open_nursery() as nursery:
+
+        async def spawn() -> None:
+            with pytest.raises(StartFailed):
+                await stage.system.spawn(ChildSpec("sup", kind))
+
+        nursery.start_soon(spawn)
+        await stage.quiet()
+        assert stage.system.tree().find("/sup").status == "starting"
+        stage.system.stop_child(stage.system.find("/sup"))
+
+    assert diary.take() == ["a started", "a stopping"]
+    assert trio.current_time() < 10
+
+
+async def test_two_early_crashes_past_the_intensity_escalate_once(stage: Any) -> None:
+    starts: Any = []
+
+    def crash_at_first(actor: Any) -> None:
+        starts.append(actor.ref.path)
+        if len(starts) <= 2:
+            actor.ref.tell(boom)
+
+    specs = [stage.spec(name, on_start=crash_at_first) for name in "abc"]
+    kind = type("Early", (Three,), {"specs": specs, "intensity": 0})
+    with stage.system.events.subscribe(Escalated) as escalations:
+        await stage.system.spawn(ChildSpec("sup", kind))
+        await stage.quiet()
+
+    assert len(escalations.drain()) == 1
+    assert [node.status for node in stage.system.tree().find("/sup").children] == ["running"] * 3
+
+
+async def test_an_actor_without_a_receive_says_so(stage: Any) -> None:
+    kind: Any = Actor if stage.kind.kind == "actor" else TaskActor
+    ref = await stage.system.spawn(ChildSpec("bare", kind))
+    ref.tell("message")
+    await stage.quiet()
+
+    assert "has no receive" in str(ref.cell.last_error)
+    assert repr(ref) == "<Ref /bare>"
 
 
 async def test_a_child_can_be_stopped_while_it_waits_for_its_restart(stage: Any) -> None:

@@ -10,6 +10,7 @@ import trio
 from runtime import (
     Abandoned,
     Actor,
+    ActorStopped,
     ActorSystem,
     AskCycle,
     ChildSpec,
@@ -162,6 +163,24 @@ async def test_a_task_actor_may_ask_another_in_the_middle_of_a_handler(system: A
     assert system.state_of(doer) == ("answer",)
 
 
+async def test_what_a_task_tells_does_not_wait_for_the_handler_that_runs(system: ActorSystem) -> None:
+    sink = await system.spawn(ChildSpec("sink", Sink))
+    doer = await system.spawn(ChildSpec("doer", Doer))
+
+    async def work() -> None:
+        sink.tell("from the task")
+
+    async def script(actor: Doer) -> None:
+        actor.start(work)
+        await actor.commit()
+        await trio.sleep_forever()
+
+    doer.tell(script)
+    await quiet()
+
+    assert system.state_of(sink) == ("from the task",)
+
+
 async def test_a_stop_lets_the_running_handler_finish(system: ActorSystem) -> None:
     sink = await system.spawn(ChildSpec("sink", Sink))
     doer = await system.spawn(ChildSpec("doer", Doer, shutdown_s=5))
@@ -224,6 +243,34 @@ async def test_a_handler_that_cannot_be_cancelled_is_abandoned_and_can_do_no_har
     await trio.sleep(20)
     assert len(errors) == 1
     assert system.state_of(sink) == ()
+
+
+async def test_an_abandoned_handler_cannot_commit_while_its_tasks_are_awaited(system: ActorSystem) -> None:
+    doer = await system.spawn(ChildSpec("doer", Doer, shutdown_s=1))
+    errors: list[BaseException] = []
+
+    async def sleep_on() -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(2.8)
+
+    async def stubborn(actor: Doer) -> None:
+        actor.start(sleep_on)
+        await actor.commit()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(2.5)
+            actor.state = ("harm",)
+            try:
+                await actor.commit()
+            except ActorStopped as error:
+                errors.append(error)
+
+    doer.tell(stubborn)
+    await quiet()
+    system.stop_child(doer)
+    await system.stopped(doer)
+    await trio.sleep(5)
+
+    assert len(errors) == 1
 
 
 async def test_an_abandoned_handler_that_returns_commits_nothing(system: ActorSystem) -> None:

@@ -53,6 +53,7 @@ async def test_a_timer_set_again_replaces_the_one_before(stage: Any) -> None:
     await trio.sleep(5)
 
     assert stage.state(ref) == ("second",)
+    assert stage.system.tree(ref).restarts == 0
 
 
 async def test_a_cancelled_timer_does_not_arrive_even_if_it_waits_already(stage: Any) -> None:
@@ -67,6 +68,7 @@ async def test_a_cancelled_timer_does_not_arrive_even_if_it_waits_already(stage:
     await stage.quiet()
 
     assert stage.state(ref) == ()
+    assert stage.system.tree(ref).restarts == 0
 
 
 async def test_cancelling_a_timer_that_is_not_there_does_nothing(stage: Any) -> None:
@@ -204,6 +206,22 @@ async def test_a_cancelled_task_reports_nothing(stage: Any) -> None:
 
     assert stage.state(ref) == ()
     assert stage.system.tree(ref).tasks == ()
+
+
+async def test_a_task_cancelled_while_its_outcome_waits_reports_nothing(stage: Any) -> None:
+    ref = await stage.actor()
+    handles: list[Any] = []
+    ref.tell(lambda actor: handles.append(actor.start(trio.sleep, 1, then=lambda _: "done")))
+    await stage.quiet()
+    await stage.system.suspend(ref)
+    await trio.sleep(2)
+    assert stage.system.tree(ref).depth == 1
+    ref.cell.mailbox.put_back([lambda actor: actor.cancel_task(handles[0])])
+    await stage.system.resume(ref)
+    await stage.quiet()
+
+    assert stage.state(ref) == ()
+    assert "sleep" in repr(handles[0])
 
 
 async def test_a_task_cancelled_in_the_handler_that_started_it_never_runs(stage: Any) -> None:
@@ -365,6 +383,7 @@ async def test_unwatched_means_no_news_even_if_it_waits_already(stage: Any) -> N
     await stage.quiet()
 
     assert stage.state(watcher) == ()
+    assert stage.system.tree(watcher).restarts == 0
 
 
 async def test_unwatching_a_live_actor_is_forgotten_by_it(stage: Any) -> None:
