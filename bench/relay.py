@@ -28,6 +28,7 @@ from bench import engine, report
 
 PACKAGE = "org.example.bench"
 SERVER_CORE, DRIVER_CORE = 0, 1
+SERVE = ("serve", "--port", "0", "--log-level", "warning")
 
 
 def main() -> None:
@@ -65,20 +66,19 @@ def measure(sessions: int, options: Namespace, *, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="glasshouse-bench-") as data:
         secret = secrets.token_hex(32)
         environment = {**os.environ, "GLASSHOUSE_JWT_SECRET": secret, "GLASSHOUSE_DATA": data}
-        server = subprocess.Popen(
-            [sys.executable, "-P", "-m", "config.cli", "serve", "--port", "0", "--log-level", "warning"],
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", "config.cli", *SERVE],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
-        )
-        try:
-            assert server.stdout is not None
-            port = int(server.stdout.readline().rsplit(":", 1)[1])
-            return _drive(sessions, options, seed, port, secret, environment, server.pid)
-        finally:
-            server.terminate()
-            server.wait(20)
+        ) as server:
+            try:
+                assert server.stdout is not None
+                port = int(server.stdout.readline().rsplit(":", 1)[1])
+                return _drive(sessions, options, seed, port, secret, environment, server.pid)
+            finally:
+                server.terminate()
 
 
 def _drive(
@@ -93,48 +93,47 @@ def _drive(
     tokens = CoreTokens((secret,))
     users = [f"user{number}@example.org" for number in range(sessions)]
     api_key = secrets.token_hex(16)
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "bench.load"],
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "bench.load"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {DRIVER_CORE}),
-    )
-    assert driver.stdin is not None
-    assert driver.stdout is not None
-    try:
-        settings = {
-            "port": port,
-            "tokens": {user: tokens.mint(user, expires_s=None) for user in users},
-            "package": PACKAGE,
-            "api_key": api_key,
-            "seed": seed,
-            "start_timeout_s": 30 + sessions * 0.05,
-            "warm_up_s": options.warm_up,
-            "measure_s": options.seconds,
-        }
-        print(json.dumps(settings), file=driver.stdin, flush=True)
-        url = json.loads(driver.stdout.readline())["webhook_url"]
-        command = ["app", "add", PACKAGE, "--url", url, "--api-key", api_key, "--permission", "ALL"]
-        subprocess.run(
-            [sys.executable, "-m", "config.cli", *command],
-            env=environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        child = _child_of(keeper)
-        idle_kb = _memory_kb(child)
-        print("go", file=driver.stdin, flush=True)
-        _expect(driver, "started")
-        _expect(driver, "measuring")
-        cpu_before, clock_before = _cpu_s(child), time.perf_counter()
-        _expect(driver, "measured")
-        cpu_s, clock_s = _cpu_s(child) - cpu_before, time.perf_counter() - clock_before
-        loaded_kb = _memory_kb(child)
-        result = json.loads(driver.stdout.readline())
-    finally:
-        driver.kill()
-        driver.wait()
+    ) as driver:
+        try:
+            assert driver.stdin is not None
+            assert driver.stdout is not None
+            settings = {
+                "port": port,
+                "tokens": {user: tokens.mint(user, expires_s=None) for user in users},
+                "package": PACKAGE,
+                "api_key": api_key,
+                "seed": seed,
+                "start_timeout_s": 30 + sessions * 0.05,
+                "warm_up_s": options.warm_up,
+                "measure_s": options.seconds,
+            }
+            print(json.dumps(settings), file=driver.stdin, flush=True)
+            url = json.loads(driver.stdout.readline())["webhook_url"]
+            command = ["app", "add", PACKAGE, "--url", url, "--api-key", api_key, "--permission", "ALL"]
+            subprocess.run(
+                [sys.executable, "-P", "-m", "config.cli", *command],
+                env=environment,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+            child = _child_of(keeper)
+            idle_kb = _memory_kb(child)
+            print("go", file=driver.stdin, flush=True)
+            _expect(driver, "started")
+            _expect(driver, "measuring")
+            cpu_before, clock_before = _cpu_s(child), time.perf_counter()
+            _expect(driver, "measured")
+            cpu_s, clock_s = _cpu_s(child) - cpu_before, time.perf_counter() - clock_before
+            loaded_kb = _memory_kb(child)
+            result = json.loads(driver.stdout.readline())
+        finally:
+            driver.kill()
     audio, presses = result["frame_delays"], result["press_delays"]
     return {
         "start s": result["start_s"],
@@ -144,6 +143,8 @@ def _drive(
         "audio p99": report.percentile(audio, 99) * 1000,
         "press p50": report.percentile(presses, 50) * 1000,
         "press p99": report.percentile(presses, 99) * 1000,
+        "frames": result["frames_sent"],
+        "presses": result["presses"],
         "lost": result["frames_sent"] - result["frames_received"],
         "disorder": result["out_of_order"],
         "KB/session": (loaded_kb - idle_kb) / sessions,
