@@ -10,6 +10,7 @@ goes to a file; the `conftest` beside this shows the end of it under a test that
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import select
@@ -17,7 +18,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -265,3 +267,14 @@ class Server:
     async def counter(self, name: str) -> int:
         """How often something happened since the server started."""
         return int((await self.inspect())["counters"].get(name, 0))
+
+
+@asynccontextmanager
+async def serving(folder: Path, *settings: str, port: int = 0) -> AsyncIterator[Server]:
+    """A server that starts and stops beside a loop, whose clients live on meanwhile."""
+    server = await trio.to_thread.run_sync(functools.partial(Server.start, folder, *settings, port=port))
+    try:
+        yield server
+    finally:
+        with trio.CancelScope(shield=True):  # bounded: `stop` kills what does not end
+            await trio.to_thread.run_sync(server.stop)

@@ -55,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "lifecycle.webhook_retry_s=0.1",
         "lifecycle.connect_s=3",
         "listener.head_s=1",
-        "front_door.init_s=2",
+        "front_door.init_s=1",
     ) as server:
         yield server
 
