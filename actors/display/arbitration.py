@@ -250,8 +250,6 @@ class _Turn:
             return
         layout = composition.compose(dashboard)
         drawn = self.state.dashboard_view.frame
-        if drawn is None and layout == BLANK:
-            return
         if drawn is not None and not drawn.sequence and drawn.layout == layout:
             return
         package = self.settings.dashboard_package
@@ -276,7 +274,10 @@ class _Turn:
         return priority.choose(self.state, self.now, self.settings)
 
     def _covers(self, frame: Frame) -> bool:
-        return priority.is_overlay(frame, self.settings)
+        """Whether a frame comes before what is there and will go again: the boot screen, or a held one."""
+        if frame.is_blank or not frame.sequence:
+            return not frame.is_blank
+        return priority.is_held(self.state.slots[frame.package], self.now, self.settings)
 
     def _must_wait(self, package: str) -> bool:
         """Whether the throttle keeps the chosen slot off the lens for now.
@@ -300,8 +301,10 @@ class _Turn:
     def _put(self, frame: Frame) -> None:
         """Let `frame` take the main view from what is there."""
         state, shown = self.state, self.state.main.frame
-        covers = not frame.is_blank and (not frame.sequence or self._covers(frame))
-        if covers and shown and shown.sequence and not self._covers(shown):
+        covers = self._covers(frame)
+        if not covers:
+            self._change(beneath=None)
+        elif shown and not state.main.covers:
             self._change(beneath=shown.package)
         for package, slot in state.slots.items():
             if (
@@ -326,7 +329,7 @@ class _Turn:
                     yields=False,
                 ),
             )
-        self._change(main=replace(self.state.main, frame=frame))
+        self._change(main=replace(self.state.main, frame=frame, covers=covers))
         self.has_new_main = True
 
     def _is_displaced(self, frame: Frame, slot: Slot, *, covers: bool) -> bool:
@@ -382,8 +385,6 @@ class _Turn:
             self._set(package, replace(slot, frame=None, shown_at=None, expires_at=None, yields=False))
         if self.state.lock is not None and self.state.lock.package == package:
             self._change(lock=None)
-        if self.state.beneath == package:
-            self._change(beneath=None)
 
     def _set(self, package: str, slot: Slot) -> None:
         self._change(slots={**self.state.slots, package: slot})

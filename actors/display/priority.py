@@ -27,7 +27,7 @@ BOOT_SCREEN = ""  # chosen like a package; no package has an empty name
 def choose(state: DisplayState, now: float, settings: DisplaySettings) -> str | None:
     """The package whose slot belongs on the main view, `BOOT_SCREEN`, or None for nothing."""
     slots, core, lock = state.slots, state.core, state.lock
-    held = [slot.frame for slot in slots.values() if slot.frame and _is_held(slot, now, settings)]
+    held = [slot.frame for slot in slots.values() if slot.frame and is_held(slot, now, settings)]
     if held:
         return max(held, key=lambda frame: (frame.is_critical, frame.sequence)).package
     if state.boots:
@@ -73,9 +73,12 @@ def turning_points(state: DisplayState, settings: DisplaySettings) -> list[float
     return moments
 
 
-def is_overlay(frame: Frame, settings: DisplaySettings) -> bool:
-    """Whether a frame only covers what was there, and does not take its place."""
-    return frame.is_critical or frame.package == settings.dashboard_package
+def is_held(slot: Slot, now: float, settings: DisplaySettings) -> bool:
+    """Whether the slot's frame goes before all others: it covers what is there and takes nobody's place."""
+    if not slot.frame or not _can_hold(slot.frame, settings):
+        return False
+    until = _held_until(slot, settings)
+    return until is None or now < until
 
 
 def _is_seen(state: DisplayState, package: str | None) -> bool:
@@ -112,17 +115,13 @@ def _consumed_at(holder: Slot, settings: DisplaySettings) -> float:
     return (holder.active_at or 0.0) + settings.consumed_s
 
 
-def _is_held(slot: Slot, now: float, settings: DisplaySettings) -> bool:
-    """Whether the slot's frame goes before all others."""
-    if not slot.frame or not is_overlay(slot.frame, settings):
-        return False
-    until = _held_until(slot, settings)
-    return until is None or now < until
+def _can_hold(frame: Frame, settings: DisplaySettings) -> bool:
+    return frame.is_critical or frame.package == settings.dashboard_package
 
 
 def _held_until(slot: Slot, settings: DisplaySettings) -> float | None:
     """When a frame that is held gives way; None before it is shown, and for every other frame."""
-    if not slot.frame or slot.shown_at is None or not is_overlay(slot.frame, settings):
+    if not slot.frame or slot.shown_at is None or not _can_hold(slot.frame, settings):
         return None
     if slot.expires_at is not None:
         return slot.expires_at

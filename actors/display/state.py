@@ -65,11 +65,13 @@ class Lens(msgspec.Struct, frozen=True, kw_only=True):
     """One view: what should be on it.
 
     Attributes:
+      covers: `frame` came before what was there, and did not take its place.
       is_lit: what the phone was last sent for it is not blank.
       expires_at: when an app's own frame on the dashboard view gives way; the main view's are in the slots.
     """
 
     frame: Frame | None = None
+    covers: bool = False
     is_lit: bool = False
     expires_at: float | None = None
 

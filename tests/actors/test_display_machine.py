@@ -77,6 +77,7 @@ class DisplayMachine(RuleBasedStateMachine):
                 self.check(show, is_due_at_once=is_resend or is_orphaned)
         due = deadline(self.state)
         assert due is None or due > self.now
+        assert step(self.state, Tick(), self.now, SETTINGS) == (self.state, ()), "a step settles everything"
 
     def check(self, show: Show, *, is_due_at_once: bool) -> None:
         self.on_phone = show.layout

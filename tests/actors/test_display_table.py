@@ -540,6 +540,34 @@ def test_frame_with_a_long_duration_does_not_keep_the_lock_longer() -> None:
     assert [(0.0, "a"), (10.0, "b")] == glasses.read
 
 
+def test_core_app_that_waited_ten_seconds_is_not_covered_by_a_frame_that_waited_less() -> None:
+    glasses = Glasses(core=CORE)
+    for tenth in range(0, 100, 3):
+        glasses.until(tenth / 10)
+        glasses.show(A, f"a{tenth}")
+    glasses.show(CORE, "core")
+    glasses.until(9.95)
+    glasses.show(A, "waits for its window")
+
+    glasses.until(12.0)
+
+    assert [(9.9, "a99"), (10.0, "core")] == glasses.read[-2:]
+    assert ["a"] == glasses.show(A, "a")
+
+
+def test_lock_counts_from_the_frame_that_took_it_and_not_from_an_earlier_one() -> None:
+    glasses = Glasses()
+    glasses.show(A, "earlier", duration_ms=1000)
+    glasses.until(9.0)
+    glasses.show(A, "a", duration_ms=5000)
+    glasses.until(9.5)
+    glasses.show(B, "b")
+
+    glasses.until(60.0)
+
+    assert [(9.0, "a"), (14.0, "b")] == glasses.read[-2:]
+
+
 def test_background_app_that_becomes_the_core_app_has_no_lock_any_more() -> None:
     glasses = Glasses()
     glasses.show(A, "a")
@@ -676,6 +704,8 @@ def test_after_the_boot_screen_the_core_app_goes_first_and_the_others_stand_back
     glasses.show(B, "b")
     glasses.show(CORE, "core", duration_ms=10_000)
 
+    glasses.until(2.0)
+    assert [] == glasses.hear(Tick())
     glasses.until(60.0)
 
     assert ["core", "a", "b"] == [text for _, text in glasses.read[1:]]
@@ -711,6 +741,17 @@ def test_display_before_the_boot_screen_comes_back_after_it(package: str) -> Non
     glasses.hear(AppStarting(B, "B"))
 
     assert ["before"] == glasses.until(5.5)
+
+
+def test_background_frame_that_came_back_after_the_boot_screen_still_gives_way_to_the_core_app() -> None:
+    glasses = Glasses(core=CORE)
+    glasses.show(CORE, "core")
+    glasses.show(A, "a")
+    glasses.hear(AppStarting(B, "B"))
+
+    glasses.until(60.0)
+
+    assert [(1.5, "a"), (3.5, "core")] == glasses.read[-2:]
 
 
 def test_display_before_the_boot_screen_does_not_come_back_when_its_time_is_over() -> None:
@@ -879,6 +920,29 @@ def test_newer_critical_frame_goes_first_and_the_older_returns() -> None:
     glasses.until(60.0)
 
     assert [(0.0, "allow?"), (1.0, "fire"), (3.0, "allow?"), (30.0, "")] == glasses.read
+
+
+def test_critical_frame_that_returns_is_not_held_longer() -> None:
+    glasses = Glasses()
+    glasses.show(A, "a")
+    glasses.show(SYSTEM, "allow?", is_critical=True)
+    glasses.until(5.0)
+    glasses.show(B, "fire", is_critical=True, duration_ms=2000)
+
+    glasses.until(60.0)
+
+    assert [(5.0, "fire"), (7.0, "allow?"), (10.0, "a")] == glasses.read[-3:]
+
+
+def test_critical_frame_of_the_core_app_is_an_ordinary_one_once_it_was_held() -> None:
+    glasses = Glasses(core=CORE)
+    glasses.show(CORE, "core", is_critical=True)
+    glasses.show(A, "a")
+
+    glasses.until(60.0)
+
+    assert [(0.0, "core"), (10.0, "a"), (12.0, "core")] == glasses.read
+    assert [] == glasses.hear(Tick())
 
 
 def test_apps_own_newer_frame_ends_its_critical_one() -> None:
