@@ -129,10 +129,7 @@ class AppSession(Actor[AppMessage]):
             case AppBabbled(connection, cause):
                 self._tell_off(connection, cause)
             case Begin():
-                if self.state.lifecycle.phase is Phase.DORMANT:
-                    self._step(lifecycle.PhoneReturned())
-                else:
-                    self._step(lifecycle.StartRequested())
+                self._begin()
             case Dialled(connection):
                 dialled = {**self.state.dialled, connection.id: message}
                 self.state = msgspec.structs.replace(self.state, dialled=dialled)
@@ -162,6 +159,13 @@ class AppSession(Actor[AppMessage]):
                 self._step(lifecycle.Tick())
             case LivenessTick():
                 self._look_after()
+
+    def _begin(self) -> None:
+        machine = self.state.lifecycle
+        if machine.phase is not Phase.DORMANT:
+            self._step(lifecycle.StartRequested())
+        elif machine.is_phone_here:
+            self._step(lifecycle.PhoneReturned())
 
     # -- what the app says --------------------------------------------------------------------------------
 

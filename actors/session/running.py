@@ -47,7 +47,7 @@ class Running(Hearing):
 
     def _start_app(self, package_name: str, askers: tuple[Asker, ...]) -> None:
         entry = self.state.apps.get(package_name)
-        if entry is not None and entry.phase in states.LEAVING:
+        if entry is not None and (entry.phase in states.LEAVING or package_name in self.state.stopping):
             waiting = (*self.state.again.get(package_name, ()), *askers)
             self.state = msgspec.structs.replace(
                 self.state, again={**self.state.again, package_name: waiting}

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
-from actors.ports import SetRunningApps
+from actors.ports import HardwareRequirement, RemoveApp, SetRunningApps
 from actors.session.messages import start_app, stop_app
 from adapters.simulated.store import SimulatedDocuments, StoreFaults
 from tests.actors.world import ADA, CAPTIONS, KEY, open_world, upgrade
@@ -348,3 +348,114 @@ async def test_a_half_open_app_socket_is_noticed_within_25_seconds(autojump_cloc
         assert first.pings >= 2
         assert "app_silent" in world.telemetry.counters()
         assert [CAPTIONS] == phone.running(), "its grace runs"
+
+
+async def test_a_stop_and_a_start_right_after_it_end_in_a_fresh_session(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+
+        phone.say({"type": "stop_app", "packageName": CAPTIONS})
+        phone.say({"type": "start_app", "packageName": CAPTIONS})
+        await trio.sleep(5)
+
+        assert ["session_request", "stop_request", "session_request"] == server.kinds()
+        assert [CAPTIONS] == phone.running()
+        assert server.connection.is_open
+
+
+async def test_a_stop_takes_back_a_start_that_waited_for_the_stop_before(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+
+        for kind in ("stop_app", "start_app", "stop_app"):
+            phone.say({"type": kind, "packageName": CAPTIONS})
+        await trio.sleep(5)
+
+        assert ["session_request", "stop_request"] == server.kinds()
+        assert [] == phone.running()
+        assert not server.connection.is_open
+
+
+async def test_a_removed_app_can_be_stopped_but_not_started(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        await world.store.commit([RemoveApp(CAPTIONS)])
+        await trio.sleep(0.2)
+
+        connection = await server.dial(f"{ADA}-{CAPTIONS}")
+        assert connection.closed_with is not None
+        assert 1008 == connection.closed_with[0]
+        phone.say({"type": "stop_app", "packageName": CAPTIONS})
+        await trio.sleep(3)
+        phone.say({"type": "start_app", "packageName": CAPTIONS})
+        await trio.sleep(1)
+
+        assert [] == phone.running()
+        assert ["session_request", "stop_request"] == server.kinds()
+
+
+async def test_an_app_that_needs_missing_hardware_is_not_started(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        phone.say(
+            {"type": "glasses_connection_state", "modelName": "Even Realities G1", "status": "CONNECTED"}
+        )
+        server = await world.app_server(hardware=(HardwareRequirement("CAMERA", "REQUIRED"),))
+
+        outcome = await world.find(f"users/{ADA}/session").ask(start_app(CAPTIONS))
+
+        assert outcome is False
+        assert [] == server.requests
+        assert "CAMERA" in phone.heard("app_state_change")[-1]["error"]
+
+
+async def test_an_app_the_store_cannot_look_up_is_not_started(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        await world.app_server()
+        await trio.sleep(1)
+        world.store.outage = "disk gone"
+
+        outcome = await world.find(f"users/{ADA}/session").ask(start_app(CAPTIONS))
+
+        assert outcome is None
+        assert "try again" in phone.heard("app_state_change")[-1]["error"]
+
+
+async def test_a_request_that_is_not_offered_is_answered(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        say = server.connection.say
+
+        say({"type": "audio_play_request", "requestId": "1", "audioUrl": "https://example.org/a.mp3"})
+        say({"type": "managed_stream_request"})
+        say({"type": "stream_status_check"})
+        say({"type": "rtmp_stream_request", "rtmpUrl": "rtmp://example.org"})
+        say({"type": "photo_request", "requestId": "2"})
+        say({"type": "ping"})
+        await world.settle()
+
+        answers = {message["type"]: message for message in server.connection.heard()}
+        assert answers["audio_play_response"]["success"] is False
+        assert "error" == answers["managed_stream_status"]["status"]
+        assert answers["stream_status_check_response"]["hasActiveStream"] is False
+        assert "error" == answers["rtmp_stream_status"]["status"]
+        assert "NOT_SUPPORTED" == answers["tpa_connection_error"]["code"]
+        assert "pong" in answers
+        assert server.connection.is_open
+
+
+async def test_an_app_that_releases_its_ownership_is_not_brought_back(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+
+        server.connection.say({"type": "ownership_release", "reason": "clean_shutdown"})
+        server.connection.hang_up(1005)
+        await trio.sleep(60)
+
+        assert ["session_request"] == server.kinds()

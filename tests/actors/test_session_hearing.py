@@ -221,3 +221,30 @@ async def test_a_recogniser_that_cannot_take_a_frame_harms_nobody(autojump_clock
 
         assert [FRAME, FRAME] == server.connection.frames()
         assert FRAME == world.speech.streams[1].offered, "the next incarnation has a stream of its own"
+
+
+async def test_a_language_wanted_in_the_moment_its_stream_ends_has_a_stream(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        for number in range(20):
+            server.subscribe("button_press")
+            await trio.sleep(5 - 0.001 * (number % 3) + 0.001 * (number % 2))
+
+            server.subscribe()
+            await trio.sleep(0.5)
+
+            assert ["en-US"] == [stream.request.language for stream in world.speech.running()]
+            assert 0 == world.system.tree(world.find(f"users/{ADA}/session")).restarts
+
+
+async def test_a_language_nobody_recognises_is_told_and_harms_nobody(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+
+        await world.running_app(phone, subscriptions=["transcription:de-DE", "transcription:en-US"])
+
+        assert "de-DE" == world.telemetry.of("speech_language_unknown")[0]["language"]
+        assert ["en-US"] == [stream.request.language for stream in world.speech.running()]
