@@ -26,6 +26,7 @@ from ._tasks import TaskHandle
 from ._timers import Timer
 from ._tree import state_name
 from ._turn import Effect
+from ._watch import unwatch, watch
 
 if TYPE_CHECKING:
     from ._system import ActorSystem
@@ -148,11 +149,11 @@ class AnyActor(Generic[M]):
 
         The watch survives a restart that keeps the state, and is forgotten by one that starts clean.
         """
-        self._effects().append((None, partial(self._place().watch, ref.cell)))
+        self._effects().append((None, partial(watch, self._place(), ref.cell)))
 
     def unwatch(self, ref: Ref[Any]) -> None:
         """Hear no more of `ref`, also if the news waits in the mailbox already."""
-        self._effects().append((None, partial(self._place().unwatch, ref.cell)))
+        self._effects().append((None, partial(unwatch, self._place(), ref.cell)))
 
     # ------------------------------------------------------------------ tasks, timers, calls
 

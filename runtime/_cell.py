@@ -23,9 +23,10 @@ from ._mailbox import SKIP, Envelope, Mailbox
 from ._ref import Ref
 from ._reply import Failed
 from ._runner import Runner
-from ._spec import NORMAL, ChildSpec, RestartInfo, StopKind, StopReason, Terminated
+from ._spec import NORMAL, ChildSpec, RestartInfo, StopKind, StopReason
 from ._supervision import Supervision
 from ._turn import Effect, Turn
+from ._watch import Down, forget_watches
 
 if TYPE_CHECKING:
     from ._actor import AnyActor
@@ -49,24 +50,6 @@ class Status(enum.Enum):
     ENDING = "ending"
     DOWN = "down"
     TERMINATED = "terminated"
-
-
-class _Down:
-    """A watched actor's end, on its way to one watcher."""
-
-    __slots__ = ("reason", "target", "watcher")
-
-    def __init__(self, watcher: Cell, target: Cell, reason: StopReason) -> None:
-        self.watcher = watcher
-        self.target = target
-        self.reason = reason
-
-    def open(self) -> Any:
-        watching = self.watcher.watching
-        if watching is None or self.target not in watching:
-            return SKIP
-        del watching[self.target]
-        return Terminated(self.target.ref, self.reason)
 
 
 class Cell:
@@ -279,7 +262,7 @@ class Cell:
         if info is not self.restart_info:
             self.restart_info = info
         if self.watching is not None and (info is None or not info.state_kept):
-            self._forget_watches()
+            forget_watches(self)
         try:
             actor = self.spec.factory()
             actor._bind(self)
@@ -526,9 +509,9 @@ class Cell:
             task.cancel()
         self.system.registry.release(self)
         self._close_mailbox(reason)
-        self._forget_watches()
+        forget_watches(self)
         for watcher in self.watchers or ():
-            watcher.mailbox.put_envelope(_Down(watcher, self, reason))
+            watcher.mailbox.put_envelope(Down(watcher, self, reason))
         error = (
             reason.cause
             if reason.kind is StopKind.REFUSED
@@ -554,33 +537,7 @@ class Cell:
         for pending in tuple(self.asks or ()):
             pending.finish(Failed(ActorStopped(self.path, reason)))
 
-    # ------------------------------------------------------------------ watching, stashing, suspending
-
-    def watch(self, target: Cell) -> None:
-        """Hear of `target`'s end, once."""
-        if self.watching is None:
-            self.watching = {}
-        if target in self.watching:
-            return
-        self.watching[target] = None
-        if target.status is Status.TERMINATED:
-            self.mailbox.put_envelope(_Down(self, target, target.end_reason()))
-            return
-        if target.watchers is None:
-            target.watchers = {}
-        target.watchers[self] = None
-
-    def unwatch(self, target: Cell) -> None:
-        """Hear no more of it, also if the news waits in the mailbox."""
-        if self.watching is not None:
-            self.watching.pop(target, None)
-        if target.watchers is not None:
-            target.watchers.pop(self, None)
-
-    def _forget_watches(self) -> None:
-        for target in tuple(self.watching or ()):
-            self.unwatch(target)
-        self.watching = None
+    # ------------------------------------------------------------------ stashing, suspending
 
     def put_aside(self, message: Any) -> None:
         """Stash `message`."""
