@@ -13,7 +13,7 @@ from actors.ports import CloseInfo, Outgoing
 from adapters.listener.head import Head, make_upgrade, read_head
 from adapters.simulated.engine import SimulatedEngine
 from adapters.websocket import EngineSettings, ServerConnection, response_of
-from tests.adapters.websocket.conformance import EngineConformance, OneGate, Opener, Server
+from tests.adapters.websocket.conformance import EngineConformance
 from tests.adapters.websocket.peers import (
     CLOSE,
     REQUEST,
@@ -23,6 +23,7 @@ from tests.adapters.websocket.peers import (
     close_payload,
     frame,
 )
+from tests.adapters.websocket.servers import OneGate, Opener, Server
 
 _NETWORK_BYTES = 65_536
 

@@ -21,7 +21,7 @@ from actors.ports import CloseInfo, Lane, Outgoing, Refused
 from adapters.listener.listener import Listener
 from adapters.websocket import Engine, EngineSettings, ServerConnection
 from adapters.websocket.sockets import ConnectionSocket, Member, RefusedSocket
-from tests.adapters.websocket.conformance import EngineConformance, OneGate, Opener, Server
+from tests.adapters.websocket.conformance import EngineConformance
 from tests.adapters.websocket.peers import (
     BINARY,
     CLOSE,
@@ -34,6 +34,7 @@ from tests.adapters.websocket.peers import (
     close_payload,
     frame,
 )
+from tests.adapters.websocket.servers import OneGate, Opener, Server
 
 
 async def _echo_http(stream: trio.SocketStream) -> None:
@@ -118,6 +119,15 @@ async def test_reset_in_the_middle_of_a_frame_is_told_as_one() -> None:
         await other.until("text")
 
     assert CloseInfo(1006, was_reset=True) == info
+
+
+async def test_abort_is_a_reset_for_the_peer() -> None:
+    handler = RecordedHandler()
+    async with open_pump() as server, _raw_socket(server, handler) as (_, stream):
+        handler.connection.abort()
+
+        with trio.fail_after(WAIT_S), pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
 
 
 async def test_reset_of_a_peer_that_is_not_read_is_noticed() -> None:
