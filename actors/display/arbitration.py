@@ -75,7 +75,9 @@ def step(
     turn.take(event)
     turn.settle()
     turn.emit()
-    return replace(turn.state, due_at=turn.due()), tuple(turn.effects)
+    due = turn.due()
+    state = turn.state if turn.state.due_at == due else replace(turn.state, due_at=due)
+    return state, tuple(turn.effects)
 
 
 def deadline(state: DisplayState) -> float | None:
@@ -164,7 +166,7 @@ class _Turn:
             self._change(main=self._send(MAIN_VIEW, self.state.main))
             shown = self.state.main.frame
             slot = self.state.slots.get(shown.package) if shown and shown.sequence else None
-            if shown and slot:
+            if shown and slot and self.must_resend:
                 self._set(shown.package, replace(slot, next_at=self.now + self.settings.throttle_s))
         if self.has_new_dashboard or self.must_resend:
             self._change(dashboard_view=self._send(DASHBOARD_VIEW, self.state.dashboard_view))
@@ -374,7 +376,7 @@ class _Turn:
                 is_critical=frame.is_critical,
             )
         )
-        return replace(lens, is_lit=not frame.is_blank)
+        return lens if lens.is_lit is not frame.is_blank else replace(lens, is_lit=not frame.is_blank)
 
     # -- the state
 
