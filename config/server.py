@@ -30,7 +30,7 @@ from config.runtime_events import report
 from config.settings import Settings, base_urls
 from config.sources import SettingsError
 from config.speech import speech_of
-from runtime import ActorSystem, open_system
+from runtime import ActorSystem, Watchdog, open_system
 
 WRONG_SETTING = 78  # EX_CONFIG of sysexits.h
 CLOSE_PORTS_S = 3.0
@@ -54,7 +54,11 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
     public, internal = base_urls(settings, host, port)
     server_file = ServerFile.fresh(internal)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with open_system("glasshouse") as system, open_ports(system, settings) as (ports, media):
+        watchdog = Watchdog(limit_s=settings.watchdog_s)
+        async with (
+            open_system("glasshouse", watchdog=watchdog) as system,
+            open_ports(system, settings) as (ports, media),
+        ):
             front = FrontDoorServices(
                 listening=inherited.listening,
                 settings=settings,

@@ -77,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       token_audience: refuse a token whose `aud` is another one; empty does not look.
       token_issuer: refuse a token whose `iss` is another one; empty does not look.
       speech_provider: who recognises speech; with none no app gets transcriptions.
+      watchdog_s: a handler that holds the whole server for so long ends it, and the keeper starts the next.
       log_level: the least important line that is written.
       log_format: lines for people, or one JSON object a line.
       mongodb_uri: where the production store will be.
@@ -102,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_audience: str = ""
     token_issuer: str = ""
     speech_provider: Literal["pocketsphinx", "none"] = "pocketsphinx"
+    watchdog_s: Annotated[float, Meta(gt=0)] = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 

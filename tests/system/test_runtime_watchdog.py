@@ -25,9 +25,11 @@ class Honest(Actor[str]):
 async def main() -> None:
     async with open_system("watched", watchdog=Watchdog(limit_s=0.4)) as system:
         ref = await system.spawn(ChildSpec("actor", Endless if sys.argv[1] == "endless" else Honest))
-        await trio.sleep(1)
+        for _ in range(3):
+            await trio.sleep(0.4)
         ref.tell("message")
-        await trio.sleep(1)
+        for _ in range(3):
+            await trio.sleep(0.4)
 
 trio.run(main)
 """
