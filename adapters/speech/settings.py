@@ -9,14 +9,14 @@ class PocketSphinxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How speech is cut into utterances and how the worker processes are kept.
 
     Attributes:
-      worker_count: worker processes at most; 0 means one for each core this process may use. A worker takes
-        92 MB and recognises 3 to 6 people at a time of whom one speaks, since it is lent for an utterance
-        only.
+      worker_count: worker processes at most; 0 means one for each core this process may use. It is how many
+        people can be recognised while they speak at the same moment. A worker takes 107 MB, and 0.2 of a
+        core while its person speaks, so a machine with memory to spare may have four a core.
       prestart: workers started with the server instead of with the first stream. One takes half a second to
         load its model; without it the first words of the first wearer come that much later.
       window_s, ratio, vad_mode: pocketsphinx's Endpointer. Speech begins when more than `ratio` of the window
         is voiced and ends when less than `1 - ratio` of it is; a mode from 0 (much is speech) to 3 (little
-        is). What was tried is in docs/decisions/0001-end-of-speech.md.
+        is). What was tried is in docs/decisions/0002-end-of-speech.md.
       quiet_db, quiet_s: speech ends also after this long below the utterance's loudest by this much.
       pre_roll_s: how much audio before the detected beginning belongs to the utterance, so that a soft first
         consonant is not cut.

@@ -147,6 +147,40 @@ async def test_a_replay_shows_no_guess_again(tmp_path: Path) -> None:
     assert sorted(set(ends)) == ends
 
 
+async def test_what_a_dead_worker_has_heard_does_not_count_as_waiting_audio(tmp_path: Path) -> None:
+    """keep_s bounds what nobody has heard; a replay catches up, and no word may be lost by it."""
+    steady, _ = await text_of(("steady",))
+    settings = msgspec.structs.replace(SETTINGS, keep_s=3.0)
+    ear = Ear()
+
+    async with pool("once", "dies", str(tmp_path / "flag"), settings=settings) as here:
+        stream = await here.open(ear)
+        await here.until_ready()
+        offer(stream, SPEECH[: 2 * BYTES_A_SECOND])
+        await here.telemetry.until(lambda: here.telemetry.named("speech_worker_died"))
+        offer(stream, SPEECH[2 * BYTES_A_SECOND :] + SILENCE)
+        await ear.until_finals(1)
+
+    assert [steady] == [final.text for final in ear.finals]
+    assert [] == ear.of(AudioDropped)
+
+
+async def test_an_utterance_whose_worker_died_comes_before_those_that_wait(tmp_path: Path) -> None:
+    ada, bob = Ear(), Ear()
+
+    async with pool("once", "dies", str(tmp_path / "flag")) as here:
+        first, second = await here.open(ada), await here.open(bob)
+        offer(first, SPEECH[:BYTES_A_SECOND])
+        await ada.until(lambda: ada.events)
+        offer(second, SPEECH + SILENCE)
+        offer(first, SPEECH[BYTES_A_SECOND:] + SILENCE)
+        await ada.until_finals(1)
+        await bob.until_finals(1)
+
+    assert 1 == here.provider.workers()[0].restarts
+    assert ada.times[-1] < bob.times[0]
+
+
 async def test_another_worker_takes_over_when_a_dead_one_is_long_in_coming(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(
         SETTINGS, worker_count=2, prestart=2, restart_first_s=60.0, restart_most_s=60.0

@@ -60,6 +60,7 @@ class Worker:
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits it ignored
     with subprocess.Popen(
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as process:
