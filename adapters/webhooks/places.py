@@ -34,10 +34,8 @@ class Places:
         of_host = self._hosts.setdefault(host, trio.Semaphore(self._per_host))
         self._callers[host] = self.callers(host) + 1
         try:
-            async with (
-                of_host,
-                self._total,
-            ):  # the host's first: a waiter for a busy host holds no common place
+            # The host's place first: whoever waits for a busy host holds none of the others'.
+            async with of_host, self._total:
                 yield
         finally:
             self._callers[host] -= 1

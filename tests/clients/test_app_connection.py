@@ -262,8 +262,12 @@ async def test_two_webhooks_at_the_same_instant_make_two_sockets(
 
     assert [200, 200] == [(await call.result())[0] for call in calls]
     assert 2 == len(app.begun)
-    await peers[0].close(1000)
-    await peers[1].close(1000)
+    newest = app.sessions[SESSION]
+    for peer in peers:
+        await peer.close(1000)
+        await trio.sleep(1)
+        assert ({} if newest.ending else {SESSION: newest}) == app.sessions
+    assert 1 == len(app.stops)
 
 
 # Losing the connection

@@ -215,10 +215,54 @@ async def test_a_commit_cancelled_before_its_turn_is_withdrawn(tmp_path: Path) -
         with trio.move_on_after(0) as scope:
             await store.commit([PutApp(app("withdrawn"))])
         await trio.to_thread.run_sync(locker.release)
+    await store.commit([PutApp(app("later"))])
 
     assert scope.cancelled_caught
-    assert (app("first"),) == await store.list_apps()
+    assert (app("first"), app("later")) == await store.list_apps()
     await store.aclose()
+
+
+async def test_whoever_is_cancelled_when_its_turn_comes_takes_nobodys_commit_along(tmp_path: Path) -> None:
+    store = await open_sqlite(tmp_path, lock_wait_s=10.0)
+    locker = Locker(tmp_path)
+    scope = trio.CancelScope()
+
+    async def first() -> None:
+        await store.commit([PutApp(app("a"))])
+        scope.cancel()  # the writer's lock has just been handed to the second
+
+    async def second() -> None:
+        with scope:
+            await store.commit([PutApp(app("b"))])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(second)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(store.commit, [PutApp(app("c"))])
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.to_thread.run_sync(locker.release)
+
+    assert (app("a"), app("b"), app("c")) == await store.list_apps()
+    await store.aclose()
+
+
+async def test_a_statement_that_fails_undoes_its_transaction_and_frees_the_lock(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    other = sqlite3.connect(tmp_path / FILE_NAME, timeout=0)
+    with other:
+        other.execute("DROP TABLE apps")
+
+    with pytest.raises(StorageError, match="no such table: apps") as raised:
+        await store.commit([PutUser("ada@example.org", 1), PutApp(app("a"))])
+    with other:
+        other.execute("INSERT INTO users VALUES ('eve@example.org', 1, '[]')")
+    other.close()
+
+    assert 5.0 == raised.value.retry_after_s
+    assert await store.find_user("ada@example.org") is None
 
 
 async def test_a_transaction_that_has_begun_is_finished_though_its_caller_is_cancelled(
@@ -283,6 +327,9 @@ async def test_closing_finishes_the_commits_that_wait_even_when_cancelled(tmp_pa
             scope.cancel()
             await store.aclose()
 
+    assert [FILE_NAME] == [
+        path.name for path in tmp_path.iterdir()
+    ]  # the last one to close takes the log away
     again = await open_sqlite(tmp_path)
     assert [f"{number:02}" for number in range(20)] == [
         document.package_name for document in await again.list_apps()

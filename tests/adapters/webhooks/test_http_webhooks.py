@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from actors.ports import WebhookAnswer, WebhookError
 from adapters.webhooks import HttpWebhooks
@@ -330,6 +331,24 @@ async def test_places_are_given_back_and_a_host_is_forgotten() -> None:
     assert (0, 0) == (places.callers("a"), places.callers("b"))
     async with places.place("b"):
         assert 1 == places.callers("b")
+
+
+async def test_a_waiter_for_a_busy_host_holds_no_place_of_the_others() -> None:
+    places = Places(total=2, per_host=1)
+
+    async def wait_for_a() -> None:
+        async with places.place("a"):
+            raise AssertionError
+
+    async with trio.open_nursery() as nursery, places.place("a"):
+        nursery.start_soon(wait_for_a)
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(5):
+            async with places.place("b"):
+                callers = places.callers("a")
+        nursery.cancel_scope.cancel()
+
+    assert 2 == callers
 
 
 def server_tls() -> ssl.SSLContext:
