@@ -180,18 +180,16 @@ class Running(Hearing):
         if entry is not None:
             entry.ref.tell(Dialled(dialled.connection, dialled.pending))
             return
-        # A late joiner of a start that was given up has no handlers behind it (protocol.md 10.20).
-        close = close_codes.APP_NOT_STARTED
+        if states.may_still_start(self.state, dialled.package_name):
+            # After our restart the SDK's retry can be quicker than our look at the stored list (13.14).
+            error, close = close_codes.ErrorCode.SESSION_NOT_FOUND, close_codes.SESSION_NOT_READY
+        else:
+            # A late joiner of a start that was given up has no handlers behind it (protocol.md 10.20).
+            error, close = close_codes.ErrorCode.APP_NOT_STARTED, close_codes.APP_NOT_STARTED
         self.telemetry.warning(
-            "app_refused",
-            package=dialled.package_name,
-            peer=dialled.connection.peer,
-            cause="not started for this session",
+            "app_refused", package=dialled.package_name, peer=dialled.connection.peer, cause=close.reason
         )
-        self.perform(
-            dialled.connection.send,
-            wire.connection_error(close_codes.ErrorCode.APP_NOT_STARTED, close.reason, self._stamp()),
-        )
+        self.perform(dialled.connection.send, wire.connection_error(error, close.reason, self._stamp()))
         self.perform(dialled.connection.close, close.code, close.reason)
 
     def _app_phase_changed(self, change: AppPhaseChanged) -> None:

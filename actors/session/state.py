@@ -120,6 +120,11 @@ def standard_app(state: SessionState) -> str | None:
     return None
 
 
+def may_still_start(state: SessionState, package_name: str) -> bool:
+    """Whether an app that has no actor may be about to get one: the stored list is not through yet."""
+    return state.to_boot is None or package_name in state.to_boot or package_name in state.starting
+
+
 def compute_routing(state: SessionState) -> Routing:
     """Who wants what, of all apps that are not on their way out."""
     return routing_of(

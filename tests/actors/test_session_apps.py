@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
-from actors.ports import HardwareRequirement, RemoveApp, SetRunningApps
+from actors.ports import HardwareRequirement, RemoveApp, SetRunningApps, UserDocument
 from actors.session.messages import start_app, stop_app
 from adapters.simulated.store import SimulatedDocuments, StoreFaults
 from tests.actors.world import ADA, CAPTIONS, KEY, open_world, upgrade
@@ -459,3 +459,27 @@ async def test_an_app_that_releases_its_ownership_is_not_brought_back(autojump_c
         await trio.sleep(60)
 
         assert ["session_request"] == server.kinds()
+
+
+async def test_a_dial_quicker_than_the_stored_list_is_told_to_try_again(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as world:
+        await world.running_app(await world.phone())
+    async with open_world(documents) as world:
+        server = await world.app_server()
+        is_read, find_user = trio.Event(), world.store.find_user
+
+        async def find_user_late(user_id: str) -> UserDocument | None:
+            await is_read.wait()
+            return await find_user(user_id)
+
+        world.store.find_user = find_user_late  # type: ignore[method-assign]
+        await world.phone()
+
+        early = await server.dial(f"{ADA}-{CAPTIONS}")
+        is_read.set()
+        await trio.sleep(5)
+
+        assert early.closed_with is not None
+        assert 1013 == early.closed_with[0]
+        assert server.connection.is_open
