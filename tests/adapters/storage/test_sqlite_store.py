@@ -327,9 +327,7 @@ async def test_closing_finishes_the_commits_that_wait_even_when_cancelled(tmp_pa
             scope.cancel()
             await store.aclose()
 
-    assert [FILE_NAME] == [
-        path.name for path in tmp_path.iterdir()
-    ]  # the last one to close takes the log away
+    assert [FILE_NAME] == os.listdir(tmp_path)  # the last one to close takes the log away
     again = await open_sqlite(tmp_path)
     assert [f"{number:02}" for number in range(20)] == [
         document.package_name for document in await again.list_apps()
