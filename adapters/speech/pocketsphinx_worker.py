@@ -15,7 +15,7 @@ from pocketsphinx import Decoder  # type: ignore[import-untyped]
 
 from .worker_frames import FrameReader, Kind, pack
 
-# Measured on the five shipped sentences, docs/decisions/0002-end-of-speech.md.
+# Measured on the five shipped sentences, docs/decisions/0005-end-of-speech.md.
 _DECODER = {
     "fwdflat": False,  # a second pass at the end: 0.2 to 0.4 s, and no better
     "bestpath": False,  # a third pass at the end: 50 ms, and one word of 71 worse

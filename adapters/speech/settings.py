@@ -16,7 +16,7 @@ class PocketSphinxSettings(msgspec.Struct, frozen=True, kw_only=True):
         load its model; without it the first words of the first wearer come that much later.
       window_s, ratio, vad_mode: pocketsphinx's Endpointer. Speech begins when more than `ratio` of the window
         is voiced and ends when less than `1 - ratio` of it is; a mode from 0 (much is speech) to 3 (little
-        is). What was tried is in docs/decisions/0002-end-of-speech.md.
+        is). What was tried is in docs/decisions/0005-end-of-speech.md.
       quiet_db, quiet_s: speech ends also after this long below the utterance's loudest by this much.
       pre_roll_s: how much audio before the detected beginning belongs to the utterance, so that a soft first
         consonant is not cut.

@@ -147,7 +147,7 @@ async def test_a_worker_that_hangs_in_mid_utterance_costs_no_word() -> None:
     speech = RECORDINGS[1].pcm
     ear = Ear()
 
-    async with running(msgspec.structs.replace(SETTINGS, answer_timeout_s=3.0)) as world:
+    async with running(msgspec.structs.replace(SETTINGS, answer_timeout_s=2.0)) as world:
         async with world.listening(ear) as stream:
             offer(stream, speech[: len(speech) // 2])
             await ear.until(lambda: ear.of(Interim))
@@ -159,7 +159,7 @@ async def test_a_worker_that_hangs_in_mid_utterance_costs_no_word() -> None:
         (after,) = world.pocketsphinx.workers()
 
     assert ear.finals[0].text.startswith("he was not")
-    assert "it gave no answer within 3.0 s" == after.last_error
+    assert "it gave no answer within 2.0 s" == after.last_error
 
 
 async def test_two_people_speak_at_once_to_two_workers() -> None:

@@ -17,7 +17,7 @@ from clients.recordings import recordings
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-P", "-m", "adapters.speech.pocketsphinx_worker"]
-SPEECH = recordings()[1].pcm[:48_000]
+SPEECH = recordings()[1].pcm[:40_000]
 
 
 class Worker:
@@ -80,7 +80,7 @@ def test_the_same_audio_in_other_pieces_is_the_same_text(worker: Worker) -> None
 
 
 def test_after_silence_the_text_is_there_before_the_decoder_is_done(worker: Worker) -> None:
-    speech = recordings()[1].pcm + bytes(8000)
+    speech = SPEECH + bytes(12_800)
     _, thorough = worker.recognise(speech, piece_bytes=16_000)
     _, quick = worker.recognise(speech, piece_bytes=16_000, end=Kind.END_SILENT)
 
