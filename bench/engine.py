@@ -38,7 +38,7 @@ _SERVERS = ("bare", "engine")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.engine", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="glasshouse bench engine", description=__doc__.splitlines()[0])
     parser.add_argument("--sources", type=int, default=100, help="sockets that send; as many receive")
     parser.add_argument("--rate", type=float, default=30.0, help="frames a second and source")
     parser.add_argument("--frame-bytes", type=int, default=1000, help="payload of a frame")

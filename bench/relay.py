@@ -1,6 +1,6 @@
 """`glasshouse bench relay`: N sessions streaming audio to one app, presses answered by displays.
 
-The real server (`glasshouse serve`, its child pinned to one core) against the raw driver of `bench.load` on
+The real server (`glasshouse serve`, its child pinned to one core) against the raw driver of `bench._load` on
 another. For each N: server CPU per session-second, beside the bare loop (epoll, websockets' parser, one send)
 of the same run, glasses-to-app and button-to-display delays, memory per session, the time of N starts, what
 was lost, and how late the driver itself was.
@@ -94,7 +94,7 @@ def _drive(
     users = [f"user{number}@example.org" for number in range(sessions)]
     api_key = secrets.token_hex(16)
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.load"],
+        [sys.executable, "-P", "-m", "bench._load"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -8,7 +8,7 @@ import trio
 
 from actors.ports import SpeechProvider, Telemetry
 from actors.service import ServiceSpec
-from adapters.speech import PocketSphinxProvider, PocketSphinxSettings
+from adapters.speech import PocketSphinxProvider
 from config.settings import Settings
 
 
@@ -18,5 +18,5 @@ def speech_of(
     """The providers in the order they are asked for a language, and their services for the media branch."""
     if settings.speech_provider == "none":
         return (), (ServiceSpec("recognisers", trio.sleep_forever),)
-    provider = PocketSphinxProvider(telemetry=telemetry, settings=PocketSphinxSettings())
+    provider = PocketSphinxProvider(telemetry=telemetry, settings=settings.pocketsphinx)
     return (provider,), (ServiceSpec("recognisers", provider.run),)

@@ -27,7 +27,7 @@ from .messages import (
     MicrophoneTick,
     SubscriptionsRequested,
 )
-from .state import StreamEntry
+from .state import AppEntry, StreamEntry
 
 if TYPE_CHECKING:
     pass
@@ -55,9 +55,25 @@ class Hearing(SessionCore):
         self.state = states.put_app(self.state, request.package_name, entry)
         if not is_changed:
             return
+        self._tell_unserved(entry)
         self._microphone(microphone.SubscriptionsChanging())
         self._route(is_transient=is_transient)
         self.set_timer("announce", self.settings.announce_s, AnnounceDue())
+
+    def _tell_unserved(self, entry: AppEntry) -> None:
+        """Say which speech an app asked for and nobody here recognises: silence would look like a fault."""
+        unserved = [
+            subscription.text
+            for subscription in entry.subscriptions
+            if subscription.base == streams.TRANSLATION
+            or (subscription.base == streams.TRANSCRIPTION and not self._is_recognised(subscription.language))
+        ]
+        if unserved:
+            message = f"no recogniser of this server serves {', '.join(unserved)}"
+            entry.ref.tell(Deliver(wire.connection_error("NOT_SUPPORTED", message, self._stamp())))
+
+    def _is_recognised(self, language: str | None) -> bool:
+        return language is None or self._provider_for(language) is not None
 
     def _route(self, *, is_transient: bool = False) -> None:
         """Work out anew who hears what, and tell everybody whose part changed.

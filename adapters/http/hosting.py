@@ -5,15 +5,15 @@ So this file builds what `hypercorn.trio.serve` builds (its Lifespan, WorkerCont
 documented: tests/adapters/http/test_hosting.py pins what is used of them, and fails when they change) and
 runs one `TCPServer` per stream.
 
-What hypercorn does not do and this file adds, each with a test: - `Connection: close` closes the socket.
-quart-trio ends a request by cancelling the scope in which hypercorn's
-  `_close` then runs, so the close never happened.
+What hypercorn does not do and this file adds, each with a test:
+
+- `Connection: close` closes the socket. quart-trio ends a request by cancelling the scope in which
+  hypercorn's `_close` then runs, so the close never happened.
 - The last answer arrives. Closing with unread bytes of a request resets the connection, and a reset takes a
-413
-  with it; so the sending side ends first and the rest is read and thrown away for a moment.
-- A peer that does not read its answer cannot hold a request, or the end of the server, for ever. - An
-upgrade as a later request on a kept connection gets 426 and a close: the listener decides about upgrades by
-  the first head only. HTTP/2 (h2c, prior knowledge) is not spoken.
+  413 with it; so the sending side ends first and the rest is read and thrown away for a moment.
+- A peer that does not read its answer cannot hold a request, or the end of the server, for ever.
+- An upgrade as a later request on a kept connection gets 426 and a close: the listener decides about upgrades
+  by the first head only. HTTP/2 (h2c, prior knowledge) is not spoken.
 - Nothing goes to `logging`: access and error lines become telemetry, whose implementation escapes them.
 """
 

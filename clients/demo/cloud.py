@@ -46,7 +46,8 @@ async def open_cloud(data: Path) -> AsyncIterator[Cloud]:
     Raises:
       CloudError: it did not start.
     """
-    words = ("serve", "--port", "0", "--data", str(data))
+    # One recogniser is warm from the start, so that the first words do not wait for its model.
+    words = ("serve", "--port", "0", "--data", str(data), "--set", "pocketsphinx.prestart=1")
     log = data / "server.log"
     with _new_file(log) as errors:
         server = await trio.lowlevel.open_process(_command(*words), stdout=subprocess.PIPE, stderr=errors)

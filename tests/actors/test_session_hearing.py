@@ -244,7 +244,12 @@ async def test_a_language_nobody_recognises_is_told_and_harms_nobody(autojump_cl
     async with open_world() as world:
         phone = await world.phone()
 
-        await world.running_app(phone, subscriptions=["transcription:de-DE", "transcription:en-US"])
+        wanted = ["transcription:de-DE", "transcription:en-US", "translation:en-US-to-de-DE"]
+        server = await world.running_app(phone, subscriptions=wanted)
 
+        error = server.connection.heard("tpa_connection_error")[0]
+        assert "NOT_SUPPORTED" == error["code"]
+        assert "transcription:de-DE, translation:en-US-to-de-DE" in error["message"]
+        assert server.connection.is_open
         assert "de-DE" == world.telemetry.of("speech_language_unknown")[0]["language"]
         assert ["en-US"] == [stream.request.language for stream in world.speech.running()]

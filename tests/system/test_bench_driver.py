@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from bench import relay
-from bench.load import FRAME_BYTES, FRAME_PERIOD_S
+from bench._load import FRAME_BYTES, FRAME_PERIOD_S
 from clients.app_sdk import AppServer, AppSession
 from clients.glasses import Glasses
 from tests.system.server import Server
