@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from clients.recordings import recordings
@@ -40,8 +41,12 @@ def test_the_caption_is_what_was_spoken_and_changes_with_the_recording(tmp_path:
     sentences = {recording.name[-4:]: recording for recording in recordings()}
     last, second = sentences["0930"], sentences["0880"]
 
-    shipped = _demo("--sentences", "1")
-    other = _demo("--wav", str(_wav(tmp_path / "other.wav", second.pcm)))
+    with ThreadPoolExecutor() as both:
+        demos = (
+            both.submit(_demo, "--sentences", "1"),
+            both.submit(_demo, "--wav", str(_wav(tmp_path / "other.wav", second.pcm))),
+        )
+        shipped, other = (demo.result() for demo in demos)
 
     assert f"  said  {last.text}" in shipped
     assert "amiable" in _read(shipped)[0]
