@@ -10,16 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from clients.demo.timing import percentile
+
+__all__ = ["RESULTS", "machine", "percentile", "plot_svg", "table", "write_json"]
+
 RESULTS = Path("bench-results")
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile; NaN for no values."""
-    if not values:
-        return math.nan
-    ordered = sorted(values)
-    rank = max(1, math.ceil(percent / 100 * len(ordered)))
-    return ordered[rank - 1]
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
