@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import capabilities, close_codes, from_app, system_settings, timestamps, to_app, webhooks
+from protocols import capabilities, close_codes, from_app, timestamps, to_app, webhooks
 from protocols.close_codes import ErrorCode
 from protocols.envelope import Message
 from protocols.session_ids import app_session_id
@@ -24,6 +24,7 @@ from ..display import arbitration as display
 from ..liveness import LivenessState
 from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookAnswer, WebhookError
 from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
+from ..session.wire import SYSTEM_SETTINGS
 from . import lifecycle, refusals
 from .handler import AppSocketHandler
 from .lifecycle import Phase
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from ..display.messages import DisplayMessage
     from ..domain import Domain
     from ..session.messages import SessionMessage
-
-SYSTEM_SETTINGS = msgspec.Raw(msgspec.json.encode(system_settings.for_apps({})))
 
 
 class AppState(msgspec.Struct, frozen=True):

@@ -43,7 +43,6 @@ from .messages import (
     SaveAgain,
     SessionMessage,
     SessionOverError,
-    ShowState,
     StartApp,
     StopApp,
     SubscriptionsRequested,
@@ -134,8 +133,6 @@ class UserSession(Running):
                 self.set_timer("load", self.settings.reload_user_s, LoadUser())
             case LoadUser():
                 self._load_user()
-            case ShowState(reply_to):
-                reply_to.tell(self._report())
             case Terminated(ref, reason):
                 # The tree is being stopped, not the app: what runs is to run again after the next start.
                 if reason.kind is not StopKind.SHUTDOWN:

@@ -16,11 +16,9 @@ from runtime import Actor, Ref, ReplyTo
 from ..apps.messages import Deliver
 from ..audio import AudioMessage, AudioSlot
 from ..link.messages import ToPhone
-from . import state as states
 from . import wire
 from .messages import (
     SessionMessage,
-    SessionReport,
 )
 from .state import SessionState
 
@@ -81,14 +79,3 @@ class SessionCore(Actor[SessionMessage]):
         outgoing = wire.control(payload)
         for entry in self.state.apps.values():
             entry.ref.tell(Deliver(outgoing))
-
-    def _report(self) -> SessionReport:
-        return SessionReport(
-            user_id=self.user_id,
-            incarnation=self.state.incarnation,
-            has_phone=self.state.phone is not None,
-            running=states.active(self.state),
-            loading=states.loading(self.state),
-            languages=tuple(self.state.routing.languages),
-            is_microphone_on=self.state.microphone.is_on,
-        )

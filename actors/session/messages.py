@@ -160,22 +160,6 @@ class MicrophoneTick(msgspec.Struct, frozen=True):
     """The microphone machine's deadline."""
 
 
-class ShowState(msgspec.Struct, frozen=True):
-    """Answer the session's state as plain data, for inspection and REST."""
-
-    reply_to: ReplyTo[SessionReport]
-
-
-class SessionReport(msgspec.Struct, frozen=True):
-    user_id: str
-    incarnation: str
-    has_phone: bool
-    running: tuple[str, ...]
-    loading: tuple[str, ...]
-    languages: tuple[str, ...]
-    is_microphone_on: bool
-
-
 SessionMessage = (
     AdmitPhone
     | PhoneArrived
@@ -197,7 +181,6 @@ SessionMessage = (
     | SaveAgain
     | AnnounceDue
     | MicrophoneTick
-    | ShowState
     | StrayAudio
     | CommitDone
     | CommitFailed
