@@ -141,7 +141,15 @@ class StoreConformance:
             SetRunningApps("\ud800", ()),
             SetRunningApps("ada@example.org", ("\ud800",)),
         ],
-        ids=repr,
+        ids=[
+            "an app's tools are not JSON",
+            "a package name is not Unicode",
+            "a package to remove is not Unicode",
+            "a user id is not Unicode",
+            "a time is past 64 bits",
+            "the user of a running list is not Unicode",
+            "an app of a running list is not Unicode",
+        ],
     )
     async def test_a_commit_with_something_that_cannot_be_stored_changes_nothing(
         self, store: Store, bad: PutApp | RemoveApp | PutUser | SetRunningApps
