@@ -107,15 +107,9 @@ class AnyActor(Generic[M]):
 
         Raises AlreadyStarted, with the ref, when `under` has a child of that name.
         """
-        check_name(spec.name)
         effects = self._effects()
-        parent = under.cell
-        holder = None if parent.supervision is None else parent.supervision.holder_of(spec.name)
-        if holder is not None:
-            raise AlreadyStarted(holder.ref)
-        child = Cell(parent.system, parent, spec.name)
-        child.spec = spec
-        effects.append((None, partial(attach, parent, child)))
+        child = new_child(under.cell, spec)
+        effects.append((None, partial(attach, child)))
         return child.ref
 
     def stop_child(self, ref: Ref[Any]) -> None:
@@ -380,8 +374,23 @@ class DynamicSupervisor(Supervisor):
     """
 
 
-def attach(parent: Cell, child: Cell) -> None:
-    """Give `child` to the supervisor in `parent`, now or when it is up."""
+def new_child(parent: Cell, spec: ChildSpec[Any]) -> Cell:
+    """A place for what `spec` makes, not yet attached. Raises ValueError and AlreadyStarted for its name."""
+    name = spec.name
+    check_name(name)
+    if parent.supervision is not None:
+        holder = parent.supervision.holder_of(name)
+        if holder is not None:
+            raise AlreadyStarted(holder.ref)
+    child = Cell(parent.system, parent, name)
+    child.spec = spec
+    return child
+
+
+def attach(child: Cell) -> None:
+    """Give `child` to its supervisor, now or when that is up."""
+    parent = child.parent
+    assert parent is not None
     if parent.supervision is not None:
         parent.supervision.attach(child)
     else:

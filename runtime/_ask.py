@@ -103,8 +103,15 @@ class TaskPending(Pending):
         if self.task is not None:
             trio.lowlevel.reschedule(self.task)
 
-    async def outcome(self) -> Any:
-        """Wait for it and return or raise it."""
+    async def outcome_of(self, message: Any) -> Any:
+        """Send the request, wait for its outcome, and return or raise it."""
+        scheduler = self.target.system.scheduler
+        is_claimed = scheduler.claim()
+        try:
+            self.begin(message)
+        finally:
+            if is_claimed:
+                scheduler.run_claimed()
         if self.is_dead:
             await trio.lowlevel.checkpoint()
         else:

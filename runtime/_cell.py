@@ -11,10 +11,9 @@ system lane as (method, argument) and are obeyed by the run queue between two me
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._dead_letters import DeadLetter, DropReason
 from ._errors import ActorFailed, ActorStopped, StartFailed
@@ -41,15 +40,8 @@ if TYPE_CHECKING:
 NO_MESSAGE: Any = object()
 
 
-class Status(enum.Enum):
-    """Where in its life an actor is."""
-
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    ENDING = "ending"
-    DOWN = "down"
-    TERMINATED = "terminated"
+# Where in its life an actor is. Literals: on Python 3.11 a member of an Enum costs 95 ns to name.
+Status = Literal["new", "starting", "running", "ending", "down", "terminated"]
 
 
 class Cell:
@@ -113,7 +105,7 @@ class Cell:
         self.spec: ChildSpec[Any] | None = None
         self.actor: AnyActor[Any] | None = None
         self.state: Any = None
-        self.status = Status.NEW
+        self.status: Status = "new"
         self.incarnation: int = 0
         self.takes_mail = False  # the run queue may run it on user messages
         self.handled = 0
@@ -251,8 +243,8 @@ class Cell:
 
     def order_start(self, info: RestartInfo | None) -> None:
         """Start the next incarnation soon. Only while NEW or DOWN."""
-        assert self.status in (Status.NEW, Status.DOWN), self.status
-        self.status = Status.STARTING
+        assert self.status in ("new", "down"), self.status
+        self.status = "starting"
         if self.retry is not None or self.restart_at is not None:
             self.restart_at = self.retry = None
         self.mailbox.put_system((Cell._start, info))
@@ -314,10 +306,10 @@ class Cell:
 
     def is_up(self) -> None:
         """The start is complete."""
-        self.status = Status.RUNNING
+        self.status = "running"
         if self.ending is not None:
             self.ending = None
-        now = self.up_since = self.system.clock.now()
+        now = self.up_since = self.system.deadlines.time
         if self.runner is None:
             self.takes_mail = not self.is_suspended
         if self.parent_waits and self.parent is not None:
@@ -346,7 +338,7 @@ class Cell:
 
     def crash(self, error: BaseException) -> None:
         """Crash the present incarnation before its next message."""
-        if self.status in (Status.STARTING, Status.RUNNING):
+        if self.status in ("starting", "running"):
             self.mailbox.put_system((Cell._crash_ordered, (self.incarnation, error)))
 
     def _crash_ordered(self, argument: tuple[int, Exception]) -> None:
@@ -364,10 +356,10 @@ class Cell:
             message = NO_MESSAGE
         if message is not NO_MESSAGE:
             self.dropped(message, DropReason.POISON, error)
-        if self.status is Status.STARTING:
+        if self.status == "starting":
             self.report(error, message)
             self.end(StopReason(StopKind.START_FAILED, error))
-        elif self.status is Status.RUNNING:
+        elif self.status == "running":
             self.report(error, message)
             self.end(StopReason(StopKind.CRASHED, error))
 
@@ -385,7 +377,7 @@ class Cell:
         self.mailbox.put_system((Cell._stop, reason))
 
     def _stop(self, reason: StopReason) -> None:
-        if self.status is Status.RUNNING:
+        if self.status == "running":
             if self.runner is not None:
                 self.runner.stop(reason)
             elif self.supervision is not None:
@@ -393,7 +385,7 @@ class Cell:
             else:
                 self.last_words(reason)
                 self.end(reason)
-        elif self.status is Status.STARTING:
+        elif self.status == "starting":
             if self.runner is not None:
                 self.runner.stop(reason)
             else:
@@ -408,7 +400,7 @@ class Cell:
 
     def end(self, reason: StopReason) -> None:
         """End the incarnation: its timers, its asks, then its children, then its tasks."""
-        self.status = Status.ENDING
+        self.status = "ending"
         self.ending = reason
         self.down_since = self.system.clock.now()
         self.takes_mail = self.mailbox.is_idle = False
@@ -482,7 +474,7 @@ class Cell:
 
     def _gone(self) -> None:
         assert self.ending is not None
-        self.status = Status.DOWN
+        self.status = "down"
         if self.waits_for is not None:
             self.waits_for = self.shutdown_alarm = None
         if self.runner is not None:
@@ -495,7 +487,7 @@ class Cell:
 
     def terminate(self, reason: StopReason) -> None:
         """End for good: nobody will start it again. Called once."""
-        self.status = Status.TERMINATED
+        self.status = "terminated"
         self.ending = reason
         if self.retry is not None:
             self.system.deadlines.drop(self.retry)
@@ -564,7 +556,7 @@ class Cell:
         """Take user messages again."""
         self.is_suspended = False
         if self.runner is None:
-            self.takes_mail = self.status is Status.RUNNING
+            self.takes_mail = self.status == "running"
         waiter.resolve()
 
     # ------------------------------------------------------------------ a supervisor's orders

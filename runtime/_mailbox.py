@@ -165,8 +165,9 @@ class Mailbox:
     def put_system(self, order: Any) -> None:
         """Take an order; it is handled before the next user message."""
         if self.system is None:
-            self.system = []
-        self.system.append(order)
+            self.system = [order]
+        else:
+            self.system.append(order)
         if not self.is_queued:
             self.is_queued = True
             self.is_idle = False

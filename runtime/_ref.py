@@ -77,8 +77,7 @@ class Ref(Generic[M_contra]):
         if turn is not None and turn.effects is not None and turn.cell is target:
             raise AskCycle(target.path)
         pending = TaskPending(target, timeout_s)
-        pending.begin(make(ReplyTo(pending)))
-        result: R = await pending.outcome()
+        result: R = await pending.outcome_of(make(ReplyTo(pending)))
         return result
 
     async def send(self, message: M_contra, *, timeout_s: float) -> None:

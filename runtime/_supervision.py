@@ -14,10 +14,9 @@ end with the supervisor's incarnation, as OTP's do.
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._errors import ActorStopped, AlreadyStarted, StartFailed
 from ._events import Decided, Escalated
@@ -31,21 +30,9 @@ if TYPE_CHECKING:
 _PATIENT = Backoff()  # for a child past its own intensity under a supervisor without a backoff
 
 
-class Phase(enum.Enum):
-    """Where a supervisor is."""
-
-    IDLE = "idle"
-    STARTING = "starting"
-    RUNNING = "running"
-    REGROUPING = "regrouping"
-    HALTING = "halting"
-
-
-class Stage(enum.Enum):
-    """Which way the line moves."""
-
-    STOP = "stop"
-    START = "start"
+# Where a supervisor is, and which way its line moves. Literals for the reason of `Status`.
+Phase = Literal["idle", "starting", "running", "regrouping", "halting"]
+Stage = Literal["stop", "start"]
 
 
 class Supervision:
@@ -53,13 +40,13 @@ class Supervision:
 
     def __init__(self, cell: Cell) -> None:
         self.children: dict[str, Cell] = {}  # in the order of their start
-        self.phase = Phase.IDLE
+        self.phase: Phase = "idle"
         self._cell = cell
         self._actor: Any = None
         self._static: set[str] = set()  # only asked for membership
         self._expected: dict[str, Cell] = {}
         self._line: list[Cell] = []
-        self._stage = Stage.START
+        self._stage: Stage = "start"
         self._infos: dict[Cell, RestartInfo | None] = {}
         self._begun: dict[Cell, bool] = {}  # of the line: started, and whether it has been up
         self._ended_early: list[Cell] = []
@@ -96,7 +83,7 @@ class Supervision:
             self._cell.start_failed(error)
             return
         self._is_planning = False
-        self.phase = Phase.STARTING
+        self.phase = "starting"
         self._restarts.clear()
         self._line = list(self.children.values())
         info = self._cell.restart_info
@@ -104,7 +91,7 @@ class Supervision:
             info = RestartInfo(info.cause, info.attempt, info.since, False)
         self._infos = {cell: info if cell.was_up else None for cell in self._line}
         self._begun = {}
-        self._stage = Stage.START
+        self._stage = "start"
         self._advance()
         self._attach_waiting()
 
@@ -135,11 +122,11 @@ class Supervision:
 
     def holder_of(self, name: str) -> Cell | None:
         """The child that has `name` and will keep it; None while the supervisor itself ends."""
-        return None if self.phase in (Phase.HALTING, Phase.IDLE) else self.children.get(name)
+        return None if self._is_ending() else self.children.get(name)
 
     def attach(self, child: Cell) -> None:
         """Take a dynamic child and start it. While the supervisor restarts, the child waits."""
-        if self.phase in (Phase.HALTING, Phase.IDLE):
+        if self._is_ending():
             wait_for_supervisor(self._cell, child)
             return
         there = self.children.get(child.name)
@@ -160,19 +147,19 @@ class Supervision:
     def child_exited(self, child: Cell) -> None:
         """An incarnation of `child` is completely gone."""
         reason = child.ending
-        if reason is None or child.status.value != "down" or self.children.get(child.name) is not child:
+        if reason is None or child.status != "down" or self.children.get(child.name) is not child:
             return
         was_leaving, child.is_leaving = child.is_leaving, False
-        if self.phase is Phase.HALTING:
+        if self.phase == "halting":
             if self._is_final() or child.name not in self._static:
                 self._remove(child, reason)
             self._advance()
         elif child.is_unwanted:
             self._remove(child, reason)
             self._advance()
-        elif was_leaving or (self._stage is Stage.STOP and child in self._line):
+        elif was_leaving or (self._stage == "stop" and child in self._line):
             self._advance()
-        elif self.phase is Phase.STARTING:
+        elif self.phase == "starting":
             if child in self._line and reason.kind is StopKind.START_FAILED:
                 cause = StartFailed(child.path, reason.cause or str(reason))
                 self._cell.start_failed(cause)
@@ -187,7 +174,7 @@ class Supervision:
         if self.children.get(child.name) is not child or child.is_unwanted:
             return
         child.is_unwanted = True
-        if child.status.value == "down":
+        if child.status == "down":
             self._remove(child, SHUTDOWN)
             self._advance()
         else:
@@ -271,13 +258,13 @@ class Supervision:
     def _regroup(self, child: Cell, info: RestartInfo, delay_s: float) -> None:
         everyone = list(self.children.values())
         first = 0 if self._actor.strategy == "one_for_all" else everyone.index(child)
-        is_under_way = self.phase is Phase.REGROUPING
+        is_under_way = self.phase == "regrouping"
         already = {cell for cell in self._line if is_under_way and not self._begun.get(cell)}
         self._line = [cell for place, cell in enumerate(everyone) if place >= first or cell in already]
         sibling = RestartInfo(info.cause, info.attempt, info.since, info.state_kept)
         self._infos = {cell: info if cell is child else sibling for cell in self._line}
-        self.phase = Phase.REGROUPING
-        self._stage = Stage.STOP
+        self.phase = "regrouping"
+        self._stage = "stop"
         self._begun = {}
         self._drop_alarm()
         for cell in self._line:
@@ -286,15 +273,15 @@ class Supervision:
         self._advance()
 
     def _advance(self) -> None:
-        if self.phase in (Phase.IDLE, Phase.RUNNING) or self._alarm is not None:
+        if self.phase in ("idle", "running") or self._alarm is not None:
             return
-        if self._stage is Stage.STOP:
+        if self._stage == "stop":
             for cell in reversed(self._line):
-                if cell.status.value in ("new", "down", "terminated"):
+                if cell.status in ("new", "down", "terminated"):
                     continue
                 if not cell.is_leaving:
                     cell.is_leaving = True
-                    cell.order_stop(SIBLING if self.phase is Phase.REGROUPING else SHUTDOWN)
+                    cell.order_stop(SIBLING if self.phase == "regrouping" else SHUTDOWN)
                 return
             self._line_is_down()
         else:
@@ -310,9 +297,9 @@ class Supervision:
             self._line_is_up()
 
     def _line_is_down(self) -> None:
-        if self.phase is Phase.HALTING:
+        if self.phase == "halting":
             self._line = []
-            self.phase = Phase.IDLE
+            self.phase = "idle"
             self._cell.children_gone()
             return
         for cell in tuple(self._line):
@@ -320,7 +307,7 @@ class Supervision:
             if cell.spec.restart == "temporary":
                 self._remove(cell, SHUTDOWN)
         self._begun = {}
-        self._stage = Stage.START
+        self._stage = "start"
         if self._delay_s > 0:
             system = self._cell.system
             self._alarm = system.deadlines.alarm(system.clock.now() + self._delay_s, self._line_may_start)
@@ -332,8 +319,8 @@ class Supervision:
         self._advance()
 
     def _line_is_up(self) -> None:
-        was_starting = self.phase is Phase.STARTING
-        self.phase = Phase.RUNNING
+        was_starting = self.phase == "starting"
+        self.phase = "running"
         self._line = []
         self._infos = {}
         self._begun = {}
@@ -341,9 +328,9 @@ class Supervision:
         if was_starting:
             self._cell.is_up()
         for cell in ended:
-            if self.phase is Phase.HALTING or self.phase is Phase.IDLE:
+            if self._is_ending():
                 return
-            if cell.status.value == "down" and cell.ending is not None:
+            if cell.status == "down" and cell.ending is not None:
                 self._decide(cell, cell.ending)
 
     # ------------------------------------------------------------------ ending
@@ -356,11 +343,11 @@ class Supervision:
             if cell.retry is not None:
                 self._cell.system.deadlines.drop(cell.retry)
                 cell.retry = cell.restart_at = None
-        self.phase = Phase.HALTING
-        self._stage = Stage.STOP
+        self.phase = "halting"
+        self._stage = "stop"
         self._line = list(self.children.values())
         for cell in reversed(self._line):
-            if cell.status.value in ("new", "down") and (self._is_final() or cell.name not in self._static):
+            if cell.status in ("new", "down") and (self._is_final() or cell.name not in self._static):
                 self._remove(cell, SHUTDOWN)
         self._advance()
 
@@ -371,13 +358,19 @@ class Supervision:
         self.children = {}
         self._expected = {}
 
+    def _is_ending(self) -> bool:
+        return self.phase in ("halting", "idle")
+
     def _is_final(self) -> bool:
         return self._cell.ending is not None and self._cell.ending.kind is StopKind.SHUTDOWN
 
     def _remove(self, child: Cell, reason: StopReason) -> None:
         self.children.pop(child.name, None)
-        if child in self._line:
-            self._line.remove(child)
+        line = self._line
+        if line and line[-1] is child:  # as a stop in order has it; the search is for a hundred thousand siblings
+            line.pop()
+        elif child in line:
+            line.remove(child)
         child.terminate(reason)
 
     def _drop_alarm(self) -> None:
@@ -393,7 +386,7 @@ class Supervision:
 
 def wait_for_supervisor(supervisor: Cell, child: Cell) -> None:
     """Keep `child` until its supervisor is up; refuse it when that has ended."""
-    if supervisor.status.value == "terminated":
+    if supervisor.status == "terminated":
         stopped = ActorStopped(supervisor.path, supervisor.end_reason())
         child.terminate(StopReason(StopKind.REFUSED, stopped))
         return

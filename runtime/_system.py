@@ -13,19 +13,18 @@ from typing import Any, TypeVar
 
 import trio
 
-from ._actor import AnyActor, DynamicSupervisor, SupervisorMessage, attach, order_stop_child
+from ._actor import AnyActor, DynamicSupervisor, SupervisorMessage, attach, new_child, order_stop_child
 from ._ask import Pending
 from ._cell import Cell
 from ._clock import Clock, CountingIds, Ids, RandomIds, TrioClock, VirtualClock
 from ._dead_letters import DeadLetters
 from ._deadlines import Deadlines
-from ._errors import ActorStopped, AlreadyStarted, SystemFailed
+from ._errors import ActorStopped, SystemFailed
 from ._events import Events, Held
 from ._ref import Ref
 from ._registry import Registry
 from ._scheduler import Scheduler
 from ._spec import SHUTDOWN, ChildSpec, StopKind, StopReason
-from ._supervision import check_name
 from ._trace import Trace
 from ._tree import TreeNode, children_of, describe
 from ._turn import CURRENT
@@ -85,16 +84,15 @@ class ActorSystem:
 
         Cancellation: the actor may still come up.
         """
-        check_name(spec.name)
-        parent = self._root if under is None else under.cell
-        holder = None if parent.supervision is None else parent.supervision.holder_of(spec.name)
-        if holder is not None:
-            raise AlreadyStarted(holder.ref)
-        child = Cell(self, parent, spec.name)
-        child.spec = spec
+        child = new_child(self._root if under is None else under.cell, spec)
         waiter = Waiter()
         child.start_waiters = [waiter]
-        attach(parent, child)
+        is_claimed = self.scheduler.claim()
+        try:
+            attach(child)
+        finally:
+            if is_claimed:
+                self.scheduler.run_claimed()
         await waiter.wait()
         return child.ref
 

@@ -61,7 +61,7 @@ def describe(cell: Cell) -> TreeNode:
     mailbox = cell.mailbox
     now = cell.system.clock.now()
     since = mailbox.waiting_since()
-    status = cell.status.value
+    status = cell.status
     return TreeNode(
         path=cell.path or "/",
         name=cell.name,
