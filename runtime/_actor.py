@@ -43,6 +43,9 @@ Kind = Literal["actor", "task", "supervisor"]
 class AnyActor(Generic[M]):
     """What both kinds share.
 
+    What a handler does by these methods happens when it commits, in the order of the calls, and not at all if
+    it raises. They raise OutsideHandler while no handler of this actor runs, in `__init__` say.
+
     Class settings:
       mailbox_size: user messages that may wait, 1024 unless set. What the actor asked for itself does not
         count.
@@ -58,7 +61,7 @@ class AnyActor(Generic[M]):
     overflow: ClassVar[Overflow] = "reject"
     transient: ClassVar[tuple[str, ...]] = ()
 
-    state: Any = None
+    state: Any = None  # what outlives a crash: one frozen value, assigned whole
     has_start: ClassVar[bool] = True  # whether `started` does anything
     started: Callable[[RestartInfo | None], Awaitable[None] | None]
     receive: Callable[[M], Awaitable[None] | None]
@@ -103,9 +106,11 @@ class AnyActor(Generic[M]):
         """Start a child of the supervisor `under`. The ref can be told at once; its mail waits for the start.
 
         A start that fails is heard of by watching the ref: Terminated with the cause. While `under`
-        restarts the child waits for it.
+        restarts the child waits for it. OTP: supervisor:start_child, but without waiting.
 
-        Raises AlreadyStarted, with the ref, when `under` has a child of that name.
+        Raises:
+          AlreadyStarted: `under` has a child of that name; carries its ref.
+          ValueError: the name is empty or has a slash.
         """
         effects = self._effects()
         child = new_child(under.cell, spec)
@@ -113,7 +118,7 @@ class AnyActor(Generic[M]):
         return child.ref
 
     def stop_child(self, ref: Ref[Any]) -> None:
-        """Ask `ref`'s supervisor to stop it for good."""
+        """Ask `ref`'s supervisor to stop it for good. No error when it has ended."""
         self._effects().append((None, partial(order_stop_child, ref.cell)))
 
     def tell(self, ref: Ref[N], message: N, *, refused: Callable[[MailboxFull], M]) -> None:
@@ -131,7 +136,13 @@ class AnyActor(Generic[M]):
     ) -> None:
         """Ask `ref` at commit; the outcome comes as the message that `then` or `failed` makes of it.
 
-        The errors are those of `Ref.ask`. Nothing comes when this incarnation ends first.
+        Exactly one of the two comes, after `timeout_s` at the latest; none when this incarnation ends first.
+
+        Args:
+          make: builds the request around the ReplyTo; called at once.
+          then: makes the message of the reply. If it raises, this actor crashes.
+          failed: makes the message of the error, one of those of `Ref.ask` but AskCycle.
+          timeout_s: seconds from the commit; 5 s is OTP's gen_server:call default.
         """
         effects = self._effects()
         pending = ActorPending(ref.cell, timeout_s, self._place(), then, failed)
@@ -140,6 +151,8 @@ class AnyActor(Generic[M]):
 
     def watch(self, ref: Ref[Any]) -> None:
         """Receive Terminated(ref, reason) once, when `ref` has ended for good, at once if it has already.
+
+        Behind everything `ref` has told this actor. A restart is no end. OTP: monitor.
 
         The watch survives a restart that keeps the state, and is forgotten by one that starts clean.
         """
@@ -181,13 +194,20 @@ class AnyActor(Generic[M]):
         self._effects().append((None, handle.cancel))
 
     def set_timer(self, key: str, after_s: float, message: M) -> None:
-        """Receive `message` in `after_s` seconds, unless the timer is cancelled or its key set anew."""
+        """Receive `message` in `after_s` seconds, unless the timer is cancelled or its key set anew.
+
+        Counted from this call, by the system's clock; 0 is behind the mail that waits. A timer dies with its
+        incarnation: keep the deadline in `state` and set it again in `started`. Akka: keyed timers.
+        """
         cell = self._place()
         timer = Timer(cell, key, cell.system.clock.now() + after_s, message, None)
         self._effects().append((None, timer.begin))
 
     def every(self, key: str, period_s: float, message: M) -> None:
-        """Receive `message` every `period_s` seconds. A tick whose predecessor still waits is left out."""
+        """Receive `message` every `period_s` seconds. A tick whose predecessor still waits is left out.
+
+        It shares its keys with `set_timer`. Raises ValueError unless `period_s` is positive.
+        """
         cell = self._place()
         if period_s <= 0:
             raise ValueError(f"period_s of timer {key!r} must be positive, not {period_s:g}")
@@ -210,19 +230,20 @@ class AnyActor(Generic[M]):
     def register(self, key: Key[M]) -> None:
         """Hold `key` until this actor ends for good; it may be registered again after a restart.
 
-        Raises AlreadyRegistered, with the holder, when another actor has it.
+        Raises AlreadyRegistered, with the holder, when another actor has it. Of two that register it at once
+        the second to commit crashes with it. Elixir: Registry with unique keys.
         """
         cell = self._place()
         cell.system.registry.check(key, cell)
         self._effects().append((None, partial(cell.system.registry.register, key, cell)))
 
     def join(self, group: Group[M]) -> None:
-        """Be a member of `group` until `leave` or the end."""
+        """Be a member of `group` until `leave` or the end for good; again is no error. OTP: pg."""
         cell = self._place()
         self._effects().append((None, partial(cell.system.registry.join, group, cell)))
 
     def leave(self, group: Group[M]) -> None:
-        """Be a member of `group` no more."""
+        """Be a member of `group` no more. No error when it is none."""
         cell = self._place()
         self._effects().append((None, partial(cell.system.registry.leave, group, cell)))
 
@@ -251,8 +272,7 @@ class AnyActor(Generic[M]):
 
         Args:
           timeout_s: receive `message` after so many seconds in this state. It dies with the incarnation, as
-            every
-            timer: keep the deadline in the state and arm it again in `started`.
+            every timer: keep the deadline in the state and arm it again in `started`.
         """
         is_other = state_name(state) != state_name(self.state)
         if is_other:
@@ -286,8 +306,9 @@ class Actor(AnyActor[M]):
         cls.has_start = cls.started is not Actor.started
 
     def started(self, restart: RestartInfo | None) -> None:
-        """The first transaction of every incarnation; `restart` says why there is another. Arm timers
-        here.
+        """The first transaction of every incarnation; `restart` says why there is another, None at the first.
+
+        `state` is what `restart.state_kept` says. Arm timers here. If it raises, the start has failed.
         """
 
     def receive(self, message: M) -> None:
@@ -295,7 +316,11 @@ class Actor(AnyActor[M]):
         raise NotImplementedError(f"{type(self).__name__} has no receive")
 
     def stopping(self, reason: StopReason) -> None:
-        """Last words of an orderly stop, a transaction too. Not called after a crash."""
+        """Last words of an orderly stop, a transaction too. Not called after a crash.
+
+        Mail that waits is not handled any more. What is told here may find that its actor is stopped, too. If
+        it raises, the stop goes on. OTP: terminate.
+        """
 
 
 class TaskActor(AnyActor[M]):
@@ -306,20 +331,27 @@ class TaskActor(AnyActor[M]):
     kind: ClassVar[Kind] = "task"
 
     def started(self, restart: RestartInfo | None) -> Awaitable[None] | None:
-        """The first transaction of every incarnation, at most `start_s` long."""
+        """The first transaction of every incarnation, at most `start_s` long; see `Actor.started`."""
 
     async def receive(self, message: M) -> None:
         """Handle one message. Raise to crash. Commits on return."""
         raise NotImplementedError(f"{type(self).__name__} has no receive")
 
     def stopping(self, reason: StopReason) -> Awaitable[None] | None:
-        """Last words of an orderly stop. Not called after a crash."""
+        """Last words of an orderly stop, in what is left of `shutdown_s`. Not called after a crash, nor when
+        the running handler had to be cancelled.
+        """
 
     async def commit(self) -> None:
         """Make what was done so far final: swap the state, apply the effects. A later crash leaves it
         standing.
 
-        A call given to `perform` that raises is raised here. Cancellation: the commit has happened.
+        Raises:
+          OutsideHandler: not called in this actor's handler, but in a task of its own for instance.
+          ActorStopped: the handler was abandoned; nothing is committed.
+          Exception: whatever a call given to `perform` raised; the rest is committed.
+
+        Cancellation: the commit has happened.
         """
         runner = self._place().runner
         if runner is None:

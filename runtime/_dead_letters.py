@@ -49,6 +49,7 @@ class DeadLetters:
 
     @property
     def total(self) -> int:
+        """All of them, since the system began."""
         return sum(self._counts.values())
 
     @property

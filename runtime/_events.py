@@ -154,7 +154,7 @@ class Subscription:
         return self._queue.popleft()
 
     def close(self) -> None:
-        """Hear no more. What was queued can still be drained."""
+        """Hear no more. What was queued can still be drained, or iterated over, which then waits for ever."""
         self._events.unsubscribe(self.offer)
 
     def drain(self) -> list[Event]:
@@ -164,6 +164,7 @@ class Subscription:
         return taken
 
     def offer(self, event: Event) -> None:
+        """Queue `event` if it is of a kind that was asked for."""
         if self._kinds and not isinstance(event, self._kinds):
             return
         if len(self._queue) == self._queue.maxlen:
@@ -191,7 +192,10 @@ class Events:
         return subscription
 
     def tell(self, ref: Ref[Any], *kinds: type) -> None:
-        """Send events of these kinds to `ref` for as long as it lives."""
+        """Send events of these kinds, all where none is named, to `ref` for as long as it lives.
+
+        Not those about itself: a dead letter of a full mailbox would make another.
+        """
 
         def forward(event: Event) -> None:
             if not ref.is_alive:
@@ -211,7 +215,7 @@ class Events:
             self._listeners.remove(listener)
 
     def publish(self, event: Event) -> None:
-        """Tell everybody who asked for it."""
+        """Tell everybody who asked for it, at once, also inside a handler."""
         for listener in tuple(self._listeners):
             try:
                 listener(event)

@@ -33,7 +33,8 @@ class latest:  # noqa: N801 - reads as a policy beside the literal names: overfl
     place.
 
     Args:
-      key: the message's key; None for a message that is never replaced. What does not fit is refused.
+      key: the message's key; None for a message that is never replaced. What does not fit is refused, what
+        is replaced is a dead letter (`replaced`), and so is a message whose key raises (`poison`).
     """
 
     __slots__ = ("key",)

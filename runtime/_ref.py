@@ -21,13 +21,17 @@ R = TypeVar("R")
 class Recipient(Protocol[M_contra]):
     """Whatever a message can be told to: a Ref or a ReplyTo."""
 
-    def tell(self, message: M_contra, /) -> bool: ...
+    def tell(self, message: M_contra, /) -> bool:
+        """Send `message`; never blocks, never raises."""
 
 
 class Ref(Generic[M_contra]):
     """A handle on an actor that stays valid across its restarts. Equal only to itself.
 
     Messages from one sender to one actor arrive in the order they were told.
+
+    Attributes:
+      path: the actor's place, the names from below the root on: `/users/ada/session`.
     """
 
     __slots__ = ("_mailbox", "path")
@@ -49,7 +53,10 @@ class Ref(Generic[M_contra]):
         return True
 
     def put(self, message: M_contra, /) -> bool:
-        """Send `message` at once, also inside a handler: it stays sent if the handler raises."""
+        """Send `message` at once, also inside a handler: it stays sent if the handler raises.
+
+        Returns whether the mailbox took it.
+        """
         return self._mailbox.put(message)
 
     async def ask(self, make: Callable[[ReplyTo[R]], M_contra], *, timeout_s: float = 5.0) -> R:
@@ -83,6 +90,11 @@ class Ref(Generic[M_contra]):
     async def send(self, message: M_contra, *, timeout_s: float) -> None:
         """Wait for room in the mailbox and send `message`. Senders are let in in their order.
 
+        Inside a TaskActor's handler it leaves at once, before what the handler has buffered.
+
+        Args:
+          timeout_s: seconds to wait for room.
+
         Raises:
           MailboxFull: no room within `timeout_s`.
           ActorStopped: the actor has ended.
@@ -94,7 +106,8 @@ class Ref(Generic[M_contra]):
     def crash(self, error: BaseException, /) -> None:
         """End the actor's present incarnation as if a handler had raised `error`; its supervisor decides.
 
-        For plain calls that run in somebody else's task, like an audio frame in the engine's.
+        For plain calls that run in somebody else's task, like an audio frame in the engine's. At once, also
+        inside a handler; no effect on an actor that is not up.
         """
         self._mailbox.cell.crash(error)
 

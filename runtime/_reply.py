@@ -25,7 +25,7 @@ class ReplyTo(Generic[R_contra]):
         return self._send(reply)
 
     def fail(self, error: Exception, /) -> bool:
-        """Answer with an error, which is raised where the reply is awaited."""
+        """Answer with an error, which is raised where the reply is awaited. Returns as `tell` does."""
         return self._send(Failed(error))
 
     def _send(self, outcome: Any) -> bool:

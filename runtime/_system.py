@@ -42,7 +42,7 @@ class ActorSystem:
     Attributes:
       clock, random, ids: the only sources of time, chance and names for actors.
       events: what happens, published; dead_letters: what was not handled, counted; registry: keys and groups.
-      abandoned: tasks that did not end in time since the system began.
+      abandoned: tasks and handlers that did not end within their `shutdown_s`, since the system began.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class ActorSystem:
           StartFailed: it did not start; nothing of it is left.
           AlreadyStarted: the supervisor has a child of that name; carries its ref.
           ActorStopped: the supervisor has ended.
+          ValueError: the name is empty or has a slash.
 
         Cancellation: the actor may still come up.
         """
@@ -97,7 +98,10 @@ class ActorSystem:
         return child.ref
 
     def stop_child(self, ref: Ref[Any]) -> None:
-        """Ask `ref`'s supervisor to stop it for good. Inside a handler it is asked at commit."""
+        """Ask `ref`'s supervisor to stop it for good; no error when it has ended. In a handler: at commit.
+
+        `await stopped(ref)` waits for the end.
+        """
         turn = CURRENT.get()
         if turn is None or turn.effects is None:
             order_stop_child(ref.cell)
@@ -105,7 +109,9 @@ class ActorSystem:
             turn.effects.append((None, lambda: order_stop_child(ref.cell)))
 
     async def stopped(self, ref: Ref[Any]) -> StopReason:
-        """Wait until `ref` has ended for good. Returns why."""
+        """Wait until `ref` has ended for good. Returns why. Without a deadline of its own: a restart is no
+        end.
+        """
         cell = ref.cell
         if not ref.is_alive:
             await trio.lowlevel.checkpoint()
@@ -142,7 +148,7 @@ class ActorSystem:
         await self._order(ref, Cell.resume)
 
     def state_of(self, ref: Ref[Any]) -> Any:
-        """The last committed state. OTP: sys:get_state."""
+        """The last committed state; None once it has ended for good. OTP: sys:get_state."""
         return ref.cell.state
 
     async def replace_state(self, ref: Ref[Any], change: Callable[[Any], Any]) -> Any:
@@ -263,6 +269,7 @@ async def open_system(
 
     Raises:
       SystemFailed: the root supervisor passed its intensity; the block is cancelled first.
+      Exception: whatever the block raised, as it is.
 
     Cancellation: the block is left, then the tree is stopped in order, shielded, before the cancellation
       goes on.

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 class TaskHandle:
-    """A task of an actor. Made when it is asked for, running after the commit.
+    """A task of an actor. Made when it is asked for, running after the commit. Give it to `cancel_task`.
 
     Attributes:
       name: for people; shown in the tree and in `Abandoned` events.
+      is_done: it has ended; its outcome may still wait in the mailbox.
+      is_cancelled: it was cancelled; its outcome will not arrive.
     """
 
     __slots__ = (
@@ -113,6 +115,7 @@ class TaskHandle:
         cell.task_ended(self)
 
     def open(self) -> Any:
+        """Its outcome's message, when the actor comes to it."""
         assert self._outcome is not None
         return self._outcome() if self._is_wanted() else SKIP
 

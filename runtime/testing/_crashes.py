@@ -41,6 +41,8 @@ def crash(
       point: drawn from `chance` unless given.
       after: messages handled as usual before; counted for the present incarnation, and over with it.
       chance: also says between which two effects; the system's own source unless given.
+
+    Raises LookupError when the actor is not up.
     """
     cell = ref.cell
     actor = cell.actor

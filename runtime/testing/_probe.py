@@ -30,7 +30,7 @@ class Probe(Generic[M]):
 
     @classmethod
     async def spawn(cls, system: ActorSystem, name: str = "probe") -> Probe[M]:
-        """A probe at the root of `system`."""
+        """A probe at the root of `system`. Raises AlreadyStarted when there is something of that name."""
         probe = cls()
         probe.ref = await system.spawn(ChildSpec(name, lambda: _ProbeActor(probe)))
         return probe
@@ -50,7 +50,9 @@ class Probe(Generic[M]):
         return self._got.popleft()
 
     async def next_of(self, kind: type[Any], *, timeout_s: float = 5.0) -> Any:
-        """The next message of this kind; others are passed over."""
+        """The next message of this kind; others are passed over. Raises trio.TooSlowError when none comes in
+        `timeout_s`, however many others do.
+        """
         with trio.fail_after(timeout_s):
             while True:
                 message = await self.next(timeout_s=timeout_s)

@@ -56,7 +56,7 @@ class Faults:
         """At fault point `name` raise `error()` (a SimulatedCrash unless given), or call `call`.
 
         Args:
-          probability: of it happening each time the point is reached.
+          probability: of it happening each time the point is reached, 0 to 1.
           times: how often at most; None for always.
         """
 
@@ -125,8 +125,12 @@ class World:
             system.prepare = forbid_hidden_state
 
     def link(self, *, delay_s: float = 0.0, capacity: int = 65_536, is_split: bool = True) -> Link:
-        """A pair of byte streams with faults; chance splits what is received into odd pieces if
-        `is_split`.
+        """A pair of byte streams with faults.
+
+        Args:
+          delay_s: how long bytes are under way.
+          capacity: bytes under way and unread in one direction before the sender waits.
+          is_split: chance splits what is received into odd pieces, as TCP may.
         """
         chance = random.Random(f"link {self.random.random()}") if is_split else None
         return Link(delay_s=delay_s, capacity=capacity, chance=chance)
@@ -152,7 +156,7 @@ def simulate(
       is_strict: a handler that changes an attribute other than `state` and the declared `transient` ones
         crashes.
 
-    Raises: whatever the scenario raised, with a note that names the seed.
+    Raises: whatever the scenario raised, trio.TooSlowError past `limit_s`; with a note that names the seed.
     """
     world = World(seed, is_strict=is_strict)
 

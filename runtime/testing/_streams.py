@@ -171,7 +171,8 @@ class Link:
     """A connection between `near` and `far`, and what can go wrong with it.
 
     Attributes:
-      delay_s: how long bytes sent from now on are under way.
+      delay_s: how long bytes sent from now on are under way; it may be changed at any time.
+      near, far: the two ends.
     """
 
     def __init__(
