@@ -12,9 +12,11 @@ from pathlib import Path
 
 from clients.demo.timing import percentile
 
-__all__ = ["RESULTS", "machine", "percentile", "plot_svg", "table", "write_json"]
+__all__ = ["RESULTS", "bars_svg", "machine", "percentile", "plot_svg", "table", "write_json"]
 
 RESULTS = Path("bench-results")
+
+_COLOURS = ("#1b6ca8", "#c0392b", "#1e8449", "#7d3c98", "#b9770e", "#34495e", "#16a085", "#7f8c8d")
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
@@ -65,7 +67,6 @@ def plot_svg(
         up = (math.log(y) - math.log(y_low)) / ((math.log(y_high) - math.log(y_low)) or 1)
         return 70 + across * 480, 330 - up * 270
 
-    colours = ("#1b6ca8", "#c0392b", "#1e8449", "#7d3c98", "#b9770e", "#34495e")
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" width="760" height="380"'
         ' font-family="sans-serif" font-size="12">',
@@ -79,12 +80,59 @@ def plot_svg(
     for value in (y_low, math.sqrt(y_low * y_high), y_high):
         parts.append(f'<text x="64" y="{place(x_low, value)[1]:.0f}" text-anchor="end">{value:.3g}</text>')
     for number, (label, line) in enumerate(series.items()):
-        colour = colours[number % len(colours)]
+        colour = _COLOURS[number % len(_COLOURS)]
         drawn = [place(x, y) for x, y in line if y > 0]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.extend(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in drawn)
         parts.append(f'<text x="565" y="{80 + 20 * number}" fill="{colour}">{label}</text>')
+    parts.append("</svg>")
+    target = (folder or RESULTS) / f"{name}.svg"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("\n".join(parts) + "\n")
+    return target
+
+
+def bars_svg(
+    name: str, title: str, groups: Mapping[str, Mapping[str, float]], folder: Path | None = None
+) -> Path:
+    """A bar for each positive value, in groups, on one logarithmic axis, as SVG; returns where.
+
+    A label has the same colour in every group.
+    """
+    values = [value for bars in groups.values() for value in bars.values()]
+    low = 10 ** math.floor(math.log10(min(values)))
+    high = 10 ** math.ceil(math.log10(max(values)) + 1e-9)
+    labels = list(dict.fromkeys(label for bars in groups.values() for label in bars))
+    height = 70 + sum(18 + 12 * len(bars) for bars in groups.values())
+
+    def across(value: float) -> float:
+        return 200 + 480 * (math.log(value) - math.log(low)) / (math.log(high) - math.log(low) or 1)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}"'
+        ' font-family="sans-serif" font-size="11">',
+        f'<rect width="860" height="{height}" fill="white"/>',
+        f'<text x="20" y="24" font-size="15">{title}</text>',
+    ]
+    power = low
+    while power <= high * 1.001:
+        x = across(power)
+        parts.append(f'<path d="M{x:.0f} 50V{height - 10}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x:.0f}" y="45" text-anchor="middle">{power:g}</text>')
+        power *= 10
+    y = 58.0
+    for group, bars in groups.items():
+        middle = y + 6 * len(bars) + 4
+        parts.append(f'<text x="20" y="{middle:.0f}" font-size="12" font-weight="bold">{group}</text>')
+        for label, value in bars.items():
+            colour = _COLOURS[labels.index(label) % len(_COLOURS)]
+            parts.append(
+                f'<rect x="200" y="{y:.0f}" width="{across(value) - 200:.1f}" height="10" fill="{colour}"/>'
+            )
+            parts.append(f'<text x="{across(value) + 4:.0f}" y="{y + 9:.0f}">{label} {value:.3g}</text>')
+            y += 12
+        y += 18
     parts.append("</svg>")
     target = (folder or RESULTS) / f"{name}.svg"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
 """Writes and checks the lock files: every dependency, with its exact version and hashes.
 
 `requirements.lock` is what the program needs, `requirements-test.lock` the same and the tools of
-`./run test`. Both come from uv's universal resolution, so one file serves Python 3.11 to 3.13 on every
-platform. Their first lines carry a digest of the dependency tables of pyproject.toml: a lock with another
-digest is stale, and saying so needs neither uv nor a network.
+`./run test`, `requirements-bench.lock` the same and what `./run bench` compares with. All come from uv's
+universal resolution, so one file serves Python 3.11 to 3.13 on every platform. Their first lines carry a
+digest of the dependency tables of pyproject.toml: a lock with another digest is stale, and saying so needs
+neither uv nor a network.
 
 Run it as `./run lock [--upgrade | --upgrade-package NAME]`.
 """
@@ -22,6 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
+BENCH_LOCK = "requirements-bench.lock"
+LOCKS = (RUNTIME_LOCK, TEST_LOCK, BENCH_LOCK)
 PYTHON_FLOOR = "3.11"
 
 _DIGEST_MARK = "# pyproject: sha256:"
@@ -33,6 +36,7 @@ def dependency_digest(root: Path = ROOT) -> str:
     tables = [
         sorted(document["project"]["dependencies"]),
         sorted(document["dependency-groups"]["test"]),
+        sorted(document["dependency-groups"]["bench"]),
         document["project"]["requires-python"],
     ]
     return hashlib.sha256(json.dumps(tables).encode()).hexdigest()
@@ -49,14 +53,15 @@ def recorded_digest(lock: Path) -> str | None:
 def stale_locks(root: Path = ROOT) -> list[str]:
     """The names of the lock files that were made from other dependency tables."""
     digest = dependency_digest(root)
-    return [name for name in (RUNTIME_LOCK, TEST_LOCK) if recorded_digest(root / name) != digest]
+    return [name for name in LOCKS if recorded_digest(root / name) != digest]
 
 
 def write_locks(uv: str, options: list[str]) -> None:
-    """Resolve both lock files with uv. The test lock is held to the runtime lock's versions."""
+    """Resolve all lock files with uv. The others are held to the runtime lock's versions."""
     _compile(uv, RUNTIME_LOCK, "the program", options)
-    options = [*options, "--group", "test", "--constraints", RUNTIME_LOCK]
-    _compile(uv, TEST_LOCK, "the program and its tests", options)
+    held = [*options, "--constraints", RUNTIME_LOCK]
+    _compile(uv, TEST_LOCK, "the program and its tests", [*held, "--group", "test"])
+    _compile(uv, BENCH_LOCK, "the program and its benches", [*held, "--group", "bench"])
 
 
 def _compile(uv: str, name: str, what: str, options: list[str]) -> None:

@@ -54,7 +54,11 @@ def _pins(name: str) -> dict[str, str]:
 
 def _direct_dependencies() -> set[str]:
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*document["project"]["dependencies"], *document["dependency-groups"]["test"]]
+    wanted = [
+        *document["project"]["dependencies"],
+        *document["dependency-groups"]["test"],
+        *document["dependency-groups"]["bench"],
+    ]
     return {re.split(r"[<>=!~;\[ ]", requirement)[0] for requirement in wanted}
 
 
@@ -66,25 +70,27 @@ def test_lock_files_were_made_from_todays_dependencies() -> None:
     assert lock.stale_locks() == []
 
 
-def test_a_changed_dependency_makes_both_lock_files_stale(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", lock.RUNTIME_LOCK, lock.TEST_LOCK):
+@pytest.mark.parametrize("package", ["httpx", "pytest", "pykka"])
+def test_a_changed_dependency_makes_every_lock_file_stale(tmp_path: Path, package: str) -> None:
+    for name in ("pyproject.toml", *lock.LOCKS):
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     project = tmp_path / "pyproject.toml"
     project.write_text(
-        project.read_text(encoding="utf-8").replace('"httpx>=', '"httpx>=9', 1), encoding="utf-8"
+        project.read_text(encoding="utf-8").replace(f'"{package}>=', f'"{package}>=9', 1), encoding="utf-8"
     )
 
-    assert lock.stale_locks(tmp_path) == [lock.RUNTIME_LOCK, lock.TEST_LOCK]
+    assert lock.stale_locks(tmp_path) == list(lock.LOCKS)
 
 
-def test_test_lock_holds_the_runtime_versions() -> None:
-    runtime, test = _pins(lock.RUNTIME_LOCK), _pins(lock.TEST_LOCK)
+@pytest.mark.parametrize("name", [lock.TEST_LOCK, lock.BENCH_LOCK])
+def test_other_locks_hold_the_runtime_versions(name: str) -> None:
+    runtime, larger = _pins(lock.RUNTIME_LOCK), _pins(name)
 
     assert len(runtime) > 20
-    assert runtime == {name: version for name, version in test.items() if name in runtime}
+    assert runtime == {package: version for package, version in larger.items() if package in runtime}
 
 
-@pytest.mark.parametrize("name", [lock.RUNTIME_LOCK, lock.TEST_LOCK])
+@pytest.mark.parametrize("name", lock.LOCKS)
 def test_every_locked_version_has_hashes(name: str) -> None:
     entries = re.split(r"^(?=[a-z0-9-]+==)", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE)[
         1:
@@ -93,7 +99,7 @@ def test_every_locked_version_has_hashes(name: str) -> None:
     assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-@pytest.mark.parametrize("name", [lock.RUNTIME_LOCK, lock.TEST_LOCK])
+@pytest.mark.parametrize("name", lock.LOCKS)
 def test_lock_names_no_place_to_download_from(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
 

@@ -68,6 +68,22 @@ def test_first_runs_at_once_make_one_environment_and_pass_words_and_status_on(ch
     assert "making" not in err
 
 
+def test_the_benches_bring_what_they_compare_with(checkout: Path) -> None:
+    (checkout / "requirements-bench.lock").write_text("# nothing more\n", encoding="utf-8")
+
+    process = _start(checkout, "bench", "runtime")
+    out, err = process.communicate(timeout=100)
+
+    assert ("words ['bench', 'runtime']\n", 3) == (out, process.returncode)
+    assert "installing requirements-bench.lock" in err
+
+    # It holds what the program needs, so the program's own lock is not installed again.
+    process = _start(checkout, "serve")
+    out, err = process.communicate(timeout=100)
+
+    assert ("words ['serve']\n", "") == (out, err)
+
+
 def test_without_a_python_the_answer_says_what_to_do(checkout: Path, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
