@@ -50,14 +50,25 @@ def test_examples_are_typed_and_formatted_as_our_own_code(tmp_path: pathlib.Path
         assert (0, "") == (verdict.returncode, verdict.stdout + verdict.stderr)
 
 
-@pytest.mark.parametrize("page", TEXTS)
-def test_every_test_a_page_names_exists(page: str) -> None:
-    names = re.findall(r"`((?:tests/system/)?test_\w+\.py)(?:::(\w+))?`", TEXTS[page])
+def test_every_test_of_the_table_exists() -> None:
+    names = re.findall(r"`((?:tests/system/)?test_\w+\.py)(?:::(\w+))?`", TEXTS[CONCEPTS.stem])
 
-    assert len(names) > (25 if page == CONCEPTS.stem else 2)
+    assert len(names) > 25
     for file, test in names:
         path = ROOT / file if "/" in file else ROOT / "tests" / "runtime" / file
         assert f"def {test}(" in path.read_text(encoding="utf-8") if test else path.exists(), (file, test)
+
+
+def test_every_test_a_pattern_rests_on_exists() -> None:
+    files = {
+        path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "runtime").glob("*.py")
+    }
+    tests = set(re.findall(r"def (test_\w+)\(", "".join(files.values())))
+
+    for page in PATTERNS:
+        named = set(re.findall(r"`(test_\w+(?:\.py)?)`", TEXTS[page.stem]))
+        assert len(named) > 2, page.stem
+        assert set() == named - tests - set(files), page.stem
 
 
 def test_every_pattern_is_listed_and_built_alike() -> None:
