@@ -250,7 +250,8 @@ class AnyActor(Generic[M]):
     def stash(self) -> None:
         """Put the message in hand aside until `unstash`. It outlives crashes: a restart brings it back first.
 
-        Raises StashFull past `mailbox_size` messages.
+        Raises StashFull past `mailbox_size` messages. Catch it where others decide how many come: uncaught it
+        crashes the actor, whose restart brings all of them back. Akka: Stash.
         """
         cell = self._place()
         effects = self._effects()
@@ -284,7 +285,9 @@ class AnyActor(Generic[M]):
         self.state = state
 
     def postpone(self) -> None:
-        """Handle the message in hand again in the next state. Loss-free across crashes, as `stash`."""
+        """Handle the message in hand again in the next state. Loss-free across crashes, bounded, and StashFull
+        beyond, as `stash`. OTP: gen_statem's postpone.
+        """
         self.stash()
 
     def unhandled(self, message: Any) -> None:
