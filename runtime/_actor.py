@@ -285,8 +285,9 @@ class AnyActor(Generic[M]):
         self.state = state
 
     def postpone(self) -> None:
-        """Handle the message in hand again in the next state. Loss-free across crashes, bounded, and StashFull
-        beyond, as `stash`. OTP: gen_statem's postpone.
+        """Handle the message in hand again in the next state. Loss-free and bounded, as `stash`.
+
+        Raises StashFull, as `stash`. OTP: gen_statem's postpone.
         """
         self.stash()
 
