@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from ._ask import ActorPending
 from ._cell import Cell
 from ._dead_letters import DropReason
-from ._errors import AlreadyStarted, MailboxFull, OutsideHandler, StashFull
+from ._errors import ActorStopped, AlreadyStarted, OutsideHandler, StashFull
 from ._mailbox import Overflow
 from ._ref import Ref
 from ._registry import Group, Key
@@ -25,7 +25,7 @@ from ._supervision import check_name, wait_for_supervisor
 from ._tasks import TaskHandle
 from ._timers import Timer
 from ._tree import state_name
-from ._turn import Effect
+from ._turn import CURRENT, Effect
 from ._watch import unwatch, watch
 
 if TYPE_CHECKING:
@@ -79,7 +79,10 @@ class AnyActor(Generic[M]):
     def _effects(self) -> list[Effect]:
         if self._cell is not None:
             turn = self._cell.turn
-            if turn.effects is not None and turn.cell is self._cell:
+            is_open = turn.effects is not None and turn.cell is self._cell
+            # While a TaskActor's handler waits, a task of its own is not part of the transaction.
+            if is_open and (self._cell.runner is None or CURRENT.get() is turn):
+                assert turn.effects is not None
                 return turn.effects
         raise OutsideHandler(self)
 
@@ -121,8 +124,11 @@ class AnyActor(Generic[M]):
         """Ask `ref`'s supervisor to stop it for good. No error when it has ended."""
         self._effects().append((None, partial(order_stop_child, ref.cell)))
 
-    def tell(self, ref: Ref[N], message: N, *, refused: Callable[[MailboxFull], M]) -> None:
-        """`ref.tell(message)`, and hear of it by a message when its mailbox refuses at commit."""
+    def tell(self, ref: Ref[N], message: N, *, refused: Callable[[Exception], M]) -> None:
+        """`ref.tell(message)`, and hear of it by a message when it is refused at commit.
+
+        The error is MailboxFull, or ActorStopped with its reason.
+        """
         self._effects().append((None, partial(_tell_or_hear, ref.cell, message, self._place(), refused)))
 
     def ask(
@@ -444,7 +450,7 @@ class _Refusal:
 
     __slots__ = ("error", "refused")
 
-    def __init__(self, refused: Callable[[MailboxFull], Any], error: MailboxFull) -> None:
+    def __init__(self, refused: Callable[[Exception], Any], error: Exception) -> None:
         self.refused = refused
         self.error = error
 
@@ -452,9 +458,11 @@ class _Refusal:
         return self.refused(self.error)
 
 
-def _tell_or_hear(target: Cell, message: Any, sender: Cell, refused: Callable[[MailboxFull], Any]) -> None:
+def _tell_or_hear(target: Cell, message: Any, sender: Cell, refused: Callable[[Exception], Any]) -> None:
     if not target.mailbox.put(message):
-        sender.mailbox.put_envelope(_Refusal(refused, target.mailbox.full()))
+        mailbox = target.mailbox
+        error = mailbox.full() if mailbox.is_open else ActorStopped(target.path, target.end_reason())
+        sender.mailbox.put_envelope(_Refusal(refused, error))
 
 
 def _cancel_timer(cell: Cell, key: str) -> None:

@@ -310,7 +310,10 @@ class Supervision:
         self._stage = "start"
         if self._delay_s > 0:
             system = self._cell.system
-            self._alarm = system.deadlines.alarm(system.clock.now() + self._delay_s, self._line_may_start)
+            start_at = system.clock.now() + self._delay_s
+            for cell in self._line:
+                cell.restart_at = start_at
+            self._alarm = system.deadlines.alarm(start_at, self._line_may_start)
         else:
             self._advance()
 
@@ -367,7 +370,9 @@ class Supervision:
     def _remove(self, child: Cell, reason: StopReason) -> None:
         self.children.pop(child.name, None)
         line = self._line
-        if line and line[-1] is child:  # as a stop in order has it; the search is for a hundred thousand siblings
+        if (
+            line and line[-1] is child
+        ):  # as a stop in order has it; the search is for a hundred thousand siblings
             line.pop()
         elif child in line:
             line.remove(child)
