@@ -7,21 +7,38 @@ is appended to the state, so the state tells what was handled and committed, in 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
 import trio.testing
 
-from runtime import Actor, ActorSystem, ChildSpec, Ref, RestartInfo, StopReason, TaskActor, open_system
+from runtime import (
+    Actor,
+    ActorSystem,
+    ChildSpec,
+    Ref,
+    RestartInfo,
+    StopReason,
+    Supervisor,
+    TaskActor,
+    open_system,
+)
+
+LIMIT_S = 24 * 3600.0  # virtual; a test that waits longer waits for nothing, and would spin for ever
 
 
-def run_under_a_virtual_clock(*args: Any, **kwargs: Any) -> Any:
+def run_under_a_virtual_clock(main: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`trio.run`, but time passes only when everything waits for it."""
+
+    async def bounded() -> Any:
+        with trio.fail_after(LIMIT_S):
+            return await main(*args)
+
     kwargs["clock"] = kwargs.get("clock") or trio.testing.MockClock(autojump_threshold=0)
-    return trio.run(*args, **kwargs)
+    return trio.run(bounded, **kwargs)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,6 +99,35 @@ class ScriptedTask(TaskActor[Any]):
         self.diary.append(("stopping", reason))
 
 
+class Parent(Supervisor):
+    """Of the children it is given."""
+
+    specs: ClassVar[list[ChildSpec[Any]]] = []
+
+    def children(self) -> Sequence[ChildSpec[Any]]:
+        return self.specs
+
+
+class Diary:
+    """What happened, as words."""
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+
+    def of(self, name: str) -> list[Any]:
+        diary = self
+
+        class Page(list[Any]):
+            def append(self, entry: Any) -> None:
+                diary.entries.append(f"{name} {entry[0]}")
+
+        return Page()
+
+    def take(self) -> list[str]:
+        entries, self.entries = self.entries, []
+        return entries
+
+
 class Stage:
     """A system and a kind of actor to try promises on."""
 
@@ -117,6 +163,25 @@ class Stage:
     ) -> ChildSpec[Any]:
         kind = type(self.kind.__name__, (self.kind,), settings or {})
         return ChildSpec(name, lambda: kind(diary, on_start), **spec)
+
+    async def three(
+        self, strategy: str, *, kinds: dict[str, str] | None = None, **settings: Any
+    ) -> tuple[Ref[Any], Diary]:
+        """The supervisor `/sup` of `a`, `b` and `c`, and what they write down."""
+        diary = Diary()
+        specs = [
+            self.spec(name, diary=diary.of(name), restart=(kinds or {}).get(name, "permanent"))
+            for name in "abc"
+        ]
+        kind = self.supervisor(*specs, strategy=strategy, **settings)
+        return await self.system.spawn(ChildSpec("sup", kind)), diary
+
+    def supervisor(self, *specs: ChildSpec[Any], **settings: Any) -> type[Supervisor]:
+        """A supervisor of these children."""
+        return type("GivenParent", (Parent,), {"specs": list(specs), **settings})
+
+    def diary(self) -> Diary:
+        return Diary()
 
     def state(self, ref: Ref[Any]) -> Any:
         return self.system.state_of(ref)

@@ -14,6 +14,7 @@ from runtime import (
     DropReason,
     MailboxFull,
     ReplyTo,
+    StopKind,
     latest,
 )
 
@@ -124,8 +125,10 @@ async def test_an_ask_of_a_stopped_actor_fails_at_once(stage: Any) -> None:
     stage.system.stop_child(ref)
     await stage.system.stopped(ref)
 
-    with pytest.raises(ActorStopped):
+    with pytest.raises(ActorStopped) as caught:
         await ref.ask(answer_with(1))
+
+    assert caught.value.reason.kind is StopKind.SHUTDOWN
 
 
 async def test_an_ask_ends_when_its_actor_stops_before_the_answer(stage: Any) -> None:
@@ -299,3 +302,29 @@ async def test_an_outcome_that_cannot_be_made_into_a_message_crashes_the_asker(s
     await stage.quiet()
 
     assert stage.system.tree(ref).restarts == 1
+
+
+async def test_the_asks_of_an_incarnation_end_with_it(stage: Any) -> None:
+    other = await stage.actor("other")
+    ref = await stage.actor("ref")
+
+    def boom(_: Any) -> None:
+        raise BoomError
+
+    ref.tell(lambda actor: actor.ask(other, never_answer, then=str, failed=str, timeout_s=60))
+    await stage.quiet()
+    assert len(stage.system.asks) == 1
+    ref.tell(boom)
+    await stage.quiet()
+
+    assert stage.system.asks == {}
+    assert not other.cell.asks
+
+
+async def test_an_ask_answered_in_time_does_not_time_out_later(stage: Any) -> None:
+    other = await stage.actor("other")
+    ref = await stage.actor("ref")
+    ref.tell(lambda actor: actor.ask(other, answer_with(1), then=str, failed=str, timeout_s=2))
+    await trio.sleep(10)
+
+    assert stage.state(ref) == ("1",)

@@ -202,3 +202,39 @@ async def test_a_crash_from_a_plain_call_ends_the_owner_and_not_the_caller(stage
 
     assert stage.system.tree(ref).restarts == 1
     assert stage.state(ref) == ("state",)
+
+
+async def test_a_report_has_the_state_that_stands(stage: Any) -> None:
+    ref = await stage.actor("ref")
+    ref.tell("stands")
+
+    def lose(actor: Any) -> None:
+        actor.state = ("lost",)
+        raise BoomError
+
+    with stage.system.events.subscribe(CrashReport) as reports:
+        ref.tell(lose)
+        await stage.quiet()
+
+    assert [("stands",)] == [report.state for report in reports.drain()]
+
+
+async def test_each_decision_of_a_supervisor_is_announced(stage: Any) -> None:
+    class Strict(DynamicSupervisor):
+        intensity = 1
+
+    under = await stage.system.spawn(ChildSpec("sup", Strict))
+    temporary = await stage.actor("temporary", under=under, restart="temporary")
+    permanent = await stage.actor("permanent", under=under)
+    with stage.system.events.subscribe(Decided) as decisions:
+        for ref in (temporary, permanent, permanent):
+            ref.tell(boom)
+            await stage.quiet()
+        decided = [(event.path, event.decision) for event in decisions.drain()]
+
+    assert decided == [
+        ("/sup/temporary", "remove"),
+        ("/sup/permanent", "restart"),
+        ("/sup/permanent", "escalate"),
+        ("/sup", "restart"),
+    ]

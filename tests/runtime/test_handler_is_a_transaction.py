@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime import DropReason, OutsideHandler, StopKind, Terminated
+from runtime import DropReason, Group, OutsideHandler, StopKind, Terminated
 
 
 class BoomError(Exception):
@@ -259,3 +259,35 @@ async def test_a_crash_says_no_last_words(stage: Any) -> None:
     await stage.quiet()
 
     assert [entry[0] for entry in diary] == ["started", "started"]
+
+
+async def test_nothing_a_crashing_handler_asked_for_happens(stage: Any) -> None:
+    old: Group[Any] = Group("old")
+    new: Group[Any] = Group("new")
+    asked: list[Any] = []
+    other = await stage.actor("other")
+    watched = await stage.actor("watched")
+    dead = await stage.actor("dead")
+    stage.system.stop_child(dead)
+    await stage.system.stopped(dead)
+    ref = await stage.actor("ref")
+    ref.tell(lambda actor: (actor.join(old), actor.watch(watched)))
+
+    def do_the_rest(actor: Any) -> None:
+        actor.ask(other, lambda reply_to: asked.append, then=str, failed=str)
+        actor.watch(dead)
+        actor.unwatch(watched)
+        actor.join(new)
+        actor.leave(old)
+        actor.stop_child(other)
+        actor.system.stop_child(other)
+        raise BoomError
+
+    ref.tell(do_the_rest)
+    await stage.quiet()
+
+    assert (stage.state(ref), asked, other.is_alive) == ((), [], True)
+    assert ((ref,), ()) == (stage.system.registry.members(old), stage.system.registry.members(new))
+    stage.system.stop_child(watched)
+    await stage.quiet()
+    assert [watched] == [end.ref for end in stage.state(ref)]

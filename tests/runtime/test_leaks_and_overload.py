@@ -7,7 +7,17 @@ from typing import Any
 
 import trio
 
-from runtime import Actor, ActorSystem, AskTimeout, ChildSpec, DropReason, DynamicSupervisor, Ref
+from runtime import (
+    Actor,
+    ActorSystem,
+    AskTimeout,
+    ChildSpec,
+    DropReason,
+    DynamicSupervisor,
+    Group,
+    Key,
+    Ref,
+)
 
 
 class Limitless(DynamicSupervisor):
@@ -105,3 +115,20 @@ async def test_ten_times_too_much_is_bounded_and_every_drop_is_counted(system: A
     assert system.dead_letters.counts[DropReason.OVERFLOW] == refused
     assert len(system.dead_letters.recent) == 256
     assert system.state_of(ref) + refused == 50 * 1000
+
+
+async def test_names_leave_nothing_behind(system: ActorSystem) -> None:
+    class Member(Actor[Any]):
+        def started(self, restart: Any) -> None:
+            self.join(Group("group"))
+            self.register(Key(self.ref.path))
+
+    def names() -> int:
+        return sum(len(held) for held in vars(system.registry).values() if isinstance(held, dict))
+
+    for number in range(50):
+        ref = await system.spawn(ChildSpec(f"member{number}", Member))
+        system.stop_child(ref)
+        await system.stopped(ref)
+
+    assert names() == 0

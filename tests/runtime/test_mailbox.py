@@ -8,8 +8,10 @@ import pytest
 import trio
 
 from runtime import (
+    Actor,
     ActorRestarting,
     ActorStopped,
+    ActorSystem,
     Backoff,
     ChildSpec,
     DropReason,
@@ -145,9 +147,11 @@ async def test_send_gives_up_at_its_deadline(stage: Any) -> None:
     ref = await held(stage, mailbox_size=1)
     await ref.send("fits", timeout_s=1)
 
+    began = trio.current_time()
     with pytest.raises(MailboxFull, match="full"):
         await ref.send("does not", timeout_s=1)
 
+    assert trio.current_time() - began == pytest.approx(1)
     assert await released(stage, ref) == ("fits",)
 
 
@@ -365,3 +369,78 @@ async def test_a_full_mailbox_is_announced_once_until_it_is_half_empty(stage: An
 
     assert (1, 1) == (once, len(again))
     assert (ref.path, 4) == (again[0].path, again[0].size)
+
+
+class Keeps(Actor[Any]):
+    def __init__(self) -> None:
+        self.state: tuple[Any, ...] = ()
+
+    def receive(self, message: Any) -> None:
+        if callable(message):
+            message(self)
+        else:
+            self.state = (*self.state, message)
+
+
+async def test_an_order_does_not_wait_for_the_end_of_a_batch(system: ActorSystem) -> None:
+    ref = await system.spawn(ChildSpec("ref", Keeps, restart="temporary"))
+    ref.tell(lambda actor: actor.stop())
+    ref.tell("not handled any more")
+    await system.stopped(ref)
+
+    (letter,) = system.dead_letters.recent
+    assert ("not handled any more", DropReason.STOPPED) == (letter.message, letter.reason)
+
+
+async def test_an_order_overtakes_mail_that_waits_already(system: ActorSystem) -> None:
+    ref = await system.spawn(ChildSpec("ref", Keeps))
+    for number in range(3):
+        ref.tell(number)
+    await system.replace_state(ref, lambda state: (*state, "order"))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert system.state_of(ref) == ("order", 0, 1, 2)
+
+
+async def test_latest_is_bounded_in_its_keys_too(stage: Any) -> None:
+    ref = await held(stage, mailbox_size=2, overflow=latest(lambda message: message[0]))
+
+    taken = [ref.tell(message) for message in ("a1", "b1", "c1", "a2")]
+
+    assert taken == [True, True, False, True]
+    assert await released(stage, ref) == ("a2", "b1")
+
+
+async def test_the_age_is_that_of_what_is_left_after_a_batch(stage: Any) -> None:
+    class Slow(DynamicSupervisor):
+        intensity = 1000
+        backoff = Backoff(first_s=10, factor=1, jitter=0, free=0)
+
+    under = await stage.system.spawn(ChildSpec("sup", Slow))
+    ref = await stage.actor("ref", under=under)
+    ref.tell(boom)  # each takes it down for 10 s
+    ref.tell(boom)
+    await trio.sleep(5)
+    ref.tell(boom)
+    await trio.sleep(7)
+    ref.tell("12 s late")
+    await trio.sleep(8.5)
+    node = stage.system.tree(ref)
+
+    assert ("down", 1) == (node.status, node.depth)
+    assert 8.5 <= node.oldest_age_s <= 11  # exact to one batch, which was at 10
+
+
+async def test_what_is_stashed_when_its_actor_ends_is_a_dead_letter(stage: Any) -> None:
+    ref = await stage.actor()
+
+    def aside(actor: Any) -> None:
+        actor.stash()
+
+    ref.tell(aside)
+    await stage.quiet()
+    stage.system.stop_child(ref)
+    await stage.system.stopped(ref)
+
+    (letter,) = stage.system.dead_letters.recent
+    assert (aside, DropReason.STOPPED) == (letter.message, letter.reason)

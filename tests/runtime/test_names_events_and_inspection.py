@@ -10,9 +10,12 @@ import trio
 from runtime import (
     ActorStopped,
     AlreadyRegistered,
+    Backoff,
+    ChildSpec,
     CountingIds,
     CrashReport,
     DeadLetter,
+    DynamicSupervisor,
     Group,
     Joined,
     Key,
@@ -211,11 +214,14 @@ async def test_suspend_read_replace_resume(stage: Any) -> None:
     await stage.quiet()
     read = stage.state(ref)
     replaced = await stage.system.replace_state(ref, lambda state: (*state, "replaced"))
+    await stage.quiet()
+    waiting = stage.state(ref)
     status = stage.system.tree(ref).status
     await stage.system.resume(ref)
     await stage.quiet()
 
     assert (("before",), ("before", "replaced"), "suspended") == (read, replaced, status)
+    assert waiting == replaced
     assert stage.state(ref) == ("before", "replaced", "waits")
 
 
@@ -283,3 +289,71 @@ async def test_a_seed_makes_the_calendar_up() -> None:
         began = seeded.clock.wall()
         await trio.sleep(5)
         assert seeded.clock.wall() - began == pytest.approx(5)
+
+
+async def test_a_trace_is_bounded(stage: Any) -> None:
+    ref = await stage.actor()
+    stage.system.trace_messages(ref, on=True)
+    for number in range(40):
+        ref.tell(number)
+    ref.tell(boom)
+    with stage.system.events.subscribe(CrashReport) as events:
+        await stage.quiet()
+
+    (report,) = events.drain()
+    assert report.recent == (*range(25, 40), boom)
+
+
+async def test_the_time_of_a_message_type_is_its_sum_and_its_longest(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([10.0, 10.3, 20.0, 20.1])
+    ref = await stage.actor()
+    stage.system.trace_messages(ref, on=True)
+    for message in ("slow", "quick"):
+        ref.tell(message)
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime._trace.time.perf_counter", lambda: next(clock, 0.0))
+        ref.cell.run(64) if stage.kind.kind == "actor" else await stage.quiet()
+    await stage.quiet()
+
+    spent = stage.system.tree(ref).spent["str"]
+    assert (2, pytest.approx(0.4), pytest.approx(0.3)) == (spent.count, spent.total_s, spent.longest_s)
+
+
+async def test_an_actor_does_not_hear_of_its_own_full_mailbox(stage: Any) -> None:
+    ref = await stage.actor(settings={"mailbox_size": 1})
+    stage.system.events.tell(ref, DeadLetter)
+    await stage.system.suspend(ref)
+    ref.tell("fills it")
+    ref.tell("too much")
+
+    assert stage.system.dead_letters.total == 1
+    assert stage.system.events.failures == 0
+
+
+async def test_a_suspended_actor_that_crashes_stays_suspended(stage: Any) -> None:
+    ref = await stage.actor()
+    await stage.system.suspend(ref)
+    ref.tell("waits")
+    ref.crash(BoomError())
+    await stage.quiet()
+    node = stage.system.tree(ref)
+    await stage.system.resume(ref)
+    await stage.quiet()
+
+    assert ("suspended", 1, 1) == (node.status, node.restarts, node.depth)
+    assert stage.state(ref) == ("waits",)
+
+
+async def test_a_key_is_kept_while_its_actor_is_down(stage: Any) -> None:
+    class Slow(DynamicSupervisor):
+        backoff = Backoff(first_s=5, jitter=0, free=0)
+
+    under = await stage.system.spawn(ChildSpec("sup", Slow))
+    ref = await stage.actor(on_start=lambda actor: actor.register(KEY), under=under)
+    ref.tell(boom)
+    await stage.quiet()
+
+    assert stage.system.tree(ref).status == "down"
+    assert stage.system.registry.find(KEY) is ref

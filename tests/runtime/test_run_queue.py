@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 import trio
 
 from runtime import Actor, ActorSystem, ChildSpec, Held
@@ -82,3 +83,30 @@ async def test_deadlines_that_come_earlier_than_those_set_before_are_kept(system
 
     assert order == ["early", "late"]
     assert ref.is_alive
+
+
+async def test_a_turn_of_the_run_queue_is_two_milliseconds(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def work() -> None:
+        nonlocal now
+        now += 0.0007
+
+    log: list[str] = []
+    refs = [await system.spawn(ChildSpec(f"a{number}", lambda: Busy(log))) for number in range(9)]
+    turns: list[int] = []
+    fire = system.deadlines.fire
+
+    def at_the_beginning_of_a_turn() -> None:
+        turns.append(len(log))
+        fire()
+
+    monkeypatch.setattr(system.deadlines, "fire", at_the_beginning_of_a_turn)
+    monkeypatch.setattr("runtime._scheduler.time.perf_counter", lambda: now)
+    for ref in refs:
+        ref.tell(work)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert turns[:3] == [0, 3, 6]  # 2.1 ms each

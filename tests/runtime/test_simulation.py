@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import random
 import subprocess
 import sys
 import types
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +25,7 @@ from runtime import (
     Ref,
     ReplyTo,
     RestartInfo,
+    Supervisor,
     TaskActor,
     fault_point,
     open_system,
@@ -78,6 +81,20 @@ class Patient(DynamicSupervisor):
     backoff = Backoff(first_s=0.5)
 
 
+class Together(Supervisor):
+    """Static children that talk among themselves, and are ended and started again in one go."""
+
+    strategy = "one_for_all"
+    intensity = 1000
+
+    def children(self) -> Sequence[ChildSpec[int]]:
+        others = [self.child(name) for name in TOGETHER]
+        return [ChildSpec(name, partial(Chatter, others)) for name in TOGETHER]
+
+
+TOGETHER = ("one", "two", "three", "four")
+
+
 async def chatting(world: World) -> list[int]:
     async with world.open_system("chat") as system:
         world.faults.plan("chatter", probability=0.05)
@@ -86,10 +103,13 @@ async def chatting(world: World) -> list[int]:
         for number in range(8):
             kind: Any = Chatter if number % 2 else SlowChatter
             others.append(await system.spawn(ChildSpec(f"c{number}", partial(kind, others)), under=under))
-        for other in others:
-            other.tell(4)
+        await system.spawn(ChildSpec("together", Together), under=under)
+        everyone = [*others, *(system.find(f"/sup/together/{name}") for name in TOGETHER)]
+        for ref in everyone:
+            assert ref is not None
+            ref.tell(4)
         await trio.sleep(60)
-        return [system.state_of(other) for other in others]
+        return [0 if ref is None else system.state_of(ref) for ref in everyone]
 
 
 def digest(seed: int) -> str:
@@ -123,6 +143,9 @@ def test_another_seed_is_another_run() -> None:
 
 def test_a_failing_run_names_its_seed_and_its_last_steps() -> None:
     async def failing(world: World) -> None:
+        world.note("the first step")
+        for number in range(30):
+            world.note(f"step {number}")
         world.note("the last step")
         raise KeyError("failed")
 
@@ -132,6 +155,7 @@ def test_a_failing_run_names_its_seed_and_its_last_steps() -> None:
     notes = "\n".join(caught.value.__notes__)
     assert "seed 'a seed'" in notes
     assert "the last step" in notes
+    assert "the first step" not in notes
 
 
 def test_a_scenario_that_waits_for_nothing_ends() -> None:
@@ -159,7 +183,9 @@ def test_a_switch_that_went_away_is_said_loudly(module: Any) -> None:
         check_switch(module)
 
 
-def test_the_switch_really_decides_the_order_of_tasks() -> None:
+def test_the_switch_really_decides_the_order_of_tasks(trio_internals: Any) -> None:
+    trio_internals._ALLOW_DETERMINISTIC_SCHEDULING = False  # Hypothesis has turned it on here
+
     def order(seed: int) -> list[int]:
         done: list[int] = []
 
@@ -222,6 +248,85 @@ def test_faults_happen_as_often_as_planned() -> None:
     assert simulate(1, scenario).result == ["raised", "raised", "called"]
 
 
+def steps_of(seed: int, path: str) -> tuple[int, ...]:
+    """How many messages the actor at `path` handled at a time, with 300 waiting for two."""
+
+    async def scenario(world: World) -> None:
+        class Idle(Actor[Any]):
+            def receive(self, message: Any) -> None:
+                pass
+
+        async with world.open_system("steps") as system:
+            refs = [await system.spawn(ChildSpec(name, Idle)) for name in ("one", "two")]
+            for ref in refs:
+                for number in range(300):
+                    ref.tell(number)
+            await trio.testing.wait_all_tasks_blocked()
+
+    lines = [line.split() for line in simulate(seed, scenario).trace]
+    return tuple(int(line[3]) for line in lines if line[1:3] == ["run", path] and line[3] != "0")
+
+
+def test_the_length_of_a_batch_is_drawn_from_the_seed() -> None:
+    batches = [steps_of(seed, "/one") for seed in range(5)]
+
+    assert [300] * 5 == [sum(lengths) for lengths in batches]
+    assert all(1 <= length <= 64 for lengths in batches for length in lengths)
+    assert len(set(batches)) == 5
+    assert len(set(batches[0])) > 3
+    assert batches[0] == steps_of(0, "/one")
+
+
+def test_when_a_turn_ends_is_drawn_from_the_seed() -> None:
+    async def scenario(world: World) -> tuple[int, ...]:
+        handled = 0
+        seen = {0}
+
+        class Counts(Actor[Any]):
+            def receive(self, message: Any) -> None:
+                nonlocal handled
+                handled += 1
+
+        async with world.open_system("turns") as system:
+            ref = await system.spawn(ChildSpec("ref", Counts))
+            for number in range(1000):
+                ref.tell(number)
+            while handled < 1000:
+                await trio.lowlevel.checkpoint()
+                seen.add(handled)
+        return tuple(sorted(seen))
+
+    turns = [simulate(seed, scenario).result for seed in range(5)]
+
+    assert all(len(turn) > 4 for turn in turns)
+    assert len(set(turns)) == 5
+
+
+@pytest.fixture
+def trio_internals() -> Iterator[Any]:
+    """trio's private switch and generator, put back whatever the test does."""
+    module: Any = importlib.import_module("trio._core._run")
+    switch, state = module._ALLOW_DETERMINISTIC_SCHEDULING, module._r.getstate()
+    yield module
+    module._ALLOW_DETERMINISTIC_SCHEDULING = switch
+    module._r.setstate(state)
+
+
+def test_a_simulation_leaves_everything_as_it_was(trio_internals: Any) -> None:
+    trio_internals._ALLOW_DETERMINISTIC_SCHEDULING = False
+    state = trio_internals._r.getstate()
+
+    async def scenario(world: World) -> None:
+        world.faults.plan("anything")
+        await trio.sleep(1)
+
+    simulate(1, scenario)
+
+    fault_point("anything")
+    assert trio_internals._ALLOW_DETERMINISTIC_SCHEDULING is False
+    assert trio_internals._r.getstate() == state
+
+
 # ---------------------------------------------------------------------- crash points
 
 
@@ -275,6 +380,28 @@ def test_a_crash_at_any_point_is_all_or_nothing(kind: Any, point: CrashPoint, is
 
     for seed in range(5):
         simulate(seed, scenario)
+
+
+@pytest.mark.parametrize("kind", [Sync, Async])
+def test_a_crash_between_two_effects_is_between_two_effects(kind: Any) -> None:
+    async def scenario(world: World) -> list[str]:
+        seen: list[str] = []
+        async with world.open_system("crash") as system:
+            probe: Probe[Any] = await Probe.spawn(system)
+            ref: Ref[Any] = await system.spawn(ChildSpec("ref", lambda: kind(probe.ref)))
+            crash(ref, CrashPoint.BETWEEN_EFFECTS, chance=world.random)
+            commit = ref.cell.commit
+
+            def spied(effects: list[Any]) -> Any:
+                seen.extend("call" if target is None else "tell" for target, _ in effects)
+                return commit(effects)
+
+            vars(ref.cell)["commit"] = spied
+            ref.tell("a")
+            await trio.sleep(1)
+        return seen
+
+    assert simulate(1, scenario).result == ["tell", "call", "tell"]
 
 
 def test_the_crash_point_can_be_left_to_chance() -> None:

@@ -138,3 +138,19 @@ async def test_enum_members_are_states_by_their_names(stage: Any) -> None:
 
     assert tried == [Light.RED, Light.GREEN]
     assert stage.system.tree(ref).state == "green"
+
+
+async def test_what_is_postponed_is_not_tried_again_in_the_same_state(stage: Any) -> None:
+    tried: list[Any] = []
+
+    def not_now(actor: Any) -> None:
+        tried.append(actor.state)
+        actor.postpone()
+
+    ref = await stage.actor(on_start=close)
+    ref.tell(not_now)
+    ref.tell(lambda actor: actor.become(Closed(1)))
+    ref.tell(lambda actor: actor.become(Open()))
+    await stage.quiet()
+
+    assert tried == [Closed(), Open()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -88,6 +89,15 @@ async def test_when_the_run_queue_itself_is_lost_the_block_ends_all_the_same() -
     assert diary == ["task ended"]
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C counts, also where the shell started the tests in the background and has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 async def test_ctrl_c_ends_the_block_in_order() -> None:
     diary: list[str] = []
 

@@ -399,3 +399,36 @@ async def test_suspend_and_replace_wait_for_the_running_handler(system: ActorSys
     assert replaced == ("slow", "replaced")
     assert replaced_at == pytest.approx(2)
     assert trio.current_time() == pytest.approx(4)
+
+
+async def test_what_was_committed_happens_once(system: ActorSystem) -> None:
+    sink = await system.spawn(ChildSpec("sink", Sink))
+    doer = await system.spawn(ChildSpec("doer", Doer))
+
+    async def script(actor: Doer) -> None:
+        sink.tell("first")
+        await actor.commit()
+        sink.tell("second")
+
+    doer.tell(script)
+    await quiet()
+
+    assert system.state_of(sink) == ("first", "second")
+
+
+async def test_a_task_actor_that_never_waits_gives_way_every_32_messages(system: ActorSystem) -> None:
+    doer = await system.spawn(ChildSpec("doer", Doer))
+    handled: list[int] = []
+
+    async def note(_: Doer) -> None:
+        handled.append(1)
+
+    for _ in range(100):
+        doer.tell(note)
+    seen = {0}
+    while len(handled) < 100:
+        await trio.lowlevel.checkpoint()
+        seen.add(len(handled))
+
+    assert seen <= {0, 32, 64, 96, 100}  # two turns may pass between two looks
+    assert len(seen) > 2

@@ -128,6 +128,46 @@ async def test_timers_die_with_the_incarnation(stage: Any) -> None:
     assert stage.system.tree(ref).timers == ()
 
 
+async def test_a_timer_that_has_come_is_set_no_more(stage: Any) -> None:
+    ref = await stage.actor()
+    ref.tell(lambda actor: actor.set_timer("t", 1, "timer"))
+    await stage.quiet()
+    before = stage.system.tree(ref).timers
+    await trio.sleep(2)
+
+    assert (("t",), ()) == (before, stage.system.tree(ref).timers)
+
+
+async def test_timers_of_one_moment_come_in_the_order_they_were_set(stage: Any) -> None:
+    ref = await stage.actor()
+
+    def set_three(actor: Any) -> None:
+        for name in ("first", "second", "third"):
+            actor.set_timer(name, 1, name)
+
+    ref.tell(set_three)
+    await trio.sleep(2)
+
+    assert stage.state(ref) == ("first", "second", "third")
+
+
+async def test_a_late_tick_does_not_shift_those_behind_it(
+    stage: Any, autojump_clock: trio.testing.MockClock
+) -> None:
+    ref = await stage.actor()
+    busy = await stage.actor()
+    began = trio.current_time()
+
+    def tick(actor: Any) -> None:
+        actor.state = (*actor.state, round(actor.now - began, 6))
+
+    ref.tell(lambda actor: actor.every("t", 2, tick))
+    busy.tell(lambda actor: actor.set_timer("hold", 1.5, lambda _: autojump_clock.jump(1.2)))
+    await trio.sleep(8.5)
+
+    assert stage.state(ref) == (2.7, 4, 6, 8)
+
+
 # ---------------------------------------------------------------------- tasks
 
 
@@ -248,7 +288,7 @@ async def test_tasks_die_with_the_incarnation_and_are_awaited(stage: Any) -> Non
 
     async def work() -> None:
         try:
-            await trio.sleep_forever()
+            await trio.sleep(1000)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(2)
@@ -283,6 +323,16 @@ async def test_a_task_that_does_not_end_is_abandoned_counted_and_its_result_disc
     assert stage.state(ref) == ()
 
 
+async def test_a_task_that_is_over_is_listed_no_more(stage: Any) -> None:
+    ref = await stage.actor()
+    ref.tell(lambda actor: actor.start(trio.sleep, 1, name="nap"))
+    await stage.quiet()
+    before = stage.system.tree(ref).tasks
+    await trio.sleep(2)
+
+    assert (("nap",), ()) == (before, stage.system.tree(ref).tasks)
+
+
 async def test_a_declared_task_outlives_a_crash(stage: Any) -> None:
     ref = await stage.actor()
 
@@ -303,7 +353,7 @@ async def test_a_declared_task_does_not_outlive_the_actor(stage: Any) -> None:
 
     async def work() -> None:
         try:
-            await trio.sleep_forever()
+            await trio.sleep(1000)
         finally:
             ended.append(1)
 
@@ -430,3 +480,17 @@ async def test_a_watch_outlives_a_restart_that_keeps_the_state_only(stage: Any, 
     await stage.quiet()
 
     assert len(stage.state(watcher)) == (1 if crashes == 1 else 0)
+
+
+async def test_an_end_that_was_heard_of_can_be_watched_again(stage: Any) -> None:
+    ref = await stage.actor("ref")
+    watcher = await stage.actor("watcher")
+    watcher.tell(lambda actor: actor.watch(ref))
+    await stage.quiet()
+    stage.system.stop_child(ref)
+    await stage.system.stopped(ref)
+    await stage.quiet()
+    watcher.tell(lambda actor: actor.watch(ref))
+    await stage.quiet()
+
+    assert [ref, ref] == [end.ref for end in stage.state(watcher)]
