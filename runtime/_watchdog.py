@@ -2,8 +2,10 @@
 
 A task in the loop says every quarter of the limit that it runs. A thread that has not heard it for the
 whole limit writes the actor, the message's type and the stacks of all threads, and ends the process;
-whoever keeps the process starts it again. The thread needs the interpreter lock; for C code that never
-gives it up, faulthandler's own timer stands behind it with half as much time again.
+whoever keeps the process starts it again. The thread counts short waits of its own, so that a process that
+was stopped (SIGSTOP, a frozen container) is not taken for one that is held. It needs the interpreter lock;
+for C code that never gives it up, faulthandler's own timer stands behind it. That one cannot tell a stopped
+process, so it has five times the limit.
 
 Shorter holds are not ended but named: a `Held` event for every handler over 50 ms.
 """
@@ -20,6 +22,8 @@ import trio
 
 from ._turn import CURRENT
 
+_WAITS = 16  # the thread looks so often within the limit
+
 if TYPE_CHECKING:
     from ._system import ActorSystem
 
@@ -28,8 +32,8 @@ class Watchdog:
     """Give it to `open_system`. One a process: faulthandler has one timer.
 
     Args:
-      limit_s: seconds the loop may be held. Longer than any honest pause: a laptop that sleeps is not held,
-        for the clock used stands still meanwhile.
+      limit_s: seconds the loop may be held. The time that the process, or the machine, is stopped does not
+        count.
       exit_code: of the process it ends; 70 is EX_SOFTWARE.
       output: where it writes, a real file; standard error unless given.
     """
@@ -49,7 +53,7 @@ class Watchdog:
         try:
             while True:
                 self._beat.set()
-                faulthandler.dump_traceback_later(self._limit_s * 1.5, exit=True, file=self._output)
+                faulthandler.dump_traceback_later(self._limit_s * 5, exit=True, file=self._output)
                 await trio.sleep(self._limit_s / 4)
         finally:
             faulthandler.cancel_dump_traceback_later()
@@ -57,11 +61,15 @@ class Watchdog:
             self._beat.set()
 
     def _watch(self, system: ActorSystem) -> None:
-        while self._beat.wait(self._limit_s):
-            if self._is_over:
-                return
-            self._beat.clear()
-        self._end(system)
+        silent = 0
+        while not self._is_over:
+            if self._beat.wait(self._limit_s / _WAITS):
+                self._beat.clear()
+                silent = 0
+            else:
+                silent += 1
+                if silent > _WAITS:
+                    self._end(system)
 
     def _end(self, system: ActorSystem) -> None:
         turn = system.scheduler.turn
