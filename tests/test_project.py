@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -62,8 +64,30 @@ def _direct_dependencies() -> set[str]:
     return {re.split(r"[<>=!~;\[ ]", requirement)[0] for requirement in wanted}
 
 
+def _imported(text: str) -> set[str]:
+    """The top-level packages that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
 # ---------------------------------------------------------------------------------------------------------
-# Lock files
+# Dependencies and lock files
+
+
+def test_program_declares_exactly_what_it_imports() -> None:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = (document["project"]["dependencies"], document["dependency-groups"]["bench"])
+    program, bench = ({re.split(r"[<>=!~;]", each)[0] for each in group} for group in groups)
+    rooms = set(ROOMS) - {"tests"}
+    texts = [text for name, text in _python_files() if name.partition("/")[0] in rooms]
+    imported = {name for text in texts for name in _imported(text)} - sys.stdlib_module_names - set(ROOMS)
+
+    assert program | bench == {"pyjwt" if name == "jwt" else name.replace("_", "-") for name in imported}
 
 
 def test_lock_files_were_made_from_todays_dependencies() -> None:
