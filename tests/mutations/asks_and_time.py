@@ -85,6 +85,25 @@ ASKS_AND_TIME: dict[str, tuple[Mutation, ...]] = {
             by("test_ask.py::test_an_ask_whose_request_is_replaced_fails"),
         ),
     ),
+    "Who was refused hears why": (
+        Mutation(
+            "a dead actor calls itself full",
+            "_actor.py",
+            "mailbox.full() if mailbox.is_open else ActorStopped(target.path, target.end_reason())",
+            "mailbox.full()",
+            by("test_borders.py::test_a_tell_that_a_dead_actor_refuses_says_that_it_is_dead"),
+        ),
+        Mutation(
+            "a refused tell says nothing",
+            "_actor.py",
+            "        sender.mailbox.put_envelope(_Refusal(refused, error))",
+            "        pass",
+            by(
+                "test_handler_is_a_transaction.py"
+                "::test_a_refused_tell_comes_back_as_a_message_where_it_was_asked_for"
+            ),
+        ),
+    ),
     "An ask that is over leaves nothing behind": (
         Mutation(
             "an ask is known to its target for ever",

@@ -210,6 +210,22 @@ RESTARTS: dict[str, tuple[Mutation, ...]] = {
             ),
         ),
     ),
+    "Who asks during a backoff is told when to come back": (
+        Mutation(
+            "a group says when it would be back if all of it were down already",
+            "_supervision.py",
+            "            for cell in self._line:\n                cell.restart_at = start_at\n",
+            "",
+            by("test_borders.py::test_retry_after_of_a_group_counts_from_when_all_of_it_is_down"),
+        ),
+        Mutation(
+            "a child that waits for its restart does not say so",
+            "_supervision.py",
+            "        child.restart_at = system.clock.now() + delay_s\n",
+            "        child.restart_at = system.clock.now()\n",
+            by("test_mailbox.py::test_mail_waits_during_a_backoff_and_an_ask_is_told_when_to_come_back"),
+        ),
+    ),
     "Keep the state, start clean, escalate": (
         Mutation(
             "the first restart starts clean",

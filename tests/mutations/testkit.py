@@ -88,6 +88,13 @@ TESTKIT: dict[str, tuple[Mutation, ...]] = {
     ),
     "A simulated batch is drawn from the seed": (
         Mutation(
+            "a simulated ask runs the queue where it stands",
+            "_scheduler.py",
+            "if not self.is_parked or self._chance is not None:",
+            "if not self.is_parked:",
+            by("test_simulation.py::test_an_ask_in_a_simulation_is_a_step_as_every_other"),
+        ),
+        Mutation(
             "a simulated batch is always whole",
             "_scheduler.py",
             "done = cell.run(self._chance.randrange(1, BATCH + 1))",

@@ -163,6 +163,31 @@ TRANSACTIONS: dict[str, tuple[Mutation, ...]] = {
             ),
         ),
     ),
+    "An effect is asked for in the actor's own handler and nowhere else": (
+        Mutation(
+            "an effect outside of any handler is swallowed",
+            "_actor.py",
+            "        raise OutsideHandler(self)\n\n    # -",
+            "        return []\n\n    # -",
+            by("test_handler_is_a_transaction.py::test_an_effect_outside_the_handler_is_an_error"),
+        ),
+        Mutation(
+            "a handler may write into another actor's transaction",
+            "_actor.py",
+            "turn.effects is not None and turn.cell is self._cell",
+            "turn.effects is not None",
+            by(
+                "test_handler_is_a_transaction.py::test_an_actor_cannot_write_into_another_actors_transaction"
+            ),
+        ),
+        Mutation(
+            "a TaskActor's own task joins the handler that waits",
+            "_actor.py",
+            "if is_open and (self._cell.runner is None or CURRENT.get() is turn):",
+            "if is_open:",
+            by("test_borders.py::test_an_actors_own_task_is_no_part_of_the_handler_that_waits_meanwhile"),
+        ),
+    ),
     "What a TaskActor committed stands, the rest is undone": (
         Mutation(
             "commit does nothing yet",

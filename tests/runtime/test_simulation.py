@@ -277,6 +277,23 @@ def test_the_length_of_a_batch_is_drawn_from_the_seed() -> None:
     assert batches[0] == steps_of(0, "/one")
 
 
+def test_an_ask_in_a_simulation_is_a_step_as_every_other() -> None:
+    class Answers(Actor[Any]):
+        def receive(self, message: Any) -> None:
+            message.tell("answer")
+
+    async def scenario(world: World) -> str:
+        async with world.open_system("ask") as system:
+            ref: Ref[Any] = await system.spawn(ChildSpec("ref", Answers))
+            answer: str = await ref.ask(lambda reply_to: reply_to)
+            return answer
+
+    run = simulate(1, scenario)
+
+    assert run.result == "answer"
+    assert 1 == sum(line.split()[1:4] == ["run", "/ref", "1"] for line in run.trace)
+
+
 def test_when_a_turn_ends_is_drawn_from_the_seed() -> None:
     async def scenario(world: World) -> tuple[int, ...]:
         handled = 0
