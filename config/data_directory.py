@@ -6,12 +6,14 @@ new.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 
 import msgspec
 
+from actors.ports import Telemetry
 from config.settings import Settings
 
 SECRET_NAME = "jwt_secret"
@@ -59,10 +61,26 @@ class ServerFile(msgspec.Struct, frozen=True):
         except OSError as error:
             raise DataDirectoryError(path, error.strerror or str(error)) from error
 
+    def leave(self, data: str, telemetry: Telemetry) -> bool:
+        """`write`, or say in one line of the log that it cannot be: the server serves all the same.
+
+        A predecessor's file is taken away then, since its token is no longer good. Returns whether it is
+        written.
+        """
+        try:
+            self.write(data)
+        except DataDirectoryError as error:
+            with contextlib.suppress(OSError):
+                error.path.unlink()
+            telemetry.warning("server_file_not_written", path=str(error.path), cause=error.cause)
+            return False
+        return True
+
     def remove(self, data: str) -> None:
         """Take it away, unless a successor has left its own already."""
         if read_server_file(data) == self:
-            (Path(data) / SERVER_NAME).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that became read-only: it stays, and leads nowhere
+                (Path(data) / SERVER_NAME).unlink()
 
 
 def read_server_file(data: str) -> ServerFile | None:
@@ -131,8 +149,12 @@ def _write_once(path: Path, content: bytes) -> None:
 def _draft(path: Path, content: bytes) -> Path:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # a full disk takes the name of a file and not its content
+        draft.unlink(missing_ok=True)
+        raise
     return draft

@@ -71,7 +71,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
             tree = await system.spawn(
                 assemble(system, settings=settings, urls=Urls(public, internal), world=world)
             )
-            server_file.write(settings.data)
+            server_file.leave(settings.data, ports.telemetry)
             _calm_the_collector()
             say_ready(inherited)
             ports.telemetry.info("serving", url=public)

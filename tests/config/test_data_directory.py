@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from actors.ports import TokenError
+from adapters.simulated.telemetry import RecordingTelemetry
 from config.core_tokens import core_tokens
 from config.data_directory import (
     SECRET_NAME,
@@ -142,3 +144,33 @@ def test_a_server_file_that_cannot_be_read_counts_as_none(tmp_path: Path) -> Non
 def test_a_server_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataDirectoryError, match=SERVER_NAME):
         ServerFile.fresh("http://x").write(str(tmp_path / "missing"))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files can be made and take no content."""
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_costs_a_server_its_file_and_a_line_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / SERVER_NAME).write_text("of the one before", encoding="ascii")
+    telemetry = RecordingTelemetry()
+
+    was_left = ServerFile.fresh("http://x").leave(str(tmp_path), telemetry)
+
+    assert not was_left
+    assert [] == list(tmp_path.iterdir())
+    assert {"server_file_not_written": 1} == telemetry.counters()
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_secret_that_could_not_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataDirectoryError, match="No space left"):
+        jwt_secret(Settings(data=str(tmp_path)))
+
+    assert [] == list(tmp_path.iterdir())
