@@ -12,7 +12,7 @@ from runtime import Actor, Ref, RestartInfo
 from ..link.messages import LinkMessage, ToPhone
 from ..ports import Lane, Outgoing
 from . import arbitration
-from .messages import DisplayMessage, ShowNotice
+from .messages import DisplayMessage, EndNotice, ShowNotice
 
 if TYPE_CHECKING:
     from ..domain import Domain
@@ -33,8 +33,7 @@ class Display(Actor[DisplayMessage]):
         self._arm()
 
     def receive(self, message: DisplayMessage) -> None:
-        event = self._notice(message) if isinstance(message, ShowNotice) else message
-        self.state, effects = arbitration.step(self.state, event, self.now, self.settings)
+        self.state, effects = arbitration.step(self.state, self._event(message), self.now, self.settings)
         for effect in effects:
             if isinstance(effect, arbitration.Show):
                 self.link.tell(ToPhone(self._outgoing(effect)))
@@ -51,6 +50,11 @@ class Display(Actor[DisplayMessage]):
         )
         # While the phone is slow only the newest display of a view waits (DESIGN section 3).
         return Outgoing(to_phone.encode(event), lane=Lane.DISPLAY, key=show.view)
+
+    def _event(self, message: DisplayMessage) -> arbitration.DisplayEvent:
+        if isinstance(message, ShowNotice):
+            return self._notice(message)
+        return arbitration.Withdrawn(SYSTEM_PACKAGE) if isinstance(message, EndNotice) else message
 
     def _notice(self, notice: ShowNotice) -> arbitration.Requested:
         layout = msgspec.json.encode({"layoutType": "text_wall", "text": notice.text})

@@ -38,6 +38,7 @@ from .events import (
     Requested,
     Show,
     Tick,
+    Withdrawn,
 )
 from .state import Boot, Dashboard, DisplayState, Frame, Lens, Lock, Slot
 
@@ -62,6 +63,7 @@ __all__ = [
     "Requested",
     "Show",
     "Tick",
+    "Withdrawn",
     "deadline",
     "step",
 ]
@@ -106,6 +108,8 @@ class _Turn:
                 self._start(event.package, event.name)
             case AppEnded():
                 self._end(event.package)
+            case Withdrawn():
+                self._withdraw(event.package)
             case CoreAppChanged():
                 self._change(core=event.package)
             case PhoneArrived():
@@ -235,6 +239,12 @@ class _Turn:
         self._compose(
             dashboard, must_draw=drawn is not None and drawn.sequence > 0 and drawn.package == package
         )
+
+    def _withdraw(self, package: str) -> None:
+        slot = self.state.slots.get(package)
+        if slot is not None and slot.frame is not None:
+            frame = replace(slot.frame, is_critical=False, is_forced=False)
+            self._set(package, replace(slot, frame=frame))
 
     def _take_glasses(self, *, is_connected: bool) -> None:
         before = self.state.glasses

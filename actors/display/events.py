@@ -77,6 +77,15 @@ class AppEnded(msgspec.Struct, frozen=True, tag=True):
     package: str
 
 
+class Withdrawn(msgspec.Struct, frozen=True, tag=True):
+    """What this package holds over the others has lost its reason: whatever waits or was covered may follow.
+
+    Its frame stays while there is nothing else to show, so the lens is not blank in between.
+    """
+
+    package: str
+
+
 class CoreAppChanged(msgspec.Struct, frozen=True, tag=True):
     """Which running app is the `standard` one."""
 
@@ -132,6 +141,7 @@ DisplayEvent = (
     Requested
     | AppStarting
     | AppEnded
+    | Withdrawn
     | CoreAppChanged
     | PhoneArrived
     | PhoneLost

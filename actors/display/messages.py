@@ -14,4 +14,8 @@ class ShowNotice(msgspec.Struct, frozen=True):
     duration_s: float
 
 
-DisplayMessage = DisplayEvent | ShowNotice
+class EndNotice(msgspec.Struct, frozen=True):
+    """The system's own text has lost its reason: what it covers, or what waits behind it, follows at once."""
+
+
+DisplayMessage = DisplayEvent | ShowNotice | EndNotice

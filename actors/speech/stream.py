@@ -16,7 +16,7 @@ from runtime import Actor, Ref, RestartInfo, StopReason
 
 from ..apps.messages import Deliver
 from ..audio.routing import SpeechInlet
-from ..display.messages import DisplayMessage, ShowNotice
+from ..display.messages import DisplayMessage, EndNotice, ShowNotice
 from ..ports import (
     AudioDropped,
     Delayed,
@@ -161,7 +161,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
                 self.telemetry.warning("speech_delayed", user=self.request.user_id, reason=reason)
                 self._tell_wearer()
             case Recovered():
-                self.state = msgspec.structs.replace(self.state, is_delayed=False)
+                self._caught_up()
             case AudioDropped(duration_ms):
                 self.telemetry.warning(
                     "speech_audio_dropped", user=self.request.user_id, duration_ms=duration_ms
@@ -172,12 +172,18 @@ class TranscriptionStream(Actor[SpeechMessage]):
             self.display.tell(ShowNotice("Captions delayed", self.settings.notice_s))
         self.state = msgspec.structs.replace(self.state, is_delayed=True)
 
+    def _caught_up(self) -> None:
+        if self.state.is_delayed:
+            self.display.tell(EndNotice())
+            self.state = msgspec.structs.replace(self.state, is_delayed=False)
+
     def _publish(self, result: Interim | Final) -> None:
+        self._caught_up()
         state = self.state
         is_final = isinstance(result, Final)
         utterance_id = state.utterance_id or self.system.ids.next("utterance")
         self.state = msgspec.structs.replace(
-            state, utterance_id=None if is_final else utterance_id, failures=0, is_delayed=False
+            state, utterance_id=None if is_final else utterance_id, failures=0
         )
         data = transcription.TranscriptionData(
             text=result.text,

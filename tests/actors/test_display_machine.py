@@ -32,6 +32,7 @@ from actors.display.arbitration import (
     Requested,
     Show,
     Tick,
+    Withdrawn,
     deadline,
     step,
 )
@@ -126,6 +127,10 @@ class DisplayMachine(RuleBasedStateMachine):
     def start(self, package: str) -> None:
         self.ended.discard(package)
         self.act(AppStarting(package, package))
+
+    @rule(package=st.sampled_from(APPS))
+    def withdraw(self, package: str) -> None:
+        self.act(Withdrawn(package))
 
     @rule(package=st.sampled_from(APPS))
     def end(self, package: str) -> None:

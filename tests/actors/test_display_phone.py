@@ -14,6 +14,7 @@ from actors.display.arbitration import (
     PhoneArrived,
     PhoneLost,
     Tick,
+    Withdrawn,
     deadline,
 )
 from tests.actors.lens import CORE, DASHBOARD, SYSTEM, A, B, Glasses
@@ -105,6 +106,30 @@ def test_critical_frame_stays_for_its_duration_and_the_newest_request_follows() 
     glasses.until(60.0)
 
     assert [(0.0, "one"), (1.0, "captions delayed"), (4.0, "39")] == glasses.read
+
+
+def test_withdrawn_notice_gives_way_to_what_waits_at_once() -> None:
+    glasses = Glasses()
+    glasses.show(A, "one")
+    glasses.until(1.0)
+    glasses.show(SYSTEM, "captions delayed", duration_ms=3000, is_critical=True)
+    glasses.until(1.5)
+    glasses.show(A, "two")
+    glasses.until(2.0)
+
+    glasses.hear(Withdrawn(SYSTEM))
+    glasses.until(60.0)
+
+    assert [(0.0, "one"), (1.0, "captions delayed"), (2.0, "two")] == glasses.read
+
+
+def test_withdrawn_notice_with_nothing_behind_it_stays_until_the_next_frame() -> None:
+    glasses = Glasses()
+    glasses.show(SYSTEM, "captions delayed", duration_ms=3000, is_critical=True)
+    glasses.until(1.0)
+
+    assert [] == glasses.hear(Withdrawn(SYSTEM))
+    assert ["a"] == glasses.show(A, "a")
 
 
 def test_critical_frame_without_a_duration_holds_for_ten_seconds() -> None:

@@ -193,6 +193,22 @@ async def test_no_free_recogniser_is_told_on_the_lens_within_100_ms_and_once(
         assert 2 == sum("delayed" in text for text in phone.texts())
 
 
+async def test_first_caption_after_a_delay_replaces_the_notice(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        emit = world.speech.streams[0].emit
+        await trio.sleep(2)
+        emit(Delayed("all workers are lent"))
+        await trio.sleep(0.5)
+
+        emit(Interim(text="here again", start_ms=0, end_ms=10))
+        server.show("here again")
+        await world.settle()
+
+        assert ["Captions delayed", "here again"] == phone.texts()[-2:]
+
+
 async def test_stray_audio_is_told_off_again(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         phone = await world.phone()
