@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import PurePath
+from typing import Final
 
 from actors.ports import Telemetry
 from runtime import Abandoned, CrashReport, DeadLetter, Escalated, Held
+
+_FRAMES: Final = 8  # about four fit into a field of a log line
 
 
 def report(event: object, telemetry: Telemetry) -> None:
@@ -18,7 +22,7 @@ def report(event: object, telemetry: Telemetry) -> None:
                 message=type(event.message).__name__,
                 error=repr(event.error),
                 attempt=event.attempt,
-                trace="".join(traceback.format_exception(event.error)[-4:]),
+                trace=_trace(event.error),
             )
         case Escalated():
             telemetry.error(
@@ -34,3 +38,12 @@ def report(event: object, telemetry: Telemetry) -> None:
             telemetry.count(f"dead_letter_{event.reason.value}")
         case _:
             pass  # spawns, stops and restarts are in the tree
+
+
+def _trace(error: BaseException) -> str:
+    """Where it was raised and who called, the innermost first: a long field of a log line loses its end."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return " < ".join(
+        f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno} {frame.name}"
+        for frame in reversed(frames)
+    )
