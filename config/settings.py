@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.apps.lifecycle import LifecycleSettings
+from actors.directory import BreakerSettings, DirectorySettings
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
 from actors.front.settings import FrontDoorSettings
@@ -109,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     session: SessionSettings = SessionSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
+    directory: DirectorySettings = DirectorySettings()
+    breaker: BreakerSettings = BreakerSettings()
     display: DisplaySettings = DisplaySettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     liveness: LivenessSettings = LivenessSettings()
@@ -135,6 +138,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return DomainSettings(
             session=self.session,
             lifecycle=self.lifecycle,
+            directory=self.directory,
+            breaker=self.breaker,
             display=self.display,
             microphone=self.microphone,
             liveness=self.liveness,
@@ -180,13 +185,14 @@ def web_url_problem(url: str, *, allow_http: bool) -> str | None:
 
     http is for loopback, where nobody listens in, and for whom `allow_http` lets.
     """
-    parts = urlsplit(url)
+    expected = "expected http(s)://HOST[:PORT][/PATH]"
     try:
+        parts = urlsplit(url)
         has_port = parts.port is None or parts.port > 0
-    except ValueError:  # not a number, or too large a one
-        has_port = False
+    except ValueError:  # brackets around what is no address; a port that is no number, or too large a one
+        return expected
     if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port:
-        return "expected http(s)://HOST[:PORT][/PATH]"
+        return expected
     if parts.username is not None or parts.query or parts.fragment:
         return "expected a URL without a user, a query or a fragment"
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):

@@ -81,6 +81,8 @@ def test_package_name_has_an_end() -> None:
         ("https://captions.example.org/?x=1", "without a user, a query"),
         ("https://", "expected http(s)://HOST"),
         ("http://127.0.0.1:port", "expected http(s)://HOST"),
+        ("https://[::1", "expected http(s)://HOST"),
+        ("https://[captions]/", "expected http(s)://HOST"),
     ],
 )
 def test_wrong_url_is_named_with_what_was_expected(url: str, expected: str) -> None:
