@@ -8,12 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from adapters.listener.keeper import EX_CONFIG
 from config.sources import Loaded, SettingsError, load
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-EX_CONFIG = 78
-"""The exit status of wrong settings (sysexits.h); the keeper knows it too."""
 
 
 class WrongSettings(click.ClickException):

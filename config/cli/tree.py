@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -49,14 +50,14 @@ def tree(as_json: bool, data: str | None, settings_file: str | None) -> None:
             f"no server runs on {settings.data}; start one with glasshouse serve, or pass its --data"
         )
     answer = ask(server, settings.data)
-    if as_json:
-        click.echo(json.dumps(json.loads(answer), indent=2))
-        return
     try:
         view = msgspec.json.decode(answer, type=TreeView)
     except msgspec.DecodeError as error:
         raise Failed(f"{server.url} answered something else than a tree: {error}") from error
-    print_tree(view.tree)
+    if as_json:
+        click.echo(json.dumps(json.loads(answer), indent=2))
+    else:
+        print_tree(view.tree)
 
 
 def ask(server: ServerFile, data: str) -> bytes:
@@ -73,7 +74,7 @@ def ask(server: ServerFile, data: str) -> bytes:
     except urllib.error.HTTPError as error:
         error.close()
         raise Failed(f"{server.url} answered {error.code} to {ROUTE}") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise Failed(
             f"the server of {data} (process {server.process}, {server.url}) does not answer: {error}"
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -484,16 +485,38 @@ def test_tree_as_json_is_what_the_server_said(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [(401, b"", "answered 401"), (200, b'{"tree": 3}', "something else than a tree")],
+    ("status", "body", "words", "expected"),
+    [
+        (401, b"", [], "answered 401"),
+        (200, b'{"tree": 3}', [], "something else than a tree"),
+        (200, b"<html>", ["--json"], "something else than a tree"),
+    ],
 )
 def test_tree_says_what_was_wrong_with_the_answer(
-    data: Path, status: int, body: bytes, expected: str
+    data: Path, status: int, body: bytes, words: list[str], expected: str
 ) -> None:
     with _Server(status, body) as server:
         _announce(data, server.url)
 
-        assert expected in _run("tree", status=1).stderr
+        assert expected in _run("tree", *words, status=1).stderr
+
+
+def test_tree_of_a_port_that_speaks_something_else_says_so(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def talk() -> None:
+            peer, _ = listening.accept()
+            with peer:
+                peer.recv(4096)
+                peer.send(b"SSH-2.0-OpenSSH\r\n")
+
+        thread = Thread(target=talk)
+        thread.start()
+        _announce(data, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        result = _run("tree", status=1)
+        thread.join()
+
+    assert "does not answer" in result.stderr
 
 
 def test_tree_without_a_server_says_how_to_start_one(data: Path) -> None:
