@@ -2,7 +2,8 @@
 
 It inherits the listening socket, builds the real world around the tree, says that it is ready, and serves
 until it is told to stop or its keeper is gone. Exit status: 0 after an orderly end, 78 when a setting is
-wrong (the keeper then gives up).
+wrong (the keeper then gives up), 74 when the store cannot be opened (the keeper gives up if it is the first
+server).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from contextlib import asynccontextmanager
 import trio
 
 from actors.domain import Ports, Urls
+from actors.ports import StorageError
 from actors.service import ServiceSpec
 from adapters.listener.child import Inherited, end_with_keeper, inherit, lifeline_closed, say_ready
+from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.storage.sqlite import open_sqlite
 from adapters.telemetry import LibraryLogs, LogTelemetry
 from adapters.webhooks import HttpWebhooks
@@ -33,8 +36,11 @@ from config.sources import SettingsError
 from config.speech import speech_of
 from runtime import ActorSystem, Watchdog, open_system
 
-WRONG_SETTING = 78  # EX_CONFIG of sysexits.h
 CLOSE_PORTS_S = 3.0
+
+
+class CannotBegin(Exception):  # noqa: N818 - says what happened
+    """What the server works on cannot be used: one sentence for who started it."""
 
 
 def main() -> None:
@@ -43,9 +49,16 @@ def main() -> None:
         inherited = inherit(start.inherited or "")
     except (SettingsError, DataDirectoryError) as error:
         print(error, file=sys.stderr)
-        sys.exit(WRONG_SETTING)
+        sys.exit(EX_CONFIG)
     end_with_keeper(inherited.lifeline)
-    trio.run(serve, start, inherited)
+    reasons: list[str] = []
+    try:
+        trio.run(serve, start, inherited)
+    except* CannotBegin as group:
+        reasons += [str(error) for error in group.exceptions]
+    if reasons:
+        print("glasshouse serve:", *reasons, file=sys.stderr)
+        sys.exit(EX_IOERR)
 
 
 async def serve(start: ServerStart, inherited: Inherited) -> None:
@@ -106,7 +119,7 @@ async def open_ports(
     """The real outside, and the services that belong to it; closed on the way out.
 
     Raises:
-      StorageError: the store cannot be opened.
+      CannotBegin: the store or the token secret cannot be opened.
     """
     telemetry = LogTelemetry(
         sys.stderr,
@@ -118,10 +131,13 @@ async def open_ports(
     logging.getLogger().addHandler(library_logs)
     system.events.listen(lambda event: report(event, telemetry))
     speech, media = speech_of(settings, telemetry)
-    store = await open_sqlite(make_data_directory(settings))
+    try:
+        tokens = core_tokens(settings, wall=system.clock.wall)
+        store = await open_sqlite(make_data_directory(settings))
+    except (DataDirectoryError, StorageError) as error:
+        raise CannotBegin(str(error)) from error
     webhooks = HttpWebhooks()
     await webhooks.warm_up()  # importing httpx takes 0.4 s, which the first webhook would hold the loop for
-    tokens = core_tokens(settings, wall=system.clock.wall)
     try:
         yield Ports(store=store, webhooks=webhooks, speech=speech, tokens=tokens, telemetry=telemetry), media
     finally:

@@ -14,7 +14,9 @@ The agreement with the server: its command gets one more pair of arguments, `--i
 descriptors of the listening socket, of the lifeline's reading end, of the status pipe's writing end and of
 the data lock. It writes `ready` and a line feed to the status pipe once it serves. SIGTERM tells it to end
 in order. Ending with status 78 (EX_CONFIG of sysexits.h) says that another try is pointless, and the keeper
-ends with it.
+ends with it. Status 74 (EX_IOERR) says, after a sentence on standard error, that it could not begin. That
+ends the keeper (with status 1) unless a server of its had been ready before: what worked once is tried again,
+for a disk may come back.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from adapters.listener.lock import lock_holder, take_data_lock
 BACKLOG = 4096
 EX_CONFIG = 78
 """A server that ends with this is not started again: its settings are wrong."""
+EX_IOERR = 74
+"""A server that ends with this could not begin, and said why: its store cannot be opened."""
 
 _POLL_S = 0.05  # for the port and the lock of a predecessor: neither announces that it is free
 
@@ -115,8 +119,8 @@ def keep(
         output.
       report: gets a line about each server that ended unasked; default: standard error.
 
-    Returns: 0 when the server ended in order, 1 when it had to be killed, 78 when it said its settings are
-      wrong.
+    Returns: 0 when the server ended in order, 1 when it had to be killed or the first one could not begin, 78
+      when it said its settings are wrong.
 
     Raises:
       CannotListen, DataInUse: before any server was started.
@@ -158,6 +162,9 @@ class _Keeper:
                 has_settled = self._serve_once()
                 if os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == EX_CONFIG:
                     return EX_CONFIG
+                could_not_begin = os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == EX_IOERR
+                if could_not_begin and not self._is_announced:
+                    return 1
                 failures = 1 if has_settled else failures + 1
                 delay_s = restart_delay_s(failures, self._settings.max_delay_s)
                 self._report(f"keeper: server {_how_it_ended(self._status)}; next start in {delay_s:g} s")

@@ -25,7 +25,15 @@ PATIENCE_S = 20.0
 
 # Servers that never serve: $1 is where the notes go.
 NOTE = 'echo "start $(date +%s.%N) $$" >> "$1"; '
-FAILING = {"dies": NOTE + "exit 3", "misconfigured": NOTE + "exit 78", "mute": NOTE + "exec sleep 1000"}
+# $3 are the descriptors: of the listening socket, the lifeline, the status pipe and the lock.
+SAY_READY = 's=${3#*,*,}; echo ready >"/proc/self/fd/${s%,*}"; '
+FAILING = {
+    "dies": NOTE + "exit 3",
+    "misconfigured": NOTE + "exit 78",
+    "cannot begin": NOTE + "exit 74",
+    "loses its store": NOTE + SAY_READY + "exit 74",
+    "mute": NOTE + "exec sleep 1000",
+}
 
 
 class Keeper:
@@ -361,6 +369,24 @@ def test_server_whose_settings_are_wrong_is_not_started_again(start: Callable[..
 
     assert 78 == keeper.process.wait(PATIENCE_S)
     assert 1 == len(keeper.notes())
+
+
+def test_first_server_that_cannot_begin_ends_its_keeper(start: Callable[..., Keeper]) -> None:
+    keeper = start("cannot begin")
+
+    assert 1 == keeper.process.wait(PATIENCE_S)
+    assert 1 == len(keeper.notes())
+
+
+def test_server_that_cannot_begin_where_one_served_before_is_tried_again(
+    start: Callable[..., Keeper],
+) -> None:
+    keeper = start("loses its store")
+
+    wait_until(lambda: len(keeper.notes()) >= 3)
+
+    assert 0 == keeper.end(signal.SIGTERM)
+    assert "ended with status 74; next start in 0.25 s" in keeper.errors()
 
 
 def test_command_that_cannot_be_run_is_reported_and_retried(tmp_path: Path) -> None:

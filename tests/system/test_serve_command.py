@@ -110,3 +110,13 @@ def test_second_server_on_the_same_data_is_refused_with_the_reason(
 
     assert done.returncode == 1
     assert "is in use by" in done.stderr
+
+
+def test_store_that_cannot_be_opened_ends_serve_with_one_sentence(data: Path) -> None:
+    data.mkdir()
+    (data / "glasshouse.sqlite3").write_bytes(b"no database at all, but long enough to be looked at" * 40)
+
+    done = _run(data, "serve", "--port", "0")
+
+    assert (1, 1) == (done.returncode, len(done.stderr.splitlines())), done.stderr
+    assert done.stderr.startswith(f"glasshouse serve: {data / 'glasshouse.sqlite3'}: this is not a database")
