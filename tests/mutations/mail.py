@@ -110,6 +110,13 @@ MAIL: dict[str, tuple[Mutation, ...]] = {
             by("test_mailbox.py::test_block_refuses_a_tell_and_lets_send_wait"),
         ),
         Mutation(
+            "mail from before the start has the default size for ever",
+            "_mailbox.py",
+            "        self.limit = size if self.mail is not None and not isinstance(overflow, latest) else 0\n",
+            "",
+            by("test_mailbox.py::test_the_size_holds_where_mail_came_before_the_start"),
+        ),
+        Mutation(
             "a refused message is not counted",
             "_mailbox.py",
             "                self.cell.dropped(message, DropReason.OVERFLOW)\n"

@@ -204,6 +204,13 @@ SUPERVISION: dict[str, tuple[Mutation, ...]] = {
             by("test_supervision.py::test_a_child_spawned_while_its_supervisor_restarts_waits_for_it"),
         ),
         Mutation(
+            "of the children that wait for their supervisor the last counts",
+            "_supervision.py",
+            "    if supervisor.pending_spawns is None:\n",
+            "    if True:\n",
+            by("test_supervision.py::test_all_children_that_wait_for_their_supervisor_are_started"),
+        ),
+        Mutation(
             "a child that waits for a supervisor that ends is forgotten",
             "_cell.py",
             "spawned.terminate(StopReason(StopKind.REFUSED, ActorStopped(self.path, reason)))",
@@ -254,6 +261,13 @@ SUPERVISION: dict[str, tuple[Mutation, ...]] = {
             "        elif was_leaving or (self._stage",
             "        elif was_leaving or child in self._line or (self._stage",
             by("test_supervision.py::test_a_crash_in_a_group_restart_starts_the_group_again"),
+        ),
+        Mutation(
+            "who was up when a start was broken off is taken to be up in the next",
+            "_supervision.py",
+            '        self._begun = {}\n        self._stage = "start"\n        self._advance()\n        self._attach',
+            '        self._stage = "start"\n        self._advance()\n        self._attach',
+            by("test_supervisor_model.py::test_a_supervisor_does_what_the_model_does"),
         ),
         Mutation(
             "the model's supervisor has used up its intensity after an escalation",

@@ -444,3 +444,18 @@ async def test_what_is_stashed_when_its_actor_ends_is_a_dead_letter(stage: Any) 
 
     (letter,) = stage.system.dead_letters.recent
     assert (aside, DropReason.STOPPED) == (letter.message, letter.reason)
+
+
+async def test_the_size_holds_where_mail_came_before_the_start(stage: Any) -> None:
+    under = await stage.system.spawn(ChildSpec("sup", DynamicSupervisor))
+    parent = await stage.actor("parent")
+    spec = stage.spec("ref", settings={"mailbox_size": 2})
+    parent.tell(lambda actor: actor.spawn(spec, under=under).tell("before the start"))
+    await stage.quiet()
+    ref = stage.system.find("/sup/ref")
+    await stage.system.suspend(ref)
+
+    taken = [ref.tell(number) for number in range(4)]
+
+    assert taken == [True, True, False, False]
+    assert await released(stage, ref) == ("before the start", 0, 1)

@@ -247,6 +247,22 @@ async def test_a_child_spawned_while_its_supervisor_restarts_waits_for_it(stage:
     assert ref.is_alive
 
 
+async def test_all_children_that_wait_for_their_supervisor_are_started(stage: Any) -> None:
+    class Slow(DynamicSupervisor):
+        backoff = Backoff(first_s=5, jitter=0, free=0)
+
+    outer = await stage.system.spawn(ChildSpec("outer", Slow))
+    inner = await stage.system.spawn(ChildSpec("inner", DynamicSupervisor), under=outer)
+    inner.crash(BoomError())
+    await stage.quiet()
+    async with trio.open_nursery() as nursery:
+        for name in "abc":
+            nursery.start_soon(lambda name: stage.actor(name, under=inner), name)
+            await stage.quiet()
+
+    assert ["a", "b", "c"] == [node.name for node in stage.system.tree(inner).children]
+
+
 async def test_a_child_that_waits_for_a_supervisor_that_ends_is_refused(stage: Any) -> None:
     class Slow(DynamicSupervisor):
         backoff = Backoff(first_s=5, jitter=0, free=0)
