@@ -17,6 +17,8 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
+from .moments import moved
+
 
 class MicrophoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Every duration of protocol.md 5.7, with its default.
@@ -128,7 +130,7 @@ class MicrophoneState(msgspec.Struct, frozen=True, kw_only=True):
       target: what the phone should do, off held back.
       off_at: when a target that nobody wants any more goes off.
       told: what this phone was last told; None before the first time.
-      told_at: when that was, repetitions included.
+      told_at: when that was, repetitions included; 0 before the first time.
       decided_at: when it was last told something else than before.
       settling_since, settles_at: the burst of changes that is under way, or is still to be told.
       resync_at: when the phone is told whatever the target is then.
@@ -150,6 +152,20 @@ class MicrophoneState(msgspec.Struct, frozen=True, kw_only=True):
     def is_on(self) -> bool:
         """Whether the phone that is here was told to listen."""
         return self.told is not None and self.told.is_enabled
+
+
+def shifted(state: MicrophoneState, by_s: float) -> MicrophoneState:
+    """The same machine on a clock that is `by_s` ahead (`actors.moments`)."""
+    return replace(
+        state,
+        off_at=moved(state.off_at, by_s),
+        told_at=state.told_at if state.told is None else state.told_at + by_s,
+        decided_at=moved(state.decided_at, by_s),
+        settling_since=moved(state.settling_since, by_s),
+        settles_at=moved(state.settles_at, by_s),
+        resync_at=moved(state.resync_at, by_s),
+        stray_at=moved(state.stray_at, by_s),
+    )
 
 
 def step(

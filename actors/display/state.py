@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
+
+from ..moments import moved
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,3 +117,27 @@ class DisplayState(msgspec.Struct, frozen=True, kw_only=True):
     glasses: bool | None = None
     sequence: int = 0
     due_at: float | None = None
+
+
+def shifted(state: DisplayState, by_s: float) -> DisplayState:
+    """The same machine on a clock that is `by_s` ahead (`actors.moments`)."""
+    lock = state.lock
+    return replace(
+        state,
+        slots={package: _shifted_slot(slot, by_s) for package, slot in state.slots.items()},
+        lock=None if lock is None else Lock(lock.package, lock.taken_at + by_s),
+        boots=tuple(replace(boot, until=boot.until + by_s) for boot in state.boots),
+        dashboard_view=replace(state.dashboard_view, expires_at=moved(state.dashboard_view.expires_at, by_s)),
+        phone_since=state.phone_since + by_s,
+        due_at=moved(state.due_at, by_s),
+    )
+
+
+def _shifted_slot(slot: Slot, by_s: float) -> Slot:
+    return replace(
+        slot,
+        shown_at=moved(slot.shown_at, by_s),
+        expires_at=moved(slot.expires_at, by_s),
+        active_at=moved(slot.active_at, by_s),
+        next_at=moved(slot.next_at, by_s),
+    )
