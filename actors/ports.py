@@ -215,6 +215,26 @@ class SetRunningApps(msgspec.Struct, frozen=True):
 Change = PutApp | RemoveApp | PutUser | SetRunningApps
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """What a process gets that makes itself a user's owner.
+
+    Attributes:
+      epoch: of this ownership; each claim of a user has a higher one than all before it.
+      snapshot: what the last owner left; None when there is none.
+    """
+
+    epoch: int
+    snapshot: bytes | None = None
+
+
+class SnapshotToSave(msgspec.Struct, frozen=True):
+    """A user's session as it stands, from the owner of `epoch`."""
+
+    user_id: str
+    epoch: int
+    body: bytes
+
+
 class StorageError(Exception):
     """The store could not answer. `retry_after_s` says when it is worth asking again."""
 
@@ -234,6 +254,28 @@ class Store(Protocol):
         """All apps, ordered by package name."""
 
     async def find_user(self, user_id: str) -> UserDocument | None: ...
+
+    async def claim_user(self, user_id: str) -> Claim:
+        """Become the user's owner: from here on no earlier owner's snapshot is taken.
+
+        It outlives the process when it returns; a power cut may undo it with all that was saved under it.
+        """
+
+    async def save_snapshots(self, snapshots: Sequence[SnapshotToSave]) -> tuple[str, ...]:
+        """Replace the snapshots of users who are still owned by the given epoch, all in one go.
+
+        They outlive the process when it returns; a power cut may undo them.
+
+        Returns:
+          The users owned by somebody else by now; nothing of theirs was written.
+        """
+
+    async def forget_snapshot(self, user_id: str, epoch: int) -> None:
+        """Remove the user's snapshot, if its owner is that of `epoch`. The epoch stays."""
+
+    async def list_snapshots(self) -> Mapping[str, int]:
+        """The epoch of every user who has a snapshot, by user id."""
+
     async def aclose(self) -> None: ...
 
 

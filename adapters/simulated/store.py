@@ -8,7 +8,7 @@ live outside the store: a scenario that kills the process opens another `Simulat
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,10 +17,12 @@ import trio
 from actors.ports import (
     AppDocument,
     Change,
+    Claim,
     PutApp,
     PutUser,
     RemoveApp,
     SetRunningApps,
+    SnapshotToSave,
     StorageError,
     UserDocument,
 )
@@ -34,6 +36,7 @@ class SimulatedDocuments:
     def __init__(self) -> None:
         self.apps: dict[str, AppDocument] = {}
         self.users: dict[str, UserDocument] = {}
+        self.owners: dict[str, Claim] = {}
 
 
 class StoreFaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,7 @@ class SimulatedStore:
       faults: may be replaced at any time.
       outage: while it is a text, every call fails with it, as on a full disk.
       commits: how many commits were applied.
+      saves: how many snapshots were written.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class SimulatedStore:
         self.faults = faults or StoreFaults()
         self.outage: str | None = None
         self.commits = 0
+        self.saves = 0
         self._chance = chance
         self._documents = documents or SimulatedDocuments()
         self._is_closed = False
@@ -101,6 +106,47 @@ class SimulatedStore:
         """The user, or None."""
         await self._begin_read()
         return self._documents.users.get(user_id)
+
+    async def claim_user(self, user_id: str) -> Claim:
+        """Become the user's owner. Cancellation: as `commit`."""
+        _storable(RemoveApp(user_id))
+        await self._begin_read()
+        before = self._documents.owners.get(user_id, Claim(0))
+        claim = Claim(before.epoch + 1, before.snapshot)
+        self._documents.owners[user_id] = claim
+        await self._wait()
+        return claim
+
+    async def save_snapshots(self, snapshots: Sequence[SnapshotToSave]) -> tuple[str, ...]:
+        """Replace snapshots; returns whose owner is another one. Cancellation: as `commit`."""
+        await self._begin_read()
+        self._refuse_if_closed()  # it died meanwhile
+        stale = []
+        for one in snapshots:
+            if self._is_owned(one.user_id, one.epoch):
+                self._documents.owners[one.user_id] = Claim(one.epoch, one.body)
+                self.saves += 1
+            else:
+                stale.append(one.user_id)
+        await self._wait()
+        return tuple(stale)
+
+    async def forget_snapshot(self, user_id: str, epoch: int) -> None:
+        """Remove the user's snapshot, if its owner is that of `epoch`. Cancellation: as `commit`."""
+        await self._begin_read()
+        if self._is_owned(user_id, epoch):
+            self._documents.owners[user_id] = Claim(epoch)
+        await self._wait()
+
+    async def list_snapshots(self) -> Mapping[str, int]:
+        """The epoch of every user who has a snapshot."""
+        await self._begin_read()
+        owners = self._documents.owners.items()
+        return {user_id: claim.epoch for user_id, claim in owners if claim.snapshot is not None}
+
+    def _is_owned(self, user_id: str, epoch: int) -> bool:
+        claim = self._documents.owners.get(user_id)
+        return claim is not None and claim.epoch == epoch
 
     async def aclose(self) -> None:
         """Calls after it raise StorageError."""

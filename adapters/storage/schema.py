@@ -20,6 +20,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE users (user_id TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL, "
         "running_apps TEXT NOT NULL) WITHOUT ROWID",
     ),
+    # A snapshot is JSON too, as a blob: it is stored as it comes, and the sqlite3 shell prints it as text.
+    ("CREATE TABLE owners (user_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, snapshot BLOB)",),
 )
 """Each entry brings the file from version n to n + 1, in one transaction."""
 

@@ -1,15 +1,18 @@
 """The embedded store: one SQLite file in WAL mode, used from worker threads.
 
-Three decisions.
+Four decisions.
 
-- Two connections, one that writes and one that reads, each used by one thread at a time. In WAL a reader
-  never waits for a writer, so a look-up does not stand behind another process's transaction. A thread runs
-  one short call; nothing computes there, since a thread that executes Python beside the loop slows the loop
-  down.
+- Two connections, one that writes documents and one that reads, each used by one thread at a time. In WAL a
+  reader never waits for a writer, so a look-up does not stand behind another process's transaction. A thread
+  runs one short call; nothing computes there, since a thread that executes Python beside the loop slows the
+  loop down.
 - Group commit without a timer. A commit that finds the writer free starts at once; those that arrive while it
   runs wait together and go into one transaction when it ends. So nobody waits on purpose, and a busy moment
   costs one flush to disk for all of it.
 - `synchronous=FULL`: what `commit` acknowledged survives a power cut, not only a killed process.
+- Snapshots and claims are written by a third connection with `synchronous=NORMAL`, which leaves out the flush
+  to disk: they have to survive the process, not the machine. The file keeps its order, so a power cut that
+  loses a claim loses everything its owner wrote, too. It takes turns with the writer.
 
 Other processes may read and write the same file at any time (administration commands do). Every read begins a
 new snapshot, so it sees the newest committed data of all processes.
@@ -22,7 +25,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -32,10 +35,12 @@ import trio
 from actors.ports import (
     AppDocument,
     Change,
+    Claim,
     PutApp,
     PutUser,
     RemoveApp,
     SetRunningApps,
+    SnapshotToSave,
     StorageError,
     UserDocument,
 )
@@ -86,23 +91,22 @@ async def open_sqlite(
     """
     path = folder / FILE_NAME
     opened = await trio.to_thread.run_sync(_reporting_faults, path, lambda: _open(path, lock_wait_s))
-    return SqliteStore(path, *opened, max_waiting=max_waiting)
+    return SqliteStore(path, opened, max_waiting=max_waiting)
 
 
 class SqliteStore:
     """`actors.ports.Store` over one SQLite file. Made by `open_sqlite`."""
 
-    def __init__(
-        self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection, *, max_waiting: int
-    ) -> None:
+    def __init__(self, path: Path, connections: _Connections, *, max_waiting: int) -> None:
         self._path = path
-        self._writer = writer
-        self._reader = reader
+        self._connections = connections
+        self._reader = connections.reader
         self._max_waiting = max_waiting
         self._threads = trio.CapacityLimiter(2)
         self._writing = trio.Lock()
         self._reading = trio.Lock()
-        self._waiting: deque[_WaitingCommit] = deque()
+        self._commits: deque[_Waiting] = deque()
+        self._snapshots: deque[_Waiting] = deque()
         self._is_closed = False
 
     async def commit(self, changes: Sequence[Change]) -> None:
@@ -110,22 +114,10 @@ class SqliteStore:
 
         Cancellation: before its transaction began the commit is withdrawn; one that has begun is finished.
         """
-        self._refuse_if_closed()
-        waiting = _WaitingCommit(_statements(changes))
-        if len(self._waiting) >= self._max_waiting:
-            raise StorageError(f"{self._path}: {self._max_waiting} commits wait already", retry_after_s=0.5)
-        self._waiting.append(waiting)
-        try:
-            async with self._writing:
-                if not waiting.is_settled:
-                    await self._write_all_waiting()
-        finally:
-            if waiting in self._waiting:  # cancelled before its turn
-                self._waiting.remove(waiting)
-        if waiting.fault is not None:
-            raise StorageError(
-                str(waiting.fault), retry_after_s=waiting.fault.retry_after_s
-            ) from waiting.fault
+        statements = _statements(changes)
+        await self._write(
+            self._commits, self._connections.writer, lambda connection: _execute(connection, statements)
+        )
 
     async def find_app(self, package_name: str) -> AppDocument | None:
         """The app, or None when the catalogue does not have it."""
@@ -149,6 +141,35 @@ class SqliteStore:
             raise self._unreadable("user", user_id, error) from error
         return UserDocument(user_id=user_id, created_at_ms=row[0], running_apps=running_apps)
 
+    async def claim_user(self, user_id: str) -> Claim:
+        """Become the user's owner. Cancellation: as `commit`."""
+        key = _storable_key(user_id)
+        claim: Claim = await self._write(
+            self._snapshots, self._connections.snapshots, lambda connection: _claim(connection, key)
+        )
+        return claim
+
+    async def save_snapshots(self, snapshots: Sequence[SnapshotToSave]) -> tuple[str, ...]:
+        """Replace snapshots; returns whose owner is another one. Cancellation: as `commit`."""
+        rows = [(one.body, _storable_key(one.user_id), one.epoch) for one in snapshots]
+        stale: tuple[str, ...] = await self._write(
+            self._snapshots, self._connections.snapshots, lambda connection: _save(connection, rows)
+        )
+        return stale
+
+    async def forget_snapshot(self, user_id: str, epoch: int) -> None:
+        """Remove the user's snapshot, if its owner is that of `epoch`. Cancellation: as `commit`."""
+        row = (None, _storable_key(user_id), epoch)
+        await self._write(
+            self._snapshots, self._connections.snapshots, lambda connection: _save(connection, [row])
+        )
+
+    async def list_snapshots(self) -> Mapping[str, int]:
+        """The epoch of every user who has a snapshot."""
+        query = "SELECT user_id, epoch FROM owners WHERE snapshot IS NOT NULL"
+        rows = await self._read(lambda: self._reader.execute(query).fetchall())
+        return dict(rows)
+
     async def aclose(self) -> None:
         """Finish the commits and reads that wait, then close the file. Calls after it raise StorageError.
 
@@ -161,14 +182,38 @@ class SqliteStore:
             async with self._writing, self._reading:
                 await trio.to_thread.run_sync(self._close_connections, limiter=self._threads)
 
-    async def _write_all_waiting(self) -> None:
-        batch = tuple(self._waiting)
-        self._waiting.clear()
-        statements = [statement for waiting in batch for statement in waiting.statements]
+    async def _write(
+        self,
+        queue: deque[_Waiting],
+        connection: sqlite3.Connection,
+        apply: Callable[[sqlite3.Connection], Any],
+    ) -> Any:
+        """Have `apply` run in the next transaction on `connection`, together with what else waits for it."""
+        self._refuse_if_closed()
+        if len(queue) >= self._max_waiting:
+            raise StorageError(f"{self._path}: {self._max_waiting} commits wait already", retry_after_s=0.5)
+        waiting = _Waiting(apply)
+        queue.append(waiting)
+        try:
+            async with self._writing:
+                if not waiting.is_settled:
+                    await self._write_all(queue, connection)
+        finally:
+            if waiting in queue:  # cancelled before its turn
+                queue.remove(waiting)
+        if waiting.fault is not None:
+            raise StorageError(
+                str(waiting.fault), retry_after_s=waiting.fault.retry_after_s
+            ) from waiting.fault
+        return waiting.answer
+
+    async def _write_all(self, queue: deque[_Waiting], connection: sqlite3.Connection) -> None:
+        batch = tuple(queue)
+        queue.clear()
         fault: StorageError | None = None
         with trio.CancelScope(shield=True):  # bounded by lock_wait_s and the disk
             try:
-                await self._run(lambda: _transact(self._writer, statements))
+                await self._run(lambda: _transact(connection, batch))
             except StorageError as error:
                 fault = error
         for waiting in batch:
@@ -206,43 +251,66 @@ class SqliteStore:
             raise StorageError(f"{self._path}: the store is closed")
 
     def _close_connections(self) -> None:
-        self._reader.close()
-        self._writer.close()
+        self._connections.close()
 
 
-class _WaitingCommit:
-    __slots__ = ("fault", "is_settled", "statements")
+class _Waiting:
+    """What waits for a transaction, and what came of it there."""
 
-    def __init__(self, statements: tuple[Statement, ...]) -> None:
-        self.statements = statements
+    __slots__ = ("answer", "apply", "fault", "is_settled")
+
+    def __init__(self, apply: Callable[[sqlite3.Connection], Any]) -> None:
+        self.apply = apply
+        self.answer: Any = None
         self.is_settled = False
         self.fault: StorageError | None = None
+
+
+class _Connections:
+    """All connections of one store to its file."""
+
+    def __init__(self) -> None:
+        self._open: list[sqlite3.Connection] = []
+        self.writer: sqlite3.Connection
+        self.reader: sqlite3.Connection
+        self.snapshots: sqlite3.Connection
+
+    def connect(self, path: Path, lock_wait_s: float, *, is_flushed: bool = True) -> sqlite3.Connection:
+        connection = _connect(path, lock_wait_s, is_flushed=is_flushed)
+        self._open.append(connection)
+        return connection
+
+    def close(self) -> None:
+        for connection in reversed(self._open):
+            connection.close()
 
 
 # What follows up to `_statements` runs in a worker thread.
 
 
-def _open(path: Path, lock_wait_s: float) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+def _open(path: Path, lock_wait_s: float) -> _Connections:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(
         FileExistsError
     ):  # never open and close a file in use: that drops SQLite's locks on it
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    writer = _connect(path, lock_wait_s)
+    connections = _Connections()
     try:
-        migrate(writer)
-        reader = _connect(path, lock_wait_s)
+        connections.writer = connections.connect(path, lock_wait_s)
+        migrate(connections.writer)
+        connections.reader = connections.connect(path, lock_wait_s)
+        connections.snapshots = connections.connect(path, lock_wait_s, is_flushed=False)
     except BaseException:
-        writer.close()
+        connections.close()
         raise
-    return writer, reader
+    return connections
 
 
-def _connect(path: Path, lock_wait_s: float) -> sqlite3.Connection:
+def _connect(path: Path, lock_wait_s: float, *, is_flushed: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
     try:
         _enter_wal(connection, time.monotonic() + lock_wait_s)
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if is_flushed else 'NORMAL'}")
     except BaseException:
         connection.close()
         raise
@@ -261,15 +329,34 @@ def _enter_wal(connection: sqlite3.Connection, deadline: float) -> None:
         time.sleep(0.01)
 
 
-def _transact(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+def _transact(connection: sqlite3.Connection, batch: Iterable[_Waiting]) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for sql, parameters in statements:
-            connection.execute(sql, parameters)
+        for waiting in batch:
+            waiting.answer = waiting.apply(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _execute(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    for sql, parameters in statements:
+        connection.execute(sql, parameters)
+
+
+def _claim(connection: sqlite3.Connection, user_id: str) -> Claim:
+    raise_epoch = (
+        "INSERT INTO owners VALUES (?, 1, NULL) ON CONFLICT (user_id) DO UPDATE SET epoch = epoch + 1"
+    )
+    connection.execute(raise_epoch, (user_id,))
+    row = connection.execute("SELECT epoch, snapshot FROM owners WHERE user_id = ?", (user_id,)).fetchone()
+    return Claim(*row)
+
+
+def _save(connection: sqlite3.Connection, rows: Iterable[tuple[bytes | None, str, int]]) -> tuple[str, ...]:
+    update = "UPDATE owners SET snapshot = ? WHERE user_id = ? AND epoch = ?"
+    return tuple(row[1] for row in rows if connection.execute(update, row).rowcount == 0)
 
 
 def _reporting_faults(path: Path, call: Callable[[], Answer]) -> Answer:
@@ -312,6 +399,13 @@ def _statement(change: Change) -> Statement:
 def _unicode(key: str) -> str:
     key.encode()
     return key
+
+
+def _storable_key(key: str) -> str:
+    try:
+        return _unicode(key)
+    except UnicodeEncodeError as error:
+        raise StorageError(f"{key!r} cannot be stored: {error}", retry_after_s=60.0) from error
 
 
 def _is_unicode(key: str) -> bool:

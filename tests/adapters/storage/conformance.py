@@ -10,12 +10,14 @@ import trio
 
 from actors.ports import (
     AppDocument,
+    Claim,
     HardwareRequirement,
     Permission,
     PutApp,
     PutUser,
     RemoveApp,
     SetRunningApps,
+    SnapshotToSave,
     StorageError,
     Store,
     UserDocument,
@@ -192,6 +194,82 @@ class StoreConformance:
                 user_id=f"{number}@example.org", created_at_ms=number
             ) == await store.find_user(f"{number}@example.org")
 
+    async def test_each_claim_of_a_user_has_a_higher_epoch(self, store: Store, opener: Opener) -> None:
+        other = await opener()
+
+        claims = [await each.claim_user("ada@example.org") for each in (store, other, store)]
+
+        assert [Claim(1), Claim(2), Claim(3)] == claims
+        assert Claim(1) == await store.claim_user("bob@example.org")
+        await other.aclose()
+
+    async def test_the_next_owner_is_handed_the_last_snapshot(self, store: Store, opener: Opener) -> None:
+        first = await store.claim_user("ada@example.org")
+        body = '{"text": "für \u2028"}'.encode()
+        await store.save_snapshots([SnapshotToSave("ada@example.org", first.epoch, b"older")])
+        assert () == await store.save_snapshots([SnapshotToSave("ada@example.org", first.epoch, body)])
+        await store.aclose()
+
+        again = await opener()
+
+        assert {"ada@example.org": 1} == await again.list_snapshots()
+        assert Claim(2, body) == await again.claim_user("ada@example.org")
+        await again.aclose()
+
+    async def test_a_former_owners_snapshot_is_not_taken(self, store: Store) -> None:
+        ada = await store.claim_user("ada@example.org")
+        bob = await store.claim_user("bob@example.org")
+        await store.save_snapshots([SnapshotToSave("ada@example.org", ada.epoch, b"first")])
+        await store.claim_user("ada@example.org")
+
+        stale = await store.save_snapshots(
+            [
+                SnapshotToSave("ada@example.org", ada.epoch, b"late"),
+                SnapshotToSave("bob@example.org", bob.epoch, b"bob"),
+                SnapshotToSave("nobody@example.org", 1, b"never claimed"),
+            ]
+        )
+
+        assert ("ada@example.org", "nobody@example.org") == stale
+        assert {"ada@example.org": 2, "bob@example.org": 1} == await store.list_snapshots()
+        assert Claim(3, b"first") == await store.claim_user("ada@example.org")
+        assert Claim(2, b"bob") == await store.claim_user("bob@example.org")
+
+    async def test_a_forgotten_snapshot_is_gone_and_its_epoch_is_not(self, store: Store) -> None:
+        first = await store.claim_user("ada@example.org")
+        await store.save_snapshots([SnapshotToSave("ada@example.org", first.epoch, b"body")])
+
+        await store.forget_snapshot("ada@example.org", first.epoch)
+        await store.forget_snapshot("nobody@example.org", 1)
+
+        assert {} == await store.list_snapshots()
+        assert Claim(2) == await store.claim_user("ada@example.org")
+
+    async def test_a_former_owner_forgets_nothing(self, store: Store) -> None:
+        first = await store.claim_user("ada@example.org")
+        await store.save_snapshots([SnapshotToSave("ada@example.org", first.epoch, b"body")])
+        await store.claim_user("ada@example.org")
+
+        await store.forget_snapshot("ada@example.org", first.epoch)
+
+        assert Claim(3, b"body") == await store.claim_user("ada@example.org")
+
+    async def test_many_claims_at_once_have_their_own_epochs(self, store: Store) -> None:
+        epochs: list[int] = []
+
+        async def claim() -> None:
+            epochs.append((await store.claim_user("ada@example.org")).epoch)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(claim)
+
+        assert list(range(1, 21)) == sorted(epochs)
+
+    async def test_a_user_whose_name_is_not_unicode_is_not_owned(self, store: Store) -> None:
+        with pytest.raises(StorageError, match="cannot be stored"):
+            await store.claim_user("\ud800")
+
     async def test_a_closed_store_refuses_everything(self, store: Store) -> None:
         await store.aclose()
         await store.aclose()
@@ -204,3 +282,11 @@ class StoreConformance:
             await store.list_apps()
         with pytest.raises(StorageError, match="closed"):
             await store.find_user("ada@example.org")
+        with pytest.raises(StorageError, match="closed"):
+            await store.claim_user("ada@example.org")
+        with pytest.raises(StorageError, match="closed"):
+            await store.save_snapshots([SnapshotToSave("ada@example.org", 1, b"body")])
+        with pytest.raises(StorageError, match="closed"):
+            await store.forget_snapshot("ada@example.org", 1)
+        with pytest.raises(StorageError, match="closed"):
+            await store.list_snapshots()

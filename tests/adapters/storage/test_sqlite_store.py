@@ -112,7 +112,9 @@ async def test_an_older_file_is_brought_to_the_current_version(
 
     assert (app("a"),) == await again.list_apps()
     connection = sqlite3.connect(tmp_path / FILE_NAME)
-    assert [(1,), (2,)] == connection.execute("SELECT version FROM schema_version").fetchall()
+    assert [(number,) for number in range(1, len(MIGRATIONS) + 2)] == connection.execute(
+        "SELECT version FROM schema_version"
+    ).fetchall()
     assert [] == connection.execute("SELECT x FROM later").fetchall()
     connection.close()
     await again.aclose()
@@ -162,7 +164,7 @@ async def test_commits_that_wait_together_are_one_transaction(tmp_path: Path) ->
     store = await open_sqlite(tmp_path, lock_wait_s=10.0)
     locker = Locker(tmp_path)
     writes: list[str] = []
-    store._writer.set_trace_callback(lambda sql: writes.append(sql.split()[0]))
+    store._connections.writer.set_trace_callback(lambda sql: writes.append(sql.split()[0]))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(store.commit, [PutUser("first@example.org", 1)])
