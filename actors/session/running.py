@@ -72,6 +72,8 @@ class Running(Hearing):
             )
 
     def _app_found(self, package_name: str, app: AppDocument | None) -> None:
+        if package_name in self.state.apps:
+            return  # the answer to an earlier question: a stop came in between, and another start
         if package_name not in self.state.starting or self.state.is_ending:
             self._start_over(package_name, False)
             return

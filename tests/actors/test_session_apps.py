@@ -11,6 +11,7 @@ from actors.domain import DomainSettings
 from actors.ports import HardwareRequirement, RemoveApp, SetRunningApps, UserDocument
 from actors.session.messages import start_app, stop_app
 from adapters.simulated.store import SimulatedDocuments, StoreFaults
+from runtime import CrashReport
 from tests.actors.world import ADA, CAPTIONS, KEY, open_world, upgrade
 
 
@@ -26,6 +27,21 @@ async def test_a_start_posts_the_webhook_with_both_names_of_the_url(autojump_clo
         assert ADA == request["userId"]
         assert "wss://glass.example.org/app-ws" == request["mentraOSWebsocketUrl"]
         assert request["mentraOSWebsocketUrl"] == request["augmentOSWebsocketUrl"]
+
+
+async def test_start_stop_and_start_in_one_breath_is_one_start(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.app_server()
+        crashes = world.system.events.subscribe(CrashReport)
+
+        for message in ("start_app", "stop_app", "start_app", "stop_app", "start_app"):
+            phone.say({"type": message, "packageName": CAPTIONS})
+        await trio.sleep(2)
+
+        assert [] == crashes.drain()
+        assert (CAPTIONS,) == tuple(phone.running())
+        assert ["session_request"] == [request["type"] for request in server.requests]
 
 
 async def test_a_system_app_gets_the_internal_url(autojump_clock: MockClock) -> None:
