@@ -204,6 +204,13 @@ SUPERVISION: dict[str, tuple[Mutation, ...]] = {
             by("test_supervision.py::test_a_child_spawned_while_its_supervisor_restarts_waits_for_it"),
         ),
         Mutation(
+            "a ref to a child that nobody declared is given out",
+            "_supervision.py",
+            "        if stray:\n",
+            "        if False:\n",
+            by("test_children.py::test_a_child_nobody_declared_fails_the_start"),
+        ),
+        Mutation(
             "of the children that wait for their supervisor the last counts",
             "_supervision.py",
             "    if supervisor.pending_spawns is None:\n",

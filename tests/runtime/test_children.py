@@ -64,6 +64,7 @@ async def test_a_child_nobody_declared_fails_the_start(stage: Any, when: str) ->
         def children(self) -> Sequence[ChildSpec[Any]]:
             if when == "children":
                 self.child("nobody")
+                return [ChildSpec("first", stage.kind)]
             return [ChildSpec("first", lambda: stage.kind(self.child("nobody")))]
 
     with pytest.raises(StartFailed, match="nobody"):
