@@ -88,6 +88,8 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
             _calm_the_collector()
             say_ready(inherited)
             ports.telemetry.info("serving", url=public)
+            for notice in start.loaded.notices:
+                ports.telemetry.warning("setting_noticed", what=notice)
             try:
                 await _told_to_stop(signals, inherited)
                 ports.telemetry.info("stopping")

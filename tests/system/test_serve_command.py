@@ -120,3 +120,28 @@ def test_store_that_cannot_be_opened_ends_serve_with_one_sentence(data: Path) ->
 
     assert (1, 1) == (done.returncode, len(done.stderr.splitlines())), done.stderr
     assert done.stderr.startswith(f"glasshouse serve: {data / 'glasshouse.sqlite3'}: this is not a database")
+
+
+def test_settings_worth_a_word_are_in_the_log(data: Path, tmp_path: Path) -> None:
+    environment = _environment(data) | {"MONGODB_URI": "mongodb://ada:hunter2@db", "GLASSHOUSE_PROT": "1"}
+    with (
+        (tmp_path / "log").open("w+") as log,
+        subprocess.Popen(
+            _words("serve", "--port", "0"),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        try:
+            _first_line(process)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+        log.seek(0)
+        said = log.read()
+
+    assert "mongodb_uri is set but does nothing yet: it waits for the MongoDB store" in said
+    assert "GLASSHOUSE_PROT is no setting; did you mean GLASSHOUSE_PORT?" in said
+    assert "hunter2" not in said
