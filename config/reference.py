@@ -26,9 +26,8 @@ A value comes from the first of these that has it:
 1. the command line: `--host`, `--port`, `--data`, and `--set NAME=VALUE` for any setting;
 2. the environment: `GLASSHOUSE_` and the name in capitals, with `_` for the dot
    (`display.throttle_s` is `GLASSHOUSE_DISPLAY_THROTTLE_S`); an empty variable counts as not set;
-3. the TOML file that `--config` (or `GLASSHOUSE_CONFIG`) names: settings without a dot at the top, the others
-  in
-   the table of their group;
+3. the TOML file that `--config` (or `GLASSHOUSE_CONFIG`) names: settings without a dot at the top, the
+   others in the table of their group;
 4. the default.
 
 `glasshouse config` shows each value and where it came from, secrets masked. A wrong setting is named with its
