@@ -29,6 +29,7 @@ from bench.runtime.tables import Cell
 KEPT = Path(__file__).resolve().parent.parent / "results" / "runtime.json"
 ERLANG_IS_THERE = matrix.missing(matrix.ERLANG) is None
 _QUICK_SIZES = (1, 100)
+_TIMEOUT_S = 90.0  # of a process
 
 
 def main() -> int:
@@ -37,6 +38,7 @@ def main() -> int:
     os.sched_setaffinity(0, {cores[-1] if options.core is None else options.core})
     if options.gates:
         return gates.main(scale=0.01 if options.quick else 1.0)
+    bare.busy_us()  # the first is slower: Python specialises code that it has run before
     began = time.monotonic()
     machine = {**report.machine(), "versions": _versions()}
     cells: list[Cell] = []
@@ -64,7 +66,7 @@ def main() -> int:
         "measured_on": machine,
         "seconds": round(time.monotonic() - began),
         "workloads": {name: workload.operation for name, workload in matrix.WORKLOADS.items()},
-        "cells": [asdict(cell) for cell in cells],
+        "cells": [_rounded(cell) for cell in cells],
         "aims": goals,
     }
     print("results in", report.write_json("runtime", document, options.out))
@@ -143,13 +145,14 @@ def _process(
     if missing is not None:
         yield from (Cell(name, size, system, None, why=missing) for name in names)
         return
-    timeout_s = 60.0 if options.full else 30.0
     least = 1 if options.quick else options.samples
+    if size >= matrix.MANY:
+        least = min(least, 3)  # of a hundred thousand operations and more
     before_us = bare.busy_us()
     began = time.monotonic()
     if system == matrix.ERLANG:
         sample_ms = 1 if options.quick else 40
-        samples = otp.measure(folder, names, size, least=least, sample_ms=sample_ms, timeout_s=timeout_s)
+        samples = otp.measure(folder, names, size, least=least, sample_ms=sample_ms, timeout_s=_TIMEOUT_S)
     else:
         order = {
             "system": system,
@@ -157,11 +160,11 @@ def _process(
             "workloads": names,
             "least": least,
             "budget_s": 0.0 if options.quick else 0.1,
-            "effort": 1000 if options.quick else 10_000,
+            "effort": 1000 if options.quick else matrix.EFFORT.get(system, 10_000),
         }
-        samples = _run(order, timeout_s)
+        samples = _run(order)
     bare_us = (before_us + bare.busy_us()) / 2
-    why = "too slow" if time.monotonic() - began >= timeout_s else "failed"
+    why = "too slow" if time.monotonic() - began >= _TIMEOUT_S else "failed"
     for name in names:
         values = samples.get(name)
         if values:
@@ -170,12 +173,12 @@ def _process(
             yield Cell(name, size, system, None, why=why)
 
 
-def _run(order: dict[str, object], timeout_s: float) -> dict[str, list[float]]:
+def _run(order: dict[str, object]) -> dict[str, list[float]]:
     command = [sys.executable, "-P", "-m", "bench.runtime.cell", json.dumps(order)]
     said = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            said, _ = process.communicate(timeout=timeout_s)
+            said, _ = process.communicate(timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             said, _ = process.communicate()
@@ -186,6 +189,14 @@ def _line(cell: Cell) -> str:
     unit = matrix.WORKLOADS[cell.workload].unit
     value = cell.why if cell.value is None else f"{cell.value:.3g} {unit} +-{cell.spread:.0%}"
     return f"{cell.workload:<20}{cell.size:>8,}  {cell.system:<15}{value}"
+
+
+def _rounded(cell: Cell) -> dict[str, object]:
+    """The cell with the digits that mean something."""
+    return {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in asdict(cell).items()
+    }
 
 
 def _versions() -> dict[str, str]:

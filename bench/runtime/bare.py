@@ -237,7 +237,8 @@ def _memory(meter: Meter) -> None:
     tally = Tally()
     before = resident_kb()
     actors = {f"a{number}": _Counts(tally) for number in range(meter.size)}
-    meter.values.append((resident_kb() - before) / len(actors))
+    meter.grown(before)
+    actors.clear()
 
 
 _CAN: dict[str, Callable[[Meter], None]] = {

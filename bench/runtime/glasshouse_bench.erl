@@ -149,11 +149,11 @@ measure("timer", Size, Least, SampleMs) ->
         [wait() || _ <- HotPids],
         {Hot * Each, 0}
     end,
-    %% A lone timer a millisecond makes a sample of so much CPU too long to wait for.
+    %% So that a sample of CPU time is not too long to wait for: a lone timer is one a millisecond.
     Ms =
         case Size of
             1 -> min(SampleMs, 10);
-            _ -> SampleMs
+            _ -> min(SampleMs, 20)
         end,
     samples(Fun, Least, Ms);
 measure("timer restart", _Size, Least, SampleMs) ->
@@ -185,7 +185,7 @@ memory(Size, Use) ->
     Pids = [child(Sup) || _ <- lists:seq(1, Size)],
     Use(Pids),
     erlang:garbage_collect(),
-    [(resident_kb() - Before) / Size].
+    [max(0, resident_kb() - Before) / Size].
 
 %% Samples
 

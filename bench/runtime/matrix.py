@@ -69,11 +69,14 @@ MODULES = {
 # A thread an actor: the memory map of a process holds some 32,000 of them.
 LARGEST = {"pykka": 1000}
 
+# Operations of a sample, where ten thousand would take too long.
+EFFORT = {"pykka": 2000}
+
 # A hundred thousand of these take ten seconds to make, so only what their number changes is measured, unless
 # all cells are asked for.
 MANY = 100_000
 WITH_MANY = {
-    "TaskActor": ("tell asleep", "ask", "memory idle"),
+    "TaskActor": ("tell asleep", "memory idle"),
     CHANNEL: ("tell asleep", "memory idle"),
     "asyncio.Queue": ("tell asleep", "memory idle"),
     "thespian": ("tell asleep", "memory idle"),

@@ -66,6 +66,10 @@ class Meter:
         self._cpu_s += time.process_time() - began - self._clock_cost_s
         self._operations += operations
 
+    def grown(self, before_kb: float) -> None:
+        """The one sample of a memory workload: what each actor has added to `before_kb`."""
+        self.values.append(max(0.0, resident_kb() - before_kb) / self.size)
+
     def rounds(self, operations: int) -> int:
         """How many rounds of `operations` make a sample."""
         return max(1, self.effort // operations)

@@ -428,7 +428,7 @@ async def _memory(bench: _Bench, *, is_told: bool = False) -> None:
         for ref in refs:
             ref.tell(1)
         await bench.until_done()
-    bench.meter.values.append((resident_kb() - before) / bench.size)
+    bench.meter.grown(before)
 
 
 async def _memory_idle(bench: _Bench) -> None:

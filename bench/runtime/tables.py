@@ -76,9 +76,9 @@ def ours(results: Results, kept: Results) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for workload, size in _rows(results):
         actor, task, bare = (results.get((workload, size, system)) for system in (*OURS, BARE))
-        if actor is None or task is None:
+        if actor is None:
             continue
-        value, least = actor.value, None if bare is None else bare.value
+        least = None if bare is None else bare.value
         aim = next((aim for aim in AIMS if (aim.workload, aim.size) == (workload, size)), None)
         rows.append(
             {
@@ -89,12 +89,12 @@ def ours(results: Results, kept: Results) -> list[dict[str, object]]:
                 "+-": _percent(actor),
                 "TaskActor": _shown(task),
                 "+- ": _percent(task),
-                "bare loop": "-" if bare is None else _shown(bare),
-                "above bare": None if value is None or least is None else value - least,
+                "bare loop": _shown(bare),
+                "above bare": None if actor.value is None or least is None else actor.value - least,
                 "x bare": _ratio(actor, bare),
                 "task x bare": _ratio(task, bare),
                 "x kept": against_kept(actor, kept),
-                "task x kept": against_kept(task, kept),
+                "task x kept": None if task is None else against_kept(task, kept),
                 "aim": None if aim is None else f"<= {aim.at_most:g}",
             }
         )
@@ -107,8 +107,7 @@ def beside(results: Results) -> list[dict[str, object]]:
     for workload, size in _rows(results):
         row: dict[str, object] = {"workload": workload, "actors": size}
         for system in (*OURS, *PEERS, ERLANG):
-            cell = results.get((workload, size, system))
-            row[system] = "-" if cell is None else _shown(cell)
+            row[system] = _shown(results.get((workload, size, system)))
         actor = results.get((workload, size, "Actor"))
         peers = [results[workload, size, peer] for peer in PEERS if (workload, size, peer) in results]
         fastest = min((cell for cell in peers if cell.value), key=lambda cell: cell.value or 0, default=None)
@@ -158,7 +157,7 @@ def bars(results: Results, size: int) -> dict[str, dict[str, float]]:
     """What the plot shows: for each workload, the systems' figures at `size`."""
     groups: dict[str, dict[str, float]] = {}
     for (workload, at, system), cell in results.items():
-        if at == size and cell.value:
+        if at == size and cell.value is not None and cell.value > 0:
             groups.setdefault(f"{workload} [{WORKLOADS[workload].unit}]", {})[system] = cell.value
     return groups
 
@@ -176,12 +175,14 @@ def _aim(name: str, value: float, at_most: float, unit: str) -> dict[str, object
     }
 
 
-def _shown(cell: Cell) -> object:
+def _shown(cell: Cell | None) -> object:
+    if cell is None:
+        return "-"
     return cell.why if cell.value is None else cell.value
 
 
-def _percent(cell: Cell) -> str:
-    return "" if cell.samples < 2 else f"{cell.spread:.0%}"
+def _percent(cell: Cell | None) -> str:
+    return "" if cell is None or cell.samples < 2 else f"{cell.spread:.0%}"
 
 
 def _ratio(cell: Cell | None, other: Cell | None) -> float | None:

@@ -148,7 +148,7 @@ def _memory(bench: _Bench, *, is_told: bool = False) -> None:
     if is_told:
         for address in addresses:
             bench.system.tell(address, 1)
-    bench.meter.values.append((resident_kb() - before) / bench.size)
+    bench.meter.grown(before)
 
 
 def _memory_idle(bench: _Bench) -> None:

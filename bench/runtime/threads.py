@@ -195,7 +195,7 @@ def _memory(bench: _Bench, *, is_told: bool = False) -> None:
         for ref in refs:
             ref.tell(1)
         bench.until_done()
-    bench.meter.values.append((resident_kb() - before) / bench.size)
+    bench.meter.grown(before)
 
 
 def _memory_idle(bench: _Bench) -> None:
