@@ -265,6 +265,13 @@ RESTARTS: dict[str, tuple[Mutation, ...]] = {
             by("test_restart_info_and_ladder.py::test_crashes_far_apart_are_a_new_streak"),
         ),
         Mutation(
+            "a streak outlives the supervisor's restart",
+            "_supervision.py",
+            "            cell.attempt = 0\n",
+            "",
+            by("test_restart_info_and_ladder.py::test_a_restart_of_the_supervisor_begins_a_new_streak"),
+        ),
+        Mutation(
             "a state that cannot be started from is tried again",
             "_supervision.py",
             "if failed_with_kept or is_past:",

@@ -211,6 +211,13 @@ SUPERVISION: dict[str, tuple[Mutation, ...]] = {
             by("test_children.py::test_a_child_nobody_declared_fails_the_start"),
         ),
         Mutation(
+            "a static child's name may be a path",
+            "_supervision.py",
+            "            check_name(spec.name)\n",
+            "",
+            by("test_supervision.py::test_a_static_childs_name_is_one_part_of_a_path_too"),
+        ),
+        Mutation(
             "of the children that wait for their supervisor the last counts",
             "_supervision.py",
             "    if supervisor.pending_spawns is None:\n",

@@ -152,3 +152,19 @@ async def test_what_is_not_in_the_state_starts_clean(stage: Any) -> None:
 
     assert rings == [None, None]
     assert stage.state(ref) == ("kept",)
+
+
+async def test_a_restart_of_the_supervisor_begins_a_new_streak(stage: Any) -> None:
+    diary: list[Any] = []
+    kind = stage.supervisor(stage.spec("a", diary=diary), intensity=3)
+    await stage.system.spawn(ChildSpec("sup", kind))
+    child = stage.system.find("/sup/a")
+    for _ in range(4):
+        child.tell(boom)
+        await stage.quiet()
+    child.tell("state")
+    child.tell(boom)
+    await stage.quiet()
+
+    info = diary[-1][1]
+    assert (1, True, ("state",)) == (info.attempt, info.state_kept, stage.state(child))

@@ -138,6 +138,11 @@ async def test_a_name_is_one_part_of_a_path(stage: Any, name: str) -> None:
         await stage.system.spawn(stage.spec(name))
 
 
+async def test_a_static_childs_name_is_one_part_of_a_path_too(stage: Any) -> None:
+    with pytest.raises(StartFailed, match="slash"):
+        await stage.system.spawn(ChildSpec("sup", stage.supervisor(stage.spec("a/b"))))
+
+
 async def test_children_with_one_name_fail_the_start(stage: Any) -> None:
     kind = stage.supervisor(stage.spec("a"), stage.spec("a"))
 
