@@ -17,19 +17,29 @@ _NEEDS_QUOTES: Final = frozenset(' "=\\')
 _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
-def text_line(time: str, level: str, event: str, fields: Mapping[str, object]) -> str:
-    """`2026-11-21T06:00:00.000Z info  phone_refused peer=10.0.0.7 cause="bad signature"`."""
-    parts = [time, f"{level:<7}", _quoted(event)]
-    parts += [f"{_quoted(key)}={_quoted(_text(value))}" for key, value in fields.items()]
+def text_line(
+    time: str, level: str, event: str, fields: Mapping[str, object], *, value_limit: int = VALUE_LIMIT
+) -> str:
+    """`2026-11-21T06:00:00.000Z info  phone_refused peer=10.0.0.7 cause="bad signature"`.
+
+    Args:
+      value_limit: a longer text is cut after so many characters, and how many it had is said.
+    """
+    parts = [time, f"{level:<7}", _quoted(event, VALUE_LIMIT)]
+    parts += [
+        f"{_quoted(key, VALUE_LIMIT)}={_quoted(_text(value), value_limit)}" for key, value in fields.items()
+    ]
     return " ".join(parts)
 
 
-def json_line(time: str, level: str, event: str, fields: Mapping[str, object]) -> str:
+def json_line(
+    time: str, level: str, event: str, fields: Mapping[str, object], *, value_limit: int = VALUE_LIMIT
+) -> str:
     """The same as one JSON object in ASCII. A field named `time`, `level` or `event` gets a `_` behind it."""
     document: dict[str, object] = {"time": time, "level": level, "event": event}
     for key, value in fields.items():
         name = f"{key}_" if key in ("time", "level", "event") else key
-        document[name] = value if _is_json(value) else _cut(_text(value))
+        document[name] = value if _is_json(value) else _cut(_text(value), value_limit)
     return json.dumps(document, separators=(",", ":"))
 
 
@@ -55,15 +65,15 @@ def _text(value: object) -> str:
         return f"({type(value).__name__} whose text raises {type(error).__name__})"
 
 
-def _quoted(text: str) -> str:
-    text = _cut(text)
+def _quoted(text: str, limit: int) -> str:
+    text = _cut(text, limit)
     if text and text.isprintable() and _NEEDS_QUOTES.isdisjoint(text):
         return text
     return f'"{"".join(map(_escaped, text))}"'
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= VALUE_LIMIT else f"{text[:VALUE_LIMIT]}...({len(text)} characters)"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}...({len(text)} characters)"
 
 
 def _escaped(character: str) -> str:

@@ -18,12 +18,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TextIO
 
-from adapters.telemetry.lines import json_line, text_line
+from adapters.telemetry.lines import VALUE_LIMIT, json_line, text_line
 from protocols import timestamps
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 LINE_LIMIT_BYTES: Final = 4000  # under 4096: what a pipe takes whole when it says that it takes anything
+
+# Escaped, a character may take twelve bytes. A line cut by bytes could not be read back.
+_VALUE_LIMITS: Final = (VALUE_LIMIT, 40, 8)
 
 
 class LogTelemetry:
@@ -84,11 +87,20 @@ class LogTelemetry:
     def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
         if self._lines.missing:
             note = {"count": self._lines.missing}
-            if self._lines.write(self._render(self._now(), "warning", "log_lines_dropped", note)):
+            if self._lines.write(self._line("warning", "log_lines_dropped", note)):
                 self._lines.missing = 0
-        if not self._lines.write(self._render(self._now(), level, event, fields)):
+        if not self._lines.write(self._line(level, event, fields)):
             self._lines.missing += 1
             self.count("log_lines_dropped")
+
+    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> bytes:
+        """At most `LINE_LIMIT_BYTES`; where it would be longer its values are shorter."""
+        now = self._now()
+        for limit in _VALUE_LIMITS:
+            line = self._render(now, level, event, fields, value_limit=limit).encode()
+            if len(line) <= LINE_LIMIT_BYTES:
+                return line
+        return self._render(now, level, event, {"fields_left_out": len(fields)}).encode()
 
     def _now(self) -> str:
         return timestamps.iso(self._wall())
@@ -140,15 +152,14 @@ class _Lines:
         self._writable = select.poll()
         self._writable.register(self._descriptor, select.POLLOUT)
 
-    def write(self, line: str) -> bool:
+    def write(self, line: bytes) -> bool:
         if self._descriptor is None:
-            self._stream.write(f"{line}\n")
+            self._stream.write(f"{line.decode()}\n")
             return True
-        data = line.encode("utf-8", "backslashreplace")[:LINE_LIMIT_BYTES] + b"\n"
         try:
             if not self._writable.poll(0):
                 return False
-            os.write(self._descriptor, data)
+            os.write(self._descriptor, line + b"\n")
         except OSError:
             return False
         return True

@@ -202,14 +202,36 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert {"fact": 1, "log_lines_dropped": 1} == telemetry.counters()
 
 
-def test_a_line_is_whole_or_cut_at_its_limit() -> None:
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [(6, "\U0001f600" * 40), (50, "\u00fc" * 8), (50, "y" * 40)],
+    ids=["of four bytes", "of two bytes", "of one byte"],
+)
+def test_a_line_that_would_be_too_long_has_shorter_values(as_json: bool, fields: int, kept: str) -> None:
     with pipe() as (reading, stream):
-        telemetry, _ = make(stream)
-        telemetry.info("fact", **{f"k{number}": "y" * 200 for number in range(50)})
+        telemetry, _ = make(stream, as_json=as_json)
+        telemetry.info("fact", **{f"k{number}": kept[0] * 200 for number in range(fields)})
         data = os.read(reading, 1_000_000)
 
-    assert 4001 == len(data)
-    assert 1 == data.count(b"\n")
+    line = data.decode()
+    assert len(data) <= 4001
+    assert line.endswith('"}\n' if as_json else '"\n')
+    assert 1 == line.count("\n")
+    values = json.loads(line) if as_json else dict(part.split("=", 1) for part in line.split(" k")[1:])
+    shown = values["k2"] if as_json else values["2"].strip().strip('"')
+    assert shown.startswith(kept)
+    assert shown.endswith("...(200 characters)")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_line_of_too_many_fields_says_how_many(as_json: bool) -> None:
+    telemetry, stream = make(as_json=as_json)
+
+    telemetry.info("fact", **{f"k{number}": number for number in range(1000)})
+
+    (line,) = written(stream)
+    assert line.endswith('"fields_left_out":1000}' if as_json else "fact fields_left_out=1000")
 
 
 def test_what_libraries_log_is_escaped_and_counted() -> None:
