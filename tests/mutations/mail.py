@@ -195,6 +195,20 @@ MAIL: dict[str, tuple[Mutation, ...]] = {
             by("test_mailbox.py::test_send_gives_up_at_its_deadline"),
         ),
         Mutation(
+            "a sender is let in only where a tell was refused before",
+            "_mailbox.py",
+            "        self.senders.append(sender)\n        self.is_pressed = True\n",
+            "        self.senders.append(sender)\n",
+            by("test_mailbox.py::test_a_sender_is_let_in_also_where_nothing_was_refused_before"),
+        ),
+        Mutation(
+            "who once had to wait makes all others wait",
+            "_mailbox.py",
+            "            if senders:\n                return\n            self.senders = None",
+            "            return",
+            by("test_mailbox.py::test_once_all_senders_are_in_the_next_does_not_wait"),
+        ),
+        Mutation(
             "a sender that gave up is let in later",
             "_ask.py",
             "        self.is_dead = True\n        self._leave()\n        self.error",
@@ -284,6 +298,13 @@ MAIL: dict[str, tuple[Mutation, ...]] = {
             "        if not self.is_pressed:\n            self.is_pressed = True\n",
             "        if True:\n            self.is_pressed = True\n",
             by("test_mailbox.py::test_a_full_mailbox_is_announced_once_until_it_is_half_empty"),
+        ),
+        Mutation(
+            "a full mailbox is announced again before it was half empty",
+            "_mailbox.py",
+            "        if self.depth() * 2 <= self.size:\n",
+            "        if self.depth() < self.size:\n",
+            by("test_mailbox.py::test_a_mailbox_that_is_not_half_empty_is_not_announced_again"),
         ),
         Mutation(
             "a full mailbox is announced once in its life",

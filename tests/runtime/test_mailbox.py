@@ -459,3 +459,50 @@ async def test_the_size_holds_where_mail_came_before_the_start(stage: Any) -> No
 
     assert taken == [True, True, False, False]
     assert await released(stage, ref) == ("before the start", 0, 1)
+
+
+async def test_a_sender_is_let_in_also_where_nothing_was_refused_before(stage: Any) -> None:
+    ref = await held(stage, mailbox_size=1)
+    ref.tell("first")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: ref.send("second", timeout_s=5))
+        await stage.quiet()
+        await stage.system.resume(ref)
+    await stage.quiet()
+
+    assert stage.state(ref) == ("first", "second")
+
+
+async def test_once_all_senders_are_in_the_next_does_not_wait(stage: Any) -> None:
+    ref = await held(stage, mailbox_size=1)
+    ref.tell("first")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: ref.send("second", timeout_s=5))
+        await stage.quiet()
+        await stage.system.resume(ref)
+    await stage.quiet()
+    began = trio.current_time()
+    await ref.send("third", timeout_s=5)
+    await stage.quiet()
+
+    assert trio.current_time() == began
+    assert stage.state(ref) == ("first", "second", "third")
+
+
+async def test_a_mailbox_that_is_not_half_empty_is_not_announced_again(stage: Any) -> None:
+    class Slow(DynamicSupervisor):
+        backoff = Backoff(first_s=10, jitter=0, free=0)
+
+    under = await stage.system.spawn(ChildSpec("sup", Slow))
+    ref = await stage.actor("ref", under=under, settings={"mailbox_size": 4})
+    await stage.system.suspend(ref)
+    with stage.system.events.subscribe(HighWater) as events:
+        for message in (boom, 1, 2, 3, "too much"):
+            ref.tell(message)
+        await stage.system.resume(ref)
+        await stage.quiet()
+        assert ("down", 3) == (stage.system.tree(ref).status, stage.system.tree(ref).depth)
+        for message in (4, "too much"):
+            ref.tell(message)
+
+        assert len(events.drain()) == 1
