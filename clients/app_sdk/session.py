@@ -128,10 +128,12 @@ class AppSession:
                         self.ending = Ending.LOST
                     else:
                         await trio.sleep(RETRY_DELAYS_S[failures - 1])
+                        if self._is_stopping:
+                            self.ending = Ending.STOPPED
             self._nursery.cancel_scope.cancel()
 
     def stop(self) -> None:
-        """The cloud announced the end: whatever close comes next is final."""
+        """The cloud announced the end: whatever close comes next is final, and one that came is not retried."""
         self._is_stopping = True
 
     async def release(self) -> None:

@@ -375,6 +375,19 @@ async def test_a_stop_webhook_and_the_close_after_it_are_one_stop(
     assert 1 == len(cloud.dials)
 
 
+async def test_a_stop_webhook_while_the_socket_is_away_is_not_followed_by_a_dial(
+    cloud: ScriptedCloud, app: Captions, nursery: trio.Nursery
+) -> None:
+    peer = await started(cloud, app, nursery)
+    await peer.vanish()
+    await trio.sleep(0.5)
+
+    assert (200, {"status": "success"}) == await Call(app, nursery, stop_request()).result()
+    await trio.sleep(30)
+    assert [(SESSION, USER, "user_disabled")] == app.stops
+    assert 1 == len(cloud.dials)
+
+
 async def test_a_stop_webhook_for_an_unknown_session_is_a_success(
     cloud: ScriptedCloud, app: Captions, nursery: trio.Nursery
 ) -> None:
