@@ -269,7 +269,7 @@ class Engine:
             self._telemetry.warning("websocket.not_adopted", cause=repr(error))
             sock.close()
             return None
-        return f"{host}:{port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _give_up(self, member: Member, error: Exception) -> None:
         self._telemetry.error("websocket.socket_failed", peer=member.peer, cause=repr(error))

@@ -188,6 +188,23 @@ async def test_sockets_are_set_up_for_small_messages_and_short_delays() -> None:
     assert [1, 32_000, 40_000] == options  # Linux doubles the last
 
 
+async def test_peer_of_ipv6_has_its_address_in_brackets() -> None:
+    try:
+        listening = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    with listening:
+        stream = await trio.open_tcp_stream(*listening.getsockname()[:2])
+        sock, _ = listening.accept()
+    handler = RecordedHandler()
+    engine = Engine(telemetry=RecordedTelemetry())
+    async with stream, _running(engine):
+        engine.adopt(sock, handler)
+        await RawPeer(stream).upgrade()
+
+        assert f"[::1]:{stream.socket.getsockname()[1]}" == handler.connection.peer
+
+
 async def test_head_that_was_read_already_is_handed_over() -> None:
     sock, stream = await _connected()
     handler = RecordedHandler()
