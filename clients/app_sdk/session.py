@@ -133,7 +133,7 @@ class AppSession:
             self._nursery.cancel_scope.cancel()
 
     def stop(self) -> None:
-        """The cloud announced the end: whatever close comes next is final, and one that came is not retried."""
+        """The cloud announced the end: whatever close comes next is final, one that came is not retried."""
         self._is_stopping = True
 
     async def release(self) -> None:
