@@ -86,10 +86,18 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of actors (1 1000 100000)")
-    parser.add_argument("--only", action="append", choices=matrix.WORKLOADS, help="only this workload")
-    parser.add_argument("--system", action="append", choices=matrix.SYSTEMS, help="only this system")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=matrix.WORKLOADS,
+        metavar="WORKLOAD",
+        help="only this row; see below",
+    )
+    parser.add_argument(
+        "--system", action="append", choices=matrix.SYSTEMS, metavar="SYSTEM", help=", ".join(matrix.SYSTEMS)
+    )
     parser.add_argument("--samples", type=int, default=5, help="samples of a cell, at least")
-    parser.add_argument("--full", action="store_true", help="the slow cells too: half an hour")
+    parser.add_argument("--full", action="store_true", help="the slow cells too: some ten minutes more")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one sample: whether it runs")
     parser.add_argument("--gates", action="store_true", help="the leak and the overload gate instead")
     parser.add_argument("--keep", action="store_true", help="compare with these results from now on")
