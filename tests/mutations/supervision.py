@@ -324,6 +324,13 @@ SUPERVISION: dict[str, tuple[Mutation, ...]] = {
             ),
         ),
         Mutation(
+            "a TaskActor that is stopped twice is abandoned after its end",
+            "_runner.py",
+            "        if self._stop_reason is not None or self._failure is not None:\n            return\n",
+            "",
+            by("test_task_actor.py::test_a_busy_task_actor_that_is_stopped_twice_is_stopped_once"),
+        ),
+        Mutation(
             "an abandoned handler commits on return",
             "_runner.py",
             "failure = None if self._is_abandoned else self._swap()",

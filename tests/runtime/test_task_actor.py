@@ -15,6 +15,7 @@ from runtime import (
     AskCycle,
     ChildSpec,
     DropReason,
+    DynamicSupervisor,
     OutsideHandler,
     ReplyTo,
     StartFailed,
@@ -432,3 +433,21 @@ async def test_a_task_actor_that_never_waits_gives_way_every_32_messages(system:
 
     assert seen <= {0, 32, 64, 96, 100}  # two turns may pass between two looks
     assert len(seen) > 2
+
+
+async def test_a_busy_task_actor_that_is_stopped_twice_is_stopped_once(system: ActorSystem) -> None:
+    under = await system.spawn(ChildSpec("sup", DynamicSupervisor))
+    doer = await system.spawn(ChildSpec("doer", Doer, shutdown_s=5), under=under)
+
+    async def slow(_: Doer) -> None:
+        await trio.sleep(3)
+
+    doer.tell(slow)
+    await quiet()
+    system.stop_child(doer)
+    await quiet()
+    system.stop_child(under)
+    await system.stopped(under)
+    await trio.sleep(60)
+
+    assert (0, 0) == (system.abandoned, system.dead_letters.total)
