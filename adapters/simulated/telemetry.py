@@ -51,8 +51,8 @@ class RecordingTelemetry:
         self._counters[event] += amount
 
     def counters(self) -> Mapping[str, int]:
-        """A copy of all counters."""
-        return dict(self._counters)
+        """A copy of all counters, in which what was never counted is 0."""
+        return self._counters.copy()
 
     def of(self, event: str) -> list[Mapping[str, object]]:
         """The fields of every kept fact with this name, in order."""

@@ -12,13 +12,12 @@ from quart.testing import QuartClient
 from quart_trio import QuartTrio
 
 from adapters.http import ApplicationLimits, create_application, json_response
-
-from .conftest import RecordedTelemetry
+from adapters.simulated.telemetry import RecordingTelemetry
 
 NOW = 1_763_704_800.0  # 2025-11-21T06:00:00Z
 
 
-def made(telemetry: RecordedTelemetry, node_name: str | None = None, **health: object) -> QuartTrio:
+def made(telemetry: RecordingTelemetry, node_name: str | None = None, **health: object) -> QuartTrio:
     routes = Blueprint("routes", __name__)
 
     @routes.post("/body")
@@ -49,13 +48,13 @@ async def ask(
     return answer.status_code, body, {name.lower(): value for name, value in answer.headers.items()}
 
 
-async def test_health_says_ok_and_counts(telemetry: RecordedTelemetry) -> None:
+async def test_health_says_ok_and_counts(telemetry: RecordingTelemetry) -> None:
     status, body, _ = await ask(made(telemetry, sessions=3), "/health")
 
     assert (200, {"status": "ok", "sessions": 3}) == (status, body)
 
 
-async def test_health_may_say_that_it_is_not_well(telemetry: RecordedTelemetry) -> None:
+async def test_health_may_say_that_it_is_not_well(telemetry: RecordingTelemetry) -> None:
     _, body, _ = await ask(made(telemetry, status="storage away"), "/health")
 
     assert "storage away" == body["status"]
@@ -71,7 +70,7 @@ async def test_health_may_say_that_it_is_not_well(telemetry: RecordedTelemetry) 
     ],
 )
 async def test_errors_are_json_in_the_wires_shape(
-    telemetry: RecordedTelemetry, path: str, method: str, status: int, message: str
+    telemetry: RecordingTelemetry, path: str, method: str, status: int, message: str
 ) -> None:
     got, body, _ = await ask(made(telemetry), path, method=method)
 
@@ -79,13 +78,13 @@ async def test_errors_are_json_in_the_wires_shape(
     assert {"success": False, "message": message, "timestamp": "2025-11-21T06:00:00.000Z"} == body
 
 
-async def test_method_not_allowed_names_the_methods_in_order(telemetry: RecordedTelemetry) -> None:
+async def test_method_not_allowed_names_the_methods_in_order(telemetry: RecordingTelemetry) -> None:
     _, _, headers = await ask(made(telemetry), "/health", method="DELETE")
 
     assert "GET, HEAD, OPTIONS" == headers["allow"]
 
 
-async def test_exception_in_a_route_is_an_event_and_stays_inside(telemetry: RecordedTelemetry) -> None:
+async def test_exception_in_a_route_is_an_event_and_stays_inside(telemetry: RecordingTelemetry) -> None:
     application = made(telemetry)
 
     _, body, _ = await ask(application, "/broken/a%0Ab")
@@ -99,7 +98,7 @@ async def test_exception_in_a_route_is_an_event_and_stays_inside(telemetry: Reco
 
 
 @pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, 413)])
-async def test_body_past_its_limit_is_a_413(telemetry: RecordedTelemetry, size: int, status: int) -> None:
+async def test_body_past_its_limit_is_a_413(telemetry: RecordingTelemetry, size: int, status: int) -> None:
     got, _, _ = await ask(made(telemetry), "/body", method="POST", data=bytes(size))
 
     assert status == got
@@ -115,7 +114,7 @@ async def test_body_past_its_limit_is_a_413(telemetry: RecordedTelemetry, size: 
     ],
 )
 async def test_every_path_is_served_under_our_owner_prefix(
-    telemetry: RecordedTelemetry, node_name: str | None, path: str, status: int
+    telemetry: RecordingTelemetry, node_name: str | None, path: str, status: int
 ) -> None:
     got, _, _ = await ask(made(telemetry, node_name), path)
 

@@ -28,8 +28,7 @@ from quart import Blueprint, Response, request
 
 from adapters.http import HttpHost, HttpLimits, create_application, open_http_host
 from adapters.http import hosting as hosting_module
-
-from .conftest import RecordedTelemetry
+from adapters.simulated.telemetry import RecordingTelemetry
 
 GET = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 GET_AND_CLOSE = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -83,7 +82,7 @@ async def read_answer(stream: trio.abc.ReceiveStream) -> bytes:
 
 @asynccontextmanager
 async def hosted(
-    telemetry: RecordedTelemetry, *blueprints: Blueprint, limits: HttpLimits | None = None
+    telemetry: RecordingTelemetry, *blueprints: Blueprint, limits: HttpLimits | None = None
 ) -> AsyncIterator[Hosted]:
     application = create_application(telemetry, dict, blueprints, wall=lambda: WALL)
     async with (
@@ -164,7 +163,7 @@ def test_every_log_call_of_hypercorn_is_answered() -> None:
 # What it does
 
 
-async def test_request_is_answered_and_the_connection_kept(telemetry: RecordedTelemetry) -> None:
+async def test_request_is_answered_and_the_connection_kept(telemetry: RecordingTelemetry) -> None:
     async with hosted(telemetry) as server:
         stream = server.connect()
         answers = []
@@ -179,7 +178,7 @@ async def test_request_is_answered_and_the_connection_kept(telemetry: RecordedTe
     assert 3 == telemetry.counters()["http.request"]
 
 
-async def test_connection_close_really_closes(telemetry: RecordedTelemetry) -> None:
+async def test_connection_close_really_closes(telemetry: RecordingTelemetry) -> None:
     """quart-trio cancels the scope in which hypercorn closes; without the shield this waits for ever."""
     async with hosted(telemetry) as server:
         assert (await server.ask(GET_AND_CLOSE)).endswith(b'{"status":"ok"}')
@@ -188,7 +187,7 @@ async def test_connection_close_really_closes(telemetry: RecordedTelemetry) -> N
 
 
 async def test_kept_connection_is_closed_after_its_time(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with hosted(telemetry, limits=HttpLimits(keep_alive_s=15)) as server:
         stream = server.connect()
@@ -204,7 +203,7 @@ async def test_kept_connection_is_closed_after_its_time(
 
 
 async def test_connection_that_says_nothing_is_closed_after_its_time(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with hosted(telemetry, limits=HttpLimits(keep_alive_s=15)) as server:
         stream = server.connect()
@@ -217,7 +216,7 @@ async def test_connection_that_says_nothing_is_closed_after_its_time(
 
 @pytest.mark.parametrize("is_idle", [False, True])
 async def test_peer_that_leaves_is_forgotten_at_once(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock, is_idle: bool
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock, is_idle: bool
 ) -> None:
     async with hosted(telemetry, limits=HttpLimits(keep_alive_s=15)) as server:
         stream = server.connect()
@@ -233,7 +232,7 @@ async def test_peer_that_leaves_is_forgotten_at_once(
         assert began == trio.current_time()
 
 
-async def test_upgrade_on_a_kept_connection_gets_426_and_a_close(telemetry: RecordedTelemetry) -> None:
+async def test_upgrade_on_a_kept_connection_gets_426_and_a_close(telemetry: RecordingTelemetry) -> None:
     upgrade = b"GET /app-ws HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\nConnection: upgrade\r\n\r\n"
 
     async with hosted(telemetry) as server:
@@ -257,7 +256,7 @@ async def test_upgrade_on_a_kept_connection_gets_426_and_a_close(telemetry: Reco
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
-async def test_http_2_is_not_spoken(telemetry: RecordedTelemetry, data: bytes) -> None:
+async def test_http_2_is_not_spoken(telemetry: RecordingTelemetry, data: bytes) -> None:
     async with hosted(telemetry) as server:
         answer = await server.ask(data)
 
@@ -265,12 +264,12 @@ async def test_http_2_is_not_spoken(telemetry: RecordedTelemetry, data: bytes) -
     assert b"HTTP/1.1 101" not in answer
 
 
-async def test_garbage_is_a_400_and_a_close(telemetry: RecordedTelemetry) -> None:
+async def test_garbage_is_a_400_and_a_close(telemetry: RecordingTelemetry) -> None:
     async with hosted(telemetry) as server:
         assert (await server.ask(b"\x00\x01\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_refusal_of_a_large_body_arrives_over_a_real_socket(telemetry: RecordedTelemetry) -> None:
+async def test_refusal_of_a_large_body_arrives_over_a_real_socket(telemetry: RecordingTelemetry) -> None:
     """A close with unread bytes would be a reset, and the 413 lost with it."""
 
     async def body() -> Response:
@@ -295,7 +294,7 @@ async def test_refusal_of_a_large_body_arrives_over_a_real_socket(telemetry: Rec
 
 
 async def test_rest_of_a_refused_body_is_read_for_a_moment_only(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def body() -> Response:
         await request.get_data()
@@ -313,7 +312,7 @@ async def test_rest_of_a_refused_body_is_read_for_a_moment_only(
 
 
 async def test_application_that_leaves_its_body_unread_holds_nothing(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def ignore() -> str:
         return "no thanks"
@@ -330,7 +329,7 @@ async def test_application_that_leaves_its_body_unread_holds_nothing(
 
 
 async def test_peer_that_does_not_read_its_answer_is_cut_off(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
 ) -> None:
     near, far = trio.testing.lockstep_stream_pair()  # a send waits until it is read
 
@@ -347,7 +346,7 @@ async def test_peer_that_does_not_read_its_answer_is_cut_off(
 
 
 async def test_drain_ends_kept_connections_now_and_busy_ones_after_their_answer(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def slow() -> str:
         await trio.sleep(3)
@@ -371,7 +370,7 @@ async def test_drain_ends_kept_connections_now_and_busy_ones_after_their_answer(
 
 
 async def test_drain_cuts_off_what_outlasts_it(
-    telemetry: RecordedTelemetry, autojump_clock: trio.testing.MockClock
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def endless() -> str:
         await trio.sleep_forever()
@@ -390,7 +389,7 @@ async def test_drain_cuts_off_what_outlasts_it(
     assert trio.current_time() == pytest.approx(2)
 
 
-async def test_leaving_the_host_cuts_off_what_is_left(telemetry: RecordedTelemetry) -> None:
+async def test_leaving_the_host_cuts_off_what_is_left(telemetry: RecordingTelemetry) -> None:
     async def endless() -> str:
         await trio.sleep_forever()
         raise AssertionError
@@ -404,7 +403,7 @@ async def test_leaving_the_host_cuts_off_what_is_left(telemetry: RecordedTelemet
 
 
 async def test_fault_of_one_connection_is_an_event_and_ends_only_that_one(
-    telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch
+    telemetry: RecordingTelemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with hosted(telemetry) as server:
         other = server.connect()
@@ -417,7 +416,7 @@ async def test_fault_of_one_connection_is_an_event_and_ends_only_that_one(
     assert "division by zero" in str(telemetry.of("http.connection_failed")[0]["cause"])
 
 
-async def test_fault_in_the_application_itself_is_a_500_and_an_event(telemetry: RecordedTelemetry) -> None:
+async def test_fault_in_the_application_itself_is_a_500_and_an_event(telemetry: RecordingTelemetry) -> None:
     async def application(scope: object, receive: object, send: object) -> None:
         raise LookupError("no such thing")
 
@@ -433,7 +432,7 @@ async def test_fault_in_the_application_itself_is_a_500_and_an_event(telemetry: 
     assert "http.hosting" in telemetry.counters()  # its lifespan failed too: a warning
 
 
-async def test_socket_whose_peer_is_gone_already_is_closed(telemetry: RecordedTelemetry) -> None:
+async def test_socket_whose_peer_is_gone_already_is_closed(telemetry: RecordingTelemetry) -> None:
     async with hosted(telemetry) as server:
         unconnected = trio.SocketStream(trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM))
 
@@ -442,10 +441,10 @@ async def test_socket_whose_peer_is_gone_already_is_closed(telemetry: RecordedTe
     assert -1 == unconnected.socket.fileno()
 
 
-async def test_request_is_logged_without_its_query(telemetry: RecordedTelemetry) -> None:
+async def test_request_is_logged_without_its_query(telemetry: RecordingTelemetry) -> None:
     async with hosted(telemetry) as server:
         await server.ask(GET_AND_CLOSE.replace(b"/health", b"/health?token=secret"))
 
     (logged,) = telemetry.of("http.request")
     assert ("GET", "/health", 200) == (logged["method"], logged["path"], logged["status"])
-    assert "secret" not in str(telemetry.events)
+    assert "secret" not in str(telemetry.facts)

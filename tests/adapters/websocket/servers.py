@@ -9,7 +9,8 @@ from typing import Protocol
 from trio.abc import HalfCloseableStream
 
 from actors.ports import Admitted, Connection, ConnectionHandler, Gate, Refused, Upgrade
-from tests.adapters.websocket.peers import EchoHandler, RawPeer, RecordedTelemetry
+from adapters.simulated.telemetry import RecordingTelemetry
+from tests.adapters.websocket.peers import EchoHandler, RawPeer
 
 
 class AnyEngine(Protocol):
@@ -35,7 +36,7 @@ class Server:
         self.port = port
 
     @property
-    def telemetry(self) -> RecordedTelemetry:
+    def telemetry(self) -> RecordingTelemetry:
         return self.gate.telemetry
 
     @asynccontextmanager
@@ -55,7 +56,7 @@ class OneGate(Gate):
     def __init__(self) -> None:
         self.handlers: list[ConnectionHandler] = []
         self.upgrades: list[Upgrade] = []
-        self.telemetry = RecordedTelemetry()
+        self.telemetry = RecordingTelemetry()
 
     async def admit(self, upgrade: Upgrade) -> Admitted | Refused:
         self.upgrades.append(upgrade)

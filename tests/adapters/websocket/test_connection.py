@@ -11,6 +11,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from actors.ports import CloseInfo, Lane, Outgoing
+from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.websocket import EngineSettings, ServerConnection
 from adapters.websocket.frames import FrameWalk, wire_of
 from tests.adapters.websocket.peers import (
@@ -22,7 +23,6 @@ from tests.adapters.websocket.peers import (
     TEXT,
     EchoHandler,
     RecordedHandler,
-    RecordedTelemetry,
     close_payload,
     frame,
 )
@@ -94,7 +94,7 @@ class Rig:
         self.wire = ScriptedWire()
         self.handler = handler or RecordedHandler()
         self.clock = Clock()
-        self.telemetry = RecordedTelemetry()
+        self.telemetry = RecordingTelemetry()
         self.settings = settings or EngineSettings()
         self.connection = ServerConnection(
             self.wire,

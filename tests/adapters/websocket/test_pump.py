@@ -19,6 +19,7 @@ from trio.abc import HalfCloseableStream
 
 from actors.ports import CloseInfo, Lane, Outgoing, Refused
 from adapters.listener.listener import Listener
+from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.websocket import Engine, EngineSettings, ServerConnection
 from adapters.websocket.sockets import ConnectionSocket, Member, RefusedSocket
 from tests.adapters.websocket.conformance import EngineConformance
@@ -30,7 +31,6 @@ from tests.adapters.websocket.peers import (
     WAIT_S,
     RawPeer,
     RecordedHandler,
-    RecordedTelemetry,
     close_payload,
     frame,
 )
@@ -173,7 +173,7 @@ async def test_stalled_reader_is_seen_before_the_kernel_has_taken_a_lot() -> Non
 
 async def test_sockets_are_set_up_for_small_messages_and_short_delays() -> None:
     sock, stream = await _connected()
-    telemetry = RecordedTelemetry()
+    telemetry = RecordingTelemetry()
     engine = Engine(
         telemetry=telemetry, settings=EngineSettings(receive_buffer_bytes=20_000, unsent_bytes=32_000)
     )
@@ -197,7 +197,7 @@ async def test_peer_of_ipv6_has_its_address_in_brackets() -> None:
         stream = await trio.open_tcp_stream(*listening.getsockname()[:2])
         sock, _ = listening.accept()
     handler = RecordedHandler()
-    engine = Engine(telemetry=RecordedTelemetry())
+    engine = Engine(telemetry=RecordingTelemetry())
     async with stream, _running(engine):
         engine.adopt(sock, handler)
         await RawPeer(stream).upgrade()
@@ -208,7 +208,7 @@ async def test_peer_of_ipv6_has_its_address_in_brackets() -> None:
 async def test_head_that_was_read_already_is_handed_over() -> None:
     sock, stream = await _connected()
     handler = RecordedHandler()
-    engine = Engine(telemetry=RecordedTelemetry())
+    engine = Engine(telemetry=RecordingTelemetry())
     async with stream, _running(engine):
         engine.adopt(sock, handler, upgrade_raw=REQUEST)
 
@@ -226,7 +226,7 @@ async def _running(engine: Engine) -> AsyncIterator[None]:
 
 
 async def test_socket_without_a_peer_is_not_adopted() -> None:
-    telemetry, handler = RecordedTelemetry(), RecordedHandler()
+    telemetry, handler = RecordingTelemetry(), RecordedHandler()
     engine = Engine(telemetry=telemetry)
     unconnected = socket.socket()
     async with _running(engine):
@@ -266,7 +266,7 @@ async def test_full_selector_costs_the_socket_that_comes_only(monkeypatch: pytes
 
 async def test_engine_that_has_ended_closes_what_it_is_given() -> None:
     sock, stream = await _connected()
-    telemetry, first, second = RecordedTelemetry(), RecordedHandler(), RecordedHandler()
+    telemetry, first, second = RecordingTelemetry(), RecordedHandler(), RecordedHandler()
     engine = Engine(telemetry=telemetry)
     async with open_pump() as server, server.peer(first):
         server.stop()
@@ -318,7 +318,7 @@ async def test_refused_peer_that_stays_is_reset_in_time() -> None:
 
 
 async def test_refused_peer_that_resets_or_reads_slowly_harms_nobody() -> None:
-    engine = Engine(telemetry=RecordedTelemetry())
+    engine = Engine(telemetry=RecordingTelemetry())
     big = Refused(403, b"x" * 5_000_000)
     async with _running(engine):
         resetting, reset_stream = await _connected()
@@ -429,7 +429,7 @@ def test_backlog_of_a_peer_that_was_not_read_gets_its_turn_again() -> None:
 
 
 async def test_refusals_under_way_end_with_the_engine() -> None:
-    engine = Engine(telemetry=RecordedTelemetry())
+    engine = Engine(telemetry=RecordingTelemetry())
     sock, stream = await _connected()
     async with stream:
         async with _running(engine):
