@@ -10,7 +10,7 @@ import msgspec
 from runtime import Ref
 
 from .apps.lifecycle import LifecycleSettings
-from .directory import DirectoryMessage
+from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
 from .front.settings import FrontDoorSettings
 from .journal import JournalMessage
@@ -44,6 +44,8 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     session: SessionSettings = SessionSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
+    directory: DirectorySettings = DirectorySettings()
+    breaker: BreakerSettings = BreakerSettings()
     display: DisplaySettings = DisplaySettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     liveness: LivenessSettings = LivenessSettings()

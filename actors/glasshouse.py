@@ -89,7 +89,14 @@ class Glasshouse(Supervisor):
             ),
             ChildSpec(
                 name="directory",
-                factory=lambda: Directory(store=self.ports.store, webhooks=self.ports.webhooks),
+                factory=lambda: Directory(
+                    store=self.ports.store,
+                    webhooks=self.ports.webhooks,
+                    telemetry=self.ports.telemetry,
+                    settings=self.settings.directory,
+                    breaker_settings=self.settings.breaker,
+                    probe_timeout_s=self.settings.lifecycle.probe_timeout_s,
+                ),
             ),
             ChildSpec(
                 name="media", factory=lambda: ServiceGroup([service.child() for service in self.media])

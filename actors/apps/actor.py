@@ -7,22 +7,20 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import capabilities, close_codes, from_app, timestamps, to_app, webhooks
+from protocols import close_codes, from_app, timestamps, to_app, webhooks
 from protocols.close_codes import ErrorCode
 from protocols.envelope import Message
 from protocols.session_ids import app_session_id
-from runtime import Actor, Ref, RestartInfo, StopReason
+from runtime import Ref, RestartInfo, StopReason
 
 from .. import liveness
-from ..directory import ProbeServer
+from ..directory import ProbeServer, ServerRecovered, ServerStarted, app_sessions
 from ..display import arbitration as display
-from ..liveness import LivenessState
-from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookAnswer, WebhookError
+from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookError
 from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
 from ..session.wire import SYSTEM_SETTINGS
 from . import lifecycle, refusals
@@ -37,6 +35,7 @@ from .messages import (
     Begin,
     Deliver,
     Dialled,
+    DoubtTick,
     EndSession,
     GlassesKnown,
     LifecycleTick,
@@ -47,8 +46,11 @@ from .messages import (
     StopWebhookOver,
     WebhookAnswered,
     WebhookBroke,
+    WebhookPermitted,
 )
+from .server import ServerSide
 from .settings_of import initial_settings
+from .state import AppState
 
 if TYPE_CHECKING:
     from ..display.messages import DisplayMessage
@@ -56,27 +58,7 @@ if TYPE_CHECKING:
     from ..session.messages import SessionMessage
 
 
-class AppState(msgspec.Struct, frozen=True):
-    """What a crash does not lose.
-
-    Attributes:
-      connection: the current connection, the one RUNNING stands for.
-      liveness: whether its peer is still there.
-      dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
-      parting: the last effects of a stop; they wait until the session has stored and announced it.
-      complained_at: when malformed input was last answered.
-    """
-
-    lifecycle: lifecycle.LifecycleState
-    connection: Connection | None = None
-    liveness: LivenessState = LivenessState()
-    dialled: Mapping[str, Dialled] = {}
-    parting: tuple[Effect, ...] = ()
-    glasses: GlassesKnown = GlassesKnown(capabilities.to_raw(None), None, msgspec.Raw(b"{}"))
-    complained_at: float = float("-inf")
-
-
-class AppSession(Actor[AppMessage]):
+class AppSession(ServerSide):
     """One per app and user.
 
     Args:
@@ -108,8 +90,11 @@ class AppSession(Actor[AppMessage]):
         self.state = AppState(lifecycle.LifecycleState(phase=Phase.DORMANT if is_resumed else Phase.STOPPED))
 
     def started(self, restart: RestartInfo | None) -> None:
+        self.join(app_sessions(self.app.package_name))
         self._arm()
         self._look_after()
+        if self.state.doubted is not None:
+            self._doubt(self.state.doubted)
 
     def stopping(self, reason: StopReason) -> None:
         # A socket that is still there belongs to an app that did not stop: it is to come back (protocol.md
@@ -144,16 +129,26 @@ class AppSession(Actor[AppMessage]):
             case GlassesKnown():
                 self.state = msgspec.structs.replace(self.state, glasses=message)
             case WebhookAnswered(attempt, answer):
+                self._report_answer(answer.status)
                 self._step(lifecycle.WebhookAnswered(attempt, answer.status))
             case WebhookBroke(attempt, error):
                 kind = error.kind if isinstance(error, WebhookError) else "fault"
+                self._report_failure(kind, str(error))
                 self._step(lifecycle.WebhookFailed(attempt, kind, str(error)))
+            case WebhookPermitted():
+                self._permitted(message)
             case StopWebhookOver(cause):
                 if cause is not None:
                     self.telemetry.warning("stop_webhook_failed", package=self.app.package_name, cause=cause)
                 self._step(lifecycle.StopWebhookDone())
             case ServerProbed(is_up):
                 self._step(lifecycle.ServerProbed(is_up))
+            case ServerStarted():
+                self._server_started()
+            case ServerRecovered():
+                self._step(lifecycle.ServerRecovered())
+            case DoubtTick():
+                self._doubt_over(message)
             case LifecycleTick():
                 self._step(lifecycle.Tick())
             case LivenessTick():
@@ -236,6 +231,7 @@ class AppSession(Actor[AppMessage]):
             )
             self.state = msgspec.structs.replace(self.state, connection=None)
         self._step(lifecycle.SocketClosed(connection.id, info.code))
+        self._doubt_confirmed(connection)
 
     # -- the lifecycle and its effects --------------------------------------------------------------------
 
@@ -276,7 +272,9 @@ class AppSession(Actor[AppMessage]):
             case lifecycle.ProbeServer():
                 self.ask(
                     self.domain.directory,
-                    lambda reply: ProbeServer(webhooks.url(self.app.public_url, "/health"), reply),
+                    lambda reply: ProbeServer(
+                        self.app.package_name, webhooks.url(self.app.public_url, "/health"), reply
+                    ),
                     then=ServerProbed,
                     failed=lambda _: ServerProbed(is_up=False),
                 )
@@ -298,49 +296,17 @@ class AppSession(Actor[AppMessage]):
                 connection = self._connection(socket_id)
                 if connection is not None:
                     self._say(connection, to_app.AppStopped(reason=reason, timestamp=self._stamp()))
-            case lifecycle.StartFailed(stage, cause):
-                self.session.tell(AppStartFailed(self.app.package_name, stage.value, cause))
+            case lifecycle.StartFailed(stage, cause, retry_after_s):
+                self.session.tell(AppStartFailed(self.app.package_name, stage.value, cause, retry_after_s))
             case _:
                 pass  # PhaseChanged is told by `_step`, once and with the connection; Ended ends it there
-
-    def _post_webhook(self, attempt: int) -> None:
-        body = webhooks.session_request(
-            session_id=self.session_id,
-            user_id=self.user_id,
-            timestamp=self._stamp(),
-            websocket_url=self.domain.urls.websocket(self.app),
-        )
-        self.start(
-            self._post,
-            body,
-            self.settings.webhook_timeout_s,
-            then=lambda answer: WebhookAnswered(attempt, answer),
-            failed=lambda error: WebhookBroke(attempt, error),
-            name="webhook",
-        )
-
-    def _post_stop_webhook(self, reason: str) -> None:
-        body = webhooks.stop_request(
-            session_id=self.session_id, user_id=self.user_id, reason=reason, timestamp=self._stamp()
-        )
-        self.start(
-            self._post,
-            body,
-            self.settings.stopping_s,
-            then=lambda _: StopWebhookOver(),
-            failed=lambda error: StopWebhookOver(str(error)),
-            name="stop webhook",
-        )
-
-    async def _post(self, body: bytes, timeout_s: float) -> WebhookAnswer:
-        url = webhooks.url(self.app.public_url, "/webhook")
-        return await self.domain.ports.webhooks.post(url, body, timeout_s=timeout_s)
 
     def _adopt(self, socket_id: str) -> None:
         """Make a dialled connection the current one: ack, the glasses' state, what came meanwhile."""
         dialled = self.state.dialled[socket_id]
         connection = dialled.connection
         self.state = msgspec.structs.replace(self.state, connection=connection)
+        self._report_success()
         stamp = self._stamp()
         glasses = self.state.glasses
         ack = to_app.connection_ack(

@@ -40,6 +40,7 @@ from .lifecycle_events import (
     RefuseSocket,
     SendAppStopped,
     ServerProbed,
+    ServerRecovered,
     ServerRegistered,
     SocketArrived,
     SocketClosed,
@@ -51,6 +52,7 @@ from .lifecycle_events import (
     Tick,
     WebhookAnswered,
     WebhookFailed,
+    WebhookHeldBack,
 )
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "RefuseSocket",
     "SendAppStopped",
     "ServerProbed",
+    "ServerRecovered",
     "ServerRegistered",
     "SocketArrived",
     "SocketClosed",
@@ -84,12 +87,14 @@ __all__ = [
     "Tick",
     "WebhookAnswered",
     "WebhookFailed",
+    "WebhookHeldBack",
     "deadline",
     "step",
 ]
 
 SESSION_ENDED = "session_ended"
-_UNREACHED = frozenset({"refused", "dns", "tls"})  # kinds of WebhookError that met no app server
+UNREACHED = frozenset({"refused", "unreachable", "dns", "tls"})
+"""Kinds of WebhookError that met no app server."""
 _UNAVAILABLE = frozenset({502, 503, 504})  # what a proxy answers for a server that is down
 
 
@@ -104,6 +109,7 @@ class LifecycleState(msgspec.Struct, frozen=True, kw_only=True):
       pending: the webhook whose POST is still open, and until when its report is believed to come.
       awaited: the webhook that is to bring a socket; None once it has, or has been judged.
       is_posted: a webhook went out since a socket was last adopted.
+      was_posted: `is_posted` as it was before the newest attempt, which may turn out to be held back.
       failures: webhooks of this start or resurrection that failed.
       lost_at: when the last socket was lost: the outage counts from here.
       is_server_gone: the server was seen to be down and has not answered since.
@@ -122,6 +128,7 @@ class LifecycleState(msgspec.Struct, frozen=True, kw_only=True):
     pending_until: float | None = None
     awaited: int | None = None
     is_posted: bool = False
+    was_posted: bool = False
     posted_at: float | None = None
     failures: int = 0
     connect_until: float | None = None
@@ -181,6 +188,8 @@ class _Turn:
                 self._answered(event.attempt, event.status)
             case WebhookFailed():
                 self._failed(event.attempt, event.kind, event.cause)
+            case WebhookHeldBack():
+                self._held_back(event)
             case StopWebhookDone():
                 self._change(is_stop_reported=True)
             case SocketArrived():
@@ -204,6 +213,8 @@ class _Turn:
                     self._probed(is_up=event.is_up)
             case ServerRegistered():
                 self._registered()
+            case ServerRecovered():
+                self._post_by(self._next_post())
             case Tick():
                 pass
             case _:
@@ -294,6 +305,7 @@ class _Turn:
             pending_until=self.now + self.settings.webhook_timeout_s + self.settings.report_margin_s,
             awaited=attempt,
             is_posted=True,
+            was_posted=self.state.is_posted,
             posted_at=self.now,
             connect_until=self.now + self.settings.connect_s,
             post_at=None,
@@ -311,8 +323,29 @@ class _Turn:
     def _failed(self, attempt: int, kind: str, cause: str) -> None:
         if self._is_judged(attempt):
             return
-        stage = Stage.CONNECTION if kind in _UNREACHED else Stage.WEBHOOK
+        stage = Stage.CONNECTION if kind in UNREACHED else Stage.WEBHOOK
         self._attempt_failed(stage, f"{kind}: {cause}", is_gone=kind == "refused")
+
+    def _held_back(self, event: WebhookHeldBack) -> None:
+        """Nothing went out, so nothing failed: wait as long as is said, or for the server's first answer."""
+        if event.attempt == self.state.attempt:
+            self._change(is_posted=self.state.is_posted and self.state.was_posted, posted_at=None)
+        if self._is_judged(event.attempt):
+            return
+        self._change(awaited=None, connect_until=None)
+        if self.state.phase is Phase.CONNECTING:
+            # Somebody waits for this start: better an answer now than a start in a while.
+            stage = Stage.CONNECTION if event.is_gone else Stage.WEBHOOK
+            cause = f"its server is failing ({event.cause}); try again in {event.retry_after_s:.1f} s"
+            self._give_up(stage, cause, retry_after_s=event.retry_after_s)
+        elif not self.state.is_phone_here:
+            self._enter(Phase.DORMANT)
+        elif event.is_gone:
+            self._change(
+                failures=0, is_server_gone=True, probe_at=self.now + self._pause(self.settings.probe_s)
+            )
+        else:
+            self._change(post_at=self.now + event.retry_after_s)
 
     def _is_judged(self, attempt: int) -> bool:
         """Note that the POST of `attempt` is over; whether its outcome no longer matters."""
@@ -357,8 +390,8 @@ class _Turn:
         else:
             self._give_up(stage, cause)
 
-    def _give_up(self, stage: Stage, cause: str) -> None:
-        self.effects.append(StartFailed(stage, cause))
+    def _give_up(self, stage: Stage, cause: str, *, retry_after_s: float | None = None) -> None:
+        self.effects.append(StartFailed(stage, cause, retry_after_s))
         self._enter(Phase.STOPPED)
         self.effects.append(Ended("error"))
 
@@ -432,8 +465,18 @@ class _Turn:
             self._end_grace()
         elif self.state.phase is Phase.DORMANT and self.state.is_phone_here:
             self._resurrect()
-        elif self.state.phase is Phase.RESURRECTING and self.state.awaited is None:
-            self._change(is_server_gone=False, failures=0, post_at=self._next_post())
+        else:
+            # Sooner than after a probe: a flapping server is probed often, but registers once a process.
+            self._post_by(self._next_post(self.settings.registered_retry_s))
+
+    def _post_by(self, moment: float) -> None:
+        """End a pause between two webhooks: the next one goes out at `moment`."""
+        if self.state.awaited is not None:
+            return
+        if self.state.phase is Phase.RESURRECTING:
+            self._change(is_server_gone=False, failures=0, post_at=moment)
+        elif self.state.phase is Phase.CONNECTING:
+            self._change(post_at=moment)
 
     def _phone_lost(self) -> None:
         self._change(is_phone_here=False)
@@ -445,11 +488,12 @@ class _Turn:
         outage_s = 0.0 if self.state.lost_at is None else self.now - self.state.lost_at
         return max(shortest_s, min(outage_s * self.settings.probe_growth, self.settings.probe_slowest_s))
 
-    def _next_post(self) -> float:
-        """Now, but no sooner than `webhook_retry_s` after the last one: a server may flap."""
+    def _next_post(self, pause_s: float | None = None) -> float:
+        """Now, but no sooner than `pause_s` (`webhook_retry_s`) after the last one: a server may flap."""
         if self.state.posted_at is None:
             return self.now
-        return max(self.now, self.state.posted_at + self.settings.webhook_retry_s)
+        pause_s = self.settings.webhook_retry_s if pause_s is None else pause_s
+        return max(self.now, self.state.posted_at + min(pause_s, self.settings.webhook_retry_s))
 
     # -- the state
 

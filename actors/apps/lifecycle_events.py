@@ -46,6 +46,7 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       connect_s: a webhook is out this long before its missing socket is a failure (protocol.md 4.1).
       start_attempts: webhooks of one start, `webhook_retry_s` apart (protocol.md 1.4).
+      registered_retry_s: a registration shortens that pause to this, so that the app is back within a second.
       webhook_timeout_s: the caller's limit for one POST. An attempt that reports nothing until
         `report_margin_s` later is taken for lost: its task died with the caller.
       grace_s: how long the SDK's own retries (1, 2, 4 s and their connects) are awaited (DESIGN section 6).
@@ -55,12 +56,15 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
       resurrect_attempts: failed webhooks to a server that answers before the app is given up. A server that
         is down, or whose proxy answers 502 to 504 for it, is awaited without end.
       resurrect_backoff_s: pause after the first failed resurrection; it doubles up to `resurrect_slowest_s`.
+      doubt_s: when a new process of the app server registers, a socket that does not answer a ping within so
+        long is taken for one of the old process: the app is to be back within a second.
       stopping_s: a stop is over after this long even if the app's server or socket does not end it.
     """
 
     connect_s: float = 5.0
     start_attempts: int = 2
     webhook_retry_s: float = 1.0
+    registered_retry_s: float = 0.5
     webhook_timeout_s: float = 10.0
     report_margin_s: float = 2.0
     grace_s: float = 10.0
@@ -71,6 +75,7 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
     resurrect_attempts: int = 6
     resurrect_backoff_s: float = 1.0
     resurrect_slowest_s: float = 5.0
+    doubt_s: float = 0.5
     stopping_s: float = 2.0
 
 
@@ -112,6 +117,20 @@ class WebhookFailed(msgspec.Struct, frozen=True, tag=True):
     attempt: int
     kind: str
     cause: str
+
+
+class WebhookHeldBack(msgspec.Struct, frozen=True, tag=True):
+    """The webhook of `attempt` was not posted: the app server is failing, or nobody waits for it any more.
+
+    Attributes:
+      retry_after_s: when it is worth trying again.
+      is_gone: the server was seen to be down, and its first answer to a probe ends the waiting.
+    """
+
+    attempt: int
+    retry_after_s: float
+    cause: str
+    is_gone: bool = False
 
 
 class StopWebhookDone(msgspec.Struct, frozen=True, tag=True):
@@ -162,6 +181,10 @@ class ServerRegistered(msgspec.Struct, frozen=True, tag=True):
     """The app server announced that it has just started: whatever it knew is gone."""
 
 
+class ServerRecovered(msgspec.Struct, frozen=True, tag=True):
+    """The app server answers again, as others found out: no pause before the next webhook is needed."""
+
+
 class Tick(msgspec.Struct, frozen=True, tag=True):
     """`deadline(state)` has come."""
 
@@ -171,6 +194,7 @@ Event = (
     | StopRequested
     | WebhookAnswered
     | WebhookFailed
+    | WebhookHeldBack
     | StopWebhookDone
     | SocketArrived
     | SocketClosed
@@ -180,6 +204,7 @@ Event = (
     | PhoneReturned
     | ServerProbed
     | ServerRegistered
+    | ServerRecovered
     | Tick
 )
 
@@ -243,10 +268,15 @@ class PhaseChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class StartFailed(msgspec.Struct, frozen=True, tag=True):
-    """A start, or a resurrection after all its retries, was given up."""
+    """A start, or a resurrection after all its retries, was given up.
+
+    Attributes:
+      retry_after_s: when the next start is worth trying; None where nothing is known of that.
+    """
 
     stage: Stage
     cause: str
+    retry_after_s: float | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from protocols.from_app import AppMessage as WireMessage
 
+from ..directory import HeldBack, Permit, ServerRecovered, ServerStarted
 from ..ports import CloseInfo, Connection, Outgoing, WebhookAnswer
 
 
@@ -79,6 +80,19 @@ class WebhookBroke(msgspec.Struct, frozen=True):
     error: Exception
 
 
+class WebhookPermitted(msgspec.Struct, frozen=True):
+    """The directory's word on a webhook; None when it could not give one, which holds nothing back.
+
+    Attributes:
+      attempt: of the lifecycle's webhook; None for the stop webhook.
+      body: what is to be posted.
+    """
+
+    attempt: int | None
+    body: bytes
+    answer: Permit | HeldBack | None
+
+
 class StopWebhookOver(msgspec.Struct, frozen=True):
     """The stop webhook was answered or was not."""
 
@@ -87,6 +101,13 @@ class StopWebhookOver(msgspec.Struct, frozen=True):
 
 class ServerProbed(msgspec.Struct, frozen=True):
     is_up: bool
+
+
+class DoubtTick(msgspec.Struct, frozen=True):
+    """By now the connection must have answered the ping that a new process of its server gave reason for."""
+
+    connection: Connection
+    asked_at: float
 
 
 class LivenessTick(msgspec.Struct, frozen=True):
@@ -110,8 +131,12 @@ AppMessage = (
     | Deliver
     | WebhookAnswered
     | WebhookBroke
+    | WebhookPermitted
     | StopWebhookOver
     | ServerProbed
+    | ServerStarted
+    | ServerRecovered
+    | DoubtTick
     | LifecycleTick
     | LivenessTick
 )

@@ -1,134 +1,348 @@
-"""App catalogue with a short memory, and whether app servers answer.
+"""App catalogue with a short memory, and what is known of the app servers.
 
 The administration commands change the store from another process, and a running server must see a change 200
-ms later at most. So an answer is kept for `max_age_s` (100 ms): long enough that a thousand starts of one app
-are one read, short enough to keep the promise. Callers that ask while a read is under way share it.
+ms later at most. So an answer is kept for `catalogue_s` (100 ms): long enough that a thousand starts of one
+app are one read, short enough to keep the promise. Callers that ask while a read is under way share it.
+
+Every webhook of every session is asked for here first, and its outcome told, so one breaker stands for an
+app's server (`breaker.py`). When a server is back (it registered, it answered a probe after it was gone, or
+its breaker closed) the app's sessions are told, in lots: all of them within half a second, however many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
+from typing import Any, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
-from runtime import Actor, ReplyTo, RestartInfo
+from runtime import Actor, Recipient, Ref, RestartInfo
 
-from ..ports import AppDocument, Store, Webhooks
+from ..ports import AppDocument, Store, Telemetry, Webhooks
+from . import breaker
+from .breaker import BreakerEvent, BreakerSettings, Mode
+from .messages import (
+    AskPermit,
+    Call,
+    CallTaken,
+    CatalogueNotRead,
+    CatalogueRead,
+    DirectoryMessage,
+    FindApp,
+    HeldBack,
+    ListApps,
+    ListServers,
+    Permit,
+    PermitUnused,
+    Probed,
+    ProbeServer,
+    ServerCalled,
+    ServerRecovered,
+    ServerStarted,
+    WakeTick,
+    WebhookFailed,
+    WebhookWorked,
+    app_sessions,
+)
+from .servers import AppServer, Registration, report, seen
+from .settings import DirectorySettings
 
-
-class FindApp(msgspec.Struct, frozen=True):
-    """Answer with the app's document, or None; fails with StorageError when the store cannot answer."""
-
-    package_name: str
-    reply_to: ReplyTo[AppDocument | None]
-
-
-class ListApps(msgspec.Struct, frozen=True):
-    """Answer with all apps, ordered by package name."""
-
-    reply_to: ReplyTo[tuple[AppDocument, ...]]
-
-
-def find_app(package_name: str) -> Callable[[ReplyTo[AppDocument | None]], FindApp]:
-    """What an ask for one app is made with."""
-    return lambda reply_to: FindApp(package_name, reply_to)
-
-
-class ProbeServer(msgspec.Struct, frozen=True):
-    """Answer whether an app server answers at `url`. Everybody who asks while a probe is out shares it."""
-
-    url: str
-    reply_to: ReplyTo[bool]
-
-
-class _Probed(msgspec.Struct, frozen=True):
-    url: str
-    is_up: bool
-
-
-class _Read(msgspec.Struct, frozen=True):
-    apps: tuple[AppDocument, ...]
+Question = FindApp | ListApps | ListServers
 
 
-class _ReadFailed(msgspec.Struct, frozen=True):
-    error: Exception
+class DirectoryState(msgspec.Struct, frozen=True):
+    """What a crash does not lose.
 
+    Attributes:
+      apps: the catalogue as it was at `read_at`, by package name.
+      waiting: who waits for the read that is under way.
+      probes: who waits for the probe that is out, by its URL.
+      servers: what is known of each app's server, by package name.
+      waking: sessions that are still to be told, and what; `lot` of them at a time.
+    """
 
-DirectoryMessage = FindApp | ListApps | ProbeServer | _Probed | _Read | _ReadFailed
-
-
-class Catalogue(msgspec.Struct, frozen=True):
     apps: Mapping[str, AppDocument] = {}
     read_at: float = float("-inf")
-    waiting: tuple[FindApp | ListApps, ...] = ()
-    probes: Mapping[str, tuple[ReplyTo[bool], ...]] = {}
+    waiting: tuple[Question, ...] = ()
+    probes: Mapping[str, tuple[ProbeServer, ...]] = {}
+    servers: Mapping[str, AppServer] = {}
+    waking: tuple[tuple[Recipient[Any], object], ...] = ()
+    lot: int = 0
+
+    @property
+    def name(self) -> str:
+        """For the tree: how the app servers are."""
+        servers = self.servers.values()
+        counts = (
+            ("up", sum(server.is_up is True for server in servers)),
+            ("down", sum(server.is_up is False for server in servers)),
+            ("held back", sum(server.breaker.mode is not Mode.CLOSED for server in servers)),
+        )
+        return ", ".join(f"{count} {word}" for word, count in counts if count) or "no app server met"
 
 
 class Directory(Actor[DirectoryMessage]):
-    """Reads the catalogue from the store when what it knows is too old."""
+    """One for the server.
+
+    Args:
+      probe_timeout_s: the limit for one probe, `lifecycle.probe_timeout_s`.
+    """
 
     mailbox_size = 16_384
 
     def __init__(
-        self, *, store: Store, webhooks: Webhooks, max_age_s: float = 0.1, probe_timeout_s: float = 2.0
+        self,
+        *,
+        store: Store,
+        webhooks: Webhooks,
+        telemetry: Telemetry,
+        settings: DirectorySettings,
+        breaker_settings: BreakerSettings,
+        probe_timeout_s: float,
     ) -> None:
         self.store = store
         self.webhooks = webhooks
+        self.telemetry = telemetry
+        self.settings = settings
+        self.breaker_settings = breaker_settings
         self.probe_timeout_s = probe_timeout_s
-        self.max_age_s = max_age_s
-        self.state = Catalogue()
+        self.state = DirectoryState()
 
     def started(self, restart: RestartInfo | None) -> None:
         if self.state.waiting:
             self._read()
         for url in self.state.probes:
             self._probe(url)
+        if self.state.waking:
+            self._wake()
 
     def receive(self, message: DirectoryMessage) -> None:
-        if isinstance(message, ProbeServer):
-            is_first = message.url not in self.state.probes
-            askers = (*self.state.probes.get(message.url, ()), message.reply_to)
-            self.state = msgspec.structs.replace(
-                self.state, probes={**self.state.probes, message.url: askers}
-            )
-            if is_first:
-                self._probe(message.url)
-        elif isinstance(message, _Probed):
-            for asker in self.state.probes[message.url]:
-                asker.tell(message.is_up)
-            rest = {url: askers for url, askers in self.state.probes.items() if url != message.url}
-            self.state = msgspec.structs.replace(self.state, probes=rest)
-        elif isinstance(message, _Read):
-            waiting = self.state.waiting
-            self.state = Catalogue(
-                {app.package_name: app for app in message.apps}, self.now, probes=self.state.probes
-            )
-            for question in waiting:
-                self._answer(question)
-        elif isinstance(message, _ReadFailed):
-            waiting = self.state.waiting
-            self.state = msgspec.structs.replace(self.state, waiting=())
-            for question in waiting:
-                question.reply_to.fail(message.error)
-        elif not self.state.waiting and self.now - self.state.read_at <= self.max_age_s:
-            self._answer(message)
-        else:
-            is_first = not self.state.waiting
-            self.state = msgspec.structs.replace(self.state, waiting=(*self.state.waiting, message))
-            if is_first:
-                self._read()
+        match message:
+            case FindApp() | ListApps() | ListServers():
+                self._asked(message)
+            case ProbeServer():
+                self._probe_asked(message)
+            case Probed(url, is_up):
+                self._probed(url, is_up=is_up)
+            case AskPermit():
+                self._permit_asked(message)
+            case WebhookWorked(package_name, era):
+                self._saw(package_name, is_up=True)
+                self._step(package_name, breaker.Succeeded(era))
+            case WebhookFailed(package_name, era, cause, is_gone):
+                if is_gone:
+                    self._saw(package_name, is_up=False)
+                self._step(package_name, breaker.Failed(era, cause, is_gone))
+            case PermitUnused(package_name, era):
+                self._step(package_name, breaker.Withdrawn(era))
+            case ServerCalled():
+                self._called(message)
+            case CatalogueRead(apps):
+                waiting = self.state.waiting
+                known = {app.package_name: app for app in apps}
+                servers = {package: one for package, one in self.state.servers.items() if package in known}
+                self.state = replace(self.state, apps=known, read_at=self.now, waiting=(), servers=servers)
+                for question in waiting:
+                    self._answer(question)
+            case CatalogueNotRead(error):
+                waiting = self.state.waiting
+                self.state = replace(self.state, waiting=())
+                for question in waiting:
+                    question.reply_to.fail(error)
+            case WakeTick():
+                self._wake()
+            case _:
+                assert_never(message)
 
-    def _answer(self, question: FindApp | ListApps) -> None:
-        if isinstance(question, FindApp):
-            question.reply_to.tell(self.state.apps.get(question.package_name))
-        else:
-            question.reply_to.tell(tuple(self.state.apps.values()))
+    # -- the catalogue ------------------------------------------------------------------------------------
+
+    def _asked(self, question: Question) -> None:
+        if not self.state.waiting and self.now - self.state.read_at <= self.settings.catalogue_s:
+            self._answer(question)
+            return
+        is_first = not self.state.waiting
+        self.state = replace(self.state, waiting=(*self.state.waiting, question))
+        if is_first:
+            self._read()
+
+    def _answer(self, question: Question) -> None:
+        match question:
+            case FindApp(package_name, reply_to):
+                reply_to.tell(self.state.apps.get(package_name))
+            case ListApps(reply_to):
+                reply_to.tell(tuple(self.state.apps.values()))
+            case ListServers(reply_to):
+                reports = (
+                    report(
+                        package,
+                        app.public_url,
+                        self._server(package),
+                        sessions=len(self._sessions(package)),
+                        now=self.now,
+                    )
+                    for package, app in self.state.apps.items()
+                )
+                reply_to.tell(tuple(reports))
+
+    def _read(self) -> None:
+        self.start(self.store.list_apps, then=CatalogueRead, failed=CatalogueNotRead, name="read catalogue")
+
+    # -- whether a server answers -------------------------------------------------------------------------
+
+    def _probe_asked(self, question: ProbeServer) -> None:
+        silent_at = self._server(question.package_name).silent_at
+        if silent_at is not None and self.now - silent_at < self.settings.silence_s:
+            question.reply_to.tell(False)
+            return
+        is_first = question.url not in self.state.probes
+        askers = (*self.state.probes.get(question.url, ()), question)
+        self.state = replace(self.state, probes={**self.state.probes, question.url: askers})
+        if is_first:
+            self._probe(question.url)
 
     def _probe(self, url: str) -> None:
-        self.start(self._is_up, url, then=lambda is_up: _Probed(url, is_up), name="probe")
+        self.start(self._is_up, url, then=lambda is_up: Probed(url, is_up), name="probe")
 
     async def _is_up(self, url: str) -> bool:
         return await self.webhooks.probe(url, timeout_s=self.probe_timeout_s)
 
-    def _read(self) -> None:
-        self.start(self.store.list_apps, then=_Read, failed=_ReadFailed, name="read catalogue")
+    def _probed(self, url: str, *, is_up: bool) -> None:
+        askers = self.state.probes[url]
+        rest = {other: waiting for other, waiting in self.state.probes.items() if other != url}
+        self.state = replace(self.state, probes=rest)
+        for package_name in dict.fromkeys(asker.package_name for asker in askers):
+            was_up = self._server(package_name).is_up
+            self._saw(package_name, is_up=is_up)
+            self._put(
+                package_name,
+                replace(
+                    self._server(package_name),
+                    probed_at=self._wall(),
+                    silent_at=None if is_up else self.now,
+                ),
+            )
+            has_closed = self._step(package_name, breaker.Answered() if is_up else breaker.Silent())
+            if is_up and was_up is False and not has_closed:
+                self._tell_sessions(package_name, ServerRecovered())
+        for asker in askers:
+            asker.reply_to.tell(is_up)
+
+    def _saw(self, package_name: str, *, is_up: bool) -> None:
+        server = self._server(package_name)
+        if server.is_up is not is_up:
+            self.telemetry.info("app_server_up" if is_up else "app_server_down", package=package_name)
+            self._put(package_name, seen(server, is_up=is_up, wall=self._wall()))
+
+    # -- the breaker --------------------------------------------------------------------------------------
+
+    def _permit_asked(self, question: AskPermit) -> None:
+        package_name = question.package_name
+        machine, effects = self._stepped(package_name, breaker.Asked(question.may_try))
+        for effect in effects:
+            match effect:
+                case breaker.Allow(era):
+                    question.reply_to.tell(Permit(era))
+                case breaker.Refuse(retry_after_s):
+                    self.telemetry.count("webhook_held_back")
+                    question.reply_to.tell(HeldBack(retry_after_s, machine.cause, machine.is_gone))
+
+    def _step(self, package_name: str, event: BreakerEvent) -> bool:
+        """Step the breaker of an app's server; whether it has just closed, and the sessions are told."""
+        machine, effects = self._stepped(package_name, event)
+        has_closed = False
+        for effect in effects:
+            match effect:
+                case breaker.Opened(pause_s):
+                    self.telemetry.warning(
+                        "app_server_failing",
+                        package=package_name,
+                        failures=machine.failures,
+                        cause=machine.cause,
+                        pause_s=round(pause_s, 3),
+                    )
+                case breaker.Closed():
+                    self.telemetry.info("app_server_recovered", package=package_name)
+                    self._tell_sessions(package_name, ServerRecovered())
+                    has_closed = True
+        return has_closed
+
+    def _stepped(
+        self, package_name: str, event: BreakerEvent
+    ) -> tuple[breaker.BreakerState, tuple[breaker.BreakerEffect, ...]]:
+        server = self._server(package_name)
+        chance = self.system.random.random()
+        machine, effects = breaker.step(server.breaker, event, self.now, self.breaker_settings, chance=chance)
+        if machine is not server.breaker:
+            self._put(package_name, replace(server, breaker=machine))
+        return machine, effects
+
+    # -- what a server says of itself ---------------------------------------------------------------------
+
+    def _called(self, call: ServerCalled) -> None:
+        package_name = call.package_name
+        sessions = self._sessions(package_name)
+        self._saw(package_name, is_up=True)
+        server = replace(self._server(package_name), silent_at=None)
+        if call.call is Call.HEARTBEAT:
+            self._put(package_name, replace(server, heartbeat_at=self._wall()))
+            self._step(package_name, breaker.Answered())
+            told = 0
+        else:
+            known = server.registration
+            registration = Registration(
+                id=self.system.ids.next("registration"),
+                at=self._wall(),
+                webhook_url=call.webhook_url or ("" if known is None else known.webhook_url),
+                server_urls=call.server_urls or (() if known is None else known.server_urls),
+            )
+            self._put(package_name, replace(server, registration=registration))
+            self._stepped(package_name, breaker.Registered())
+            self._tell_sessions(package_name, ServerStarted())
+            told = len(sessions)
+            self.telemetry.info(
+                "app_server_registered", package=package_name, call=call.call.value, sessions=told
+            )
+        registered = self._server(package_name).registration
+        call.reply_to.tell(CallTaken(None if registered is None else registered.id, told))
+
+    # -- telling the sessions -----------------------------------------------------------------------------
+
+    def _tell_sessions(self, package_name: str, news: ServerStarted | ServerRecovered) -> None:
+        """Tell every session of the app, the first lot now. Who is still to be told the same is told once."""
+        queued = set(self.state.waking)
+        told = tuple((each, news) for each in self._sessions(package_name) if (each, news) not in queued)
+        is_waking = bool(self.state.waking)
+        waking = (*self.state.waking, *told)
+        lots = max(1.0, self.settings.wake_spread_s / self.settings.wake_every_s)
+        lot = max(self.settings.wake_at_least, self.state.lot, math.ceil(len(waking) / lots))
+        self.state = replace(self.state, waking=waking, lot=lot)
+        if waking and not is_waking:
+            self._wake()
+
+    def _wake(self) -> None:
+        now, later = self.state.waking[: self.state.lot], self.state.waking[self.state.lot :]
+        self.state = replace(self.state, waking=later, lot=self.state.lot if later else 0)
+        for session, news in now:
+            session.tell(news)
+        if later:
+            self.set_timer("wake", self.settings.wake_every_s, WakeTick())
+
+    def _sessions(self, package_name: str) -> tuple[Ref[Any], ...]:
+        return self.system.registry.members(app_sessions(package_name))
+
+    # -- the state ----------------------------------------------------------------------------------------
+
+    def _server(self, package_name: str) -> AppServer:
+        known: AppServer | None = self.state.servers.get(package_name)
+        return _UNKNOWN if known is None else known
+
+    def _put(self, package_name: str, server: AppServer) -> None:
+        self.state = replace(self.state, servers={**self.state.servers, package_name: server})
+
+    def _wall(self) -> float:
+        return self.system.clock.wall()
+
+
+_UNKNOWN = AppServer()

@@ -120,11 +120,16 @@ class AppPhaseChanged(msgspec.Struct, frozen=True):
 
 
 class AppStartFailed(msgspec.Struct, frozen=True):
-    """From an app's actor: the start was given up."""
+    """From an app's actor: the start was given up.
+
+    Attributes:
+      retry_after_s: when the next one is worth trying; None where nothing is known of that.
+    """
 
     package_name: str
     stage: str
     cause: str
+    retry_after_s: float | None = None
 
 
 class SubscriptionsRequested(msgspec.Struct, frozen=True):

@@ -323,6 +323,7 @@ async def test_a_rest_start_answers_when_the_app_runs(autojump_clock: MockClock)
         await world.app_server()
 
         outcome = await world.find(f"users/{ADA}/session").ask(start_app(CAPTIONS), timeout_s=20)
+        await world.settle()
 
         assert outcome is True
         assert [CAPTIONS] == phone.running()

@@ -1,0 +1,39 @@
+"""What an app session's actor keeps across a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from protocols import capabilities
+
+from ..liveness import LivenessState
+from ..ports import Connection
+from . import lifecycle
+from .lifecycle_events import Effect
+from .messages import Dialled, DoubtTick, GlassesKnown
+
+
+class AppState(msgspec.Struct, frozen=True):
+    """What a crash does not lose.
+
+    Attributes:
+      connection: the current connection, the one RUNNING stands for.
+      liveness: whether its peer is still there.
+      dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
+      parting: the last effects of a stop; they wait until the session has stored and announced it.
+      complained_at: when malformed input was last answered.
+      era: the permit of the webhook whose outcome the directory has not been told.
+      doubted: the connection that a new process of the app server put in doubt: it may be half-open.
+    """
+
+    lifecycle: lifecycle.LifecycleState
+    connection: Connection | None = None
+    liveness: LivenessState = LivenessState()
+    dialled: Mapping[str, Dialled] = {}
+    parting: tuple[Effect, ...] = ()
+    glasses: GlassesKnown = GlassesKnown(capabilities.to_raw(None), None, msgspec.Raw(b"{}"))
+    complained_at: float = float("-inf")
+    era: int | None = None
+    doubted: DoubtTick | None = None
