@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from config.cli import main
+from config.cli.commands import main
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 OF_THE_SCRIPT = {"demo", "test"}  # what ./run does itself, and what tests/system runs

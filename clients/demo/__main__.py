@@ -1,170 +1,20 @@
-"""`glasshouse demo`: say something into simulated glasses and read it on their lens."""
+"""`python -m clients.demo` is `glasshouse demo`."""
 
 from __future__ import annotations
 
-import argparse
-import secrets
-import shutil
-import subprocess
+import signal
 import sys
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-
-import trio
-
-from clients.demo.captions import GREETING, NAME, PACKAGE, CaptionsApp
-from clients.demo.cloud import Cloud, CloudError, open_cloud
-from clients.demo.screen import Screen, summary
-from clients.demo.timing import Said, Spoken, display_delays, frame_delays, readings
-from clients.glasses import Frame, Glasses
-from clients.recordings import SAMPLE_RATE_HZ, Recording, WavError, load_wav, recordings
-
-USER = "ada@example.org"
-PAUSE_S = 1.5  # of silence between two sentences
-LAST_WORD_S = 5.0  # how long the last final may take
-LAST_FRAME_S = 1.0  # and the last frame
-BYTES_A_SECOND = SAMPLE_RATE_HZ * 2
-VOICE = "rms"
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the demo; 0 when the wearer has read something."""
-    parser = argparse.ArgumentParser(prog="glasshouse demo", description=__doc__)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--say", metavar="TEXT", help="speak TEXT through flite, where it is installed")
-    source.add_argument("--wav", metavar="FILE", type=Path, help="play FILE: 16-bit PCM at 16000 Hz")
-    source.add_argument(
-        "--sentences", metavar="N", type=int, default=3, help="play N of the recorded sentences [default: 3]"
-    )
-    parser.add_argument("--keep", action="store_true", help="leave the server running until Ctrl-C")
-    options = parser.parse_args(words)
-    screen = Screen(sys.stdout)
+def main() -> int:
+    """Load the program and run it; the exit status."""
+    # Until it can end in order, Ctrl-C just ends it: no traceback out of the middle of an import.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        with tempfile.TemporaryDirectory(prefix="glasshouse-demo-") as folder:
-            spoken = _what_to_say(options, Path(folder))
-            return trio.run(_run, spoken, Path(folder) / "data", screen, options.keep)
-    except (WavError, CloudError, OSError) as error:
-        screen.settle()
-        print(f"glasshouse demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        screen.say()
-        return 130
-
-
-async def _run(spoken: Sequence[Recording], data: Path, screen: Screen, keep: bool) -> int:
-    screen.say("starting the cloud ...")
-    async with open_cloud(data) as cloud, trio.open_nursery() as nursery:
-        screen.say(f"the cloud listens on {cloud.url}")
-        api_key = secrets.token_hex(32)
-        app = CaptionsApp(api_key, now=trio.current_time)
-        await nursery.start(app.run)
-        await cloud.add_app(PACKAGE, app.url, api_key, name=NAME)
-        glasses = Glasses(cloud.url, await cloud.token(USER))
-        nursery.start_soon(glasses.run)
-        nursery.start_soon(_watch_lens, glasses, screen)
-        await glasses.wait_for(lambda phone: phone.is_connected, timeout_s=10)
-        await glasses.start_app(PACKAGE)
-        await glasses.wait_for(
-            lambda phone: phone.is_microphone_on and phone.lens.text == GREETING, timeout_s=15
-        )
-        screen.say(f"{NAME} runs for {USER}; now somebody speaks:")
-        was_read = await _speak(spoken, glasses, app, screen)
-        if keep:
-            await _keep(cloud, app, screen)
-        nursery.cancel_scope.cancel()
-    return 0 if was_read else 1
-
-
-async def _speak(spoken: Sequence[Recording], glasses: Glasses, app: CaptionsApp, screen: Screen) -> bool:
-    """Play everything in real time, wait for the last word, and tell how it went."""
-    silence = bytes(int(PAUSE_S * BYTES_A_SECOND) // 2 * 2)
-    frames: list[Frame] = []
-    already = len(app.frames_at)
-    played = b"".join(recording.pcm + silence for recording in spoken)
-    began = trio.current_time()
-    await glasses.play(played, on_frame=frames.append)
-    sentences = []
-    offset_s = 0.0
-    for recording in spoken:
-        start_s, end_s = recording.speech_start_s or 0.0, recording.speech_end_s or recording.duration_s
-        sentences.append(Spoken(recording.text, began + offset_s + start_s, began + offset_s + end_s))
-        offset_s += recording.duration_s + PAUSE_S
-    with trio.move_on_after(LAST_WORD_S):
-        while not any(final.at >= sentences[-1].ended_at for final in app.finals):
-            await glasses.play(bytes(BYTES_A_SECOND // 10), on_frame=frames.append)  # the room is quiet
-    screen.settle()
-    sent_at = [frame.at for frame in frames if frame.was_sent]
-    with trio.move_on_after(LAST_FRAME_S):
-        await app.wait_for_frames(already + len(sent_at))
-    received_at = app.frames_at[already:]
-    on_lens = [
-        Said(shown.text, shown.at)
-        for shown in glasses.lens.history
-        if shown.package_name == PACKAGE and shown.at >= began
-    ]
-    outcome = readings(sentences, app.finals)
-    lines = summary(
-        outcome,
-        frame_delays(sent_at, received_at),
-        display_delays([said for said in app.shown if said.at >= began], on_lens),
-        lost_frames=len(sent_at) - len(received_at),
-    )
-    screen.say("\n".join(lines))
-    return any(reading.read for reading in outcome)
-
-
-async def _watch_lens(glasses: Glasses, screen: Screen) -> None:
-    seen = 0
-
-    def has_more(phone: Glasses) -> bool:
-        return len(phone.lens.history) > seen
-
-    while True:
-        await glasses.wait_for(has_more, timeout_s=float("inf"))
-        seen = len(glasses.lens.history)
-        screen.lens(glasses.lens.text)
-
-
-async def _keep(cloud: Cloud, app: CaptionsApp, screen: Screen) -> None:
-    host = cloud.url.removeprefix("http://")
-    screen.say(
-        f"\nThe server goes on until Ctrl-C:\n"
-        f"  health   {cloud.url}/health\n"
-        f"  phones   ws://{host}/glasses-ws?token=...   (glasshouse user token EMAIL --data {cloud.data})\n"
-        f"  apps     ws://{host}/app-ws\n"
-        f"  the app  {app.url}\n"
-        f"  its tree glasshouse tree --data {cloud.data}\n"
-        f"  its log  {cloud.log}"
-    )
-    await trio.sleep_forever()
-
-
-def _what_to_say(options: argparse.Namespace, folder: Path) -> Sequence[Recording]:
-    if options.wav is not None:
-        return (load_wav(options.wav),)
-    if options.say is not None:
-        return (_speech_of(options.say, folder),)
-    sentences = recordings()
-    return sentences[-max(1, min(options.sentences, len(sentences))) :]
-
-
-def _speech_of(text: str, folder: Path) -> Recording:
-    """`text` spoken by flite.
-
-    Raises:
-      CloudError: flite is not installed, or failed.
-    """
-    if shutil.which("flite") is None:
-        raise CloudError("--say needs flite (on Debian and Ubuntu: apt install flite); or give --wav FILE")
-    target = folder / "said.wav"
-    done = subprocess.run(
-        ["flite", "-voice", VOICE, "-t", text, "-o", str(target)], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise CloudError(f"flite failed: {done.stderr.strip()}")
-    return load_wav(target)._replace(text=text.lower())
+        from clients.demo import program
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return program.main()
 
 
 if __name__ == "__main__":

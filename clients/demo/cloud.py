@@ -50,7 +50,10 @@ async def open_cloud(data: Path) -> AsyncIterator[Cloud]:
     words = ("serve", "--port", "0", "--data", str(data), "--set", "pocketsphinx.prestart=1")
     log = data / "server.log"
     with _new_file(log) as errors:
-        server = await trio.lowlevel.open_process(_command(*words), stdout=subprocess.PIPE, stderr=errors)
+        # A process group of its own: Ctrl-C in the terminal reaches the demo alone, which tells the server.
+        server = await trio.lowlevel.open_process(
+            _command(*words), stdout=subprocess.PIPE, stderr=errors, process_group=0
+        )
     try:
         yield Cloud(await _listening_url(server, log), data, log)
     finally:
@@ -68,7 +71,12 @@ async def command(*words: str) -> str:
       CloudError: it failed.
     """
     done = await trio.run_process(
-        _command(*words), capture_stdout=True, capture_stderr=True, check=False, stdin=subprocess.DEVNULL
+        _command(*words),
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        process_group=0,
     )
     if done.returncode != 0:
         raise CloudError(f"glasshouse {words[0]} failed: {done.stderr.decode(errors='replace').strip()}")

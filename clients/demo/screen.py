@@ -8,8 +8,14 @@ from typing import TextIO
 from clients.demo.timing import Reading, percentile
 
 
+class OutputClosedError(Exception):
+    """Whoever read the output has gone, as `head` does when it has its lines."""
+
+
 class Screen:
     """Writes what the wearer sees.
+
+    Each method raises `OutputClosedError` when nobody reads any more.
 
     Args:
       out: a terminal, or anything else that takes text.
@@ -24,7 +30,7 @@ class Screen:
     def say(self, text: str = "") -> None:
         """A line of the demo itself."""
         self.settle()
-        print(text, file=self._out, flush=True)
+        self._print(text)
 
     def lens(self, text: str) -> None:
         """What stands on the lens now."""
@@ -34,18 +40,24 @@ class Screen:
         self._last = text
         if not self._is_terminal:
             if text:
-                print(f"  lens | {text}", file=self._out, flush=True)
+                self._print(f"  lens | {text}")
             return
         width = shutil.get_terminal_size().columns - 10
-        print(f"\r\x1b[K  lens | {text[-width:]}", end="", file=self._out, flush=True)
+        self._print(f"\r\x1b[K  lens | {text[-width:]}", end="")
         self._is_open = True
 
     def settle(self) -> None:
         """Leave what stands on the lens and go on below it."""
         if self._is_open:
-            print(file=self._out, flush=True)
             self._is_open = False
+            self._print("")
         self._last = ""
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        try:
+            print(text, end=end, file=self._out, flush=True)
+        except BrokenPipeError as error:
+            raise OutputClosedError from error
 
 
 def summary(

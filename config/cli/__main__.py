@@ -1,7 +1,18 @@
-"""`python -m config.cli` is `glasshouse`."""
+"""`python -m config.cli` is `glasshouse`; the command of the wheel begins here too."""
 
 from __future__ import annotations
 
-from config.cli import main
+import signal
 
-main(prog_name="glasshouse")
+
+def run() -> None:
+    """Load the command line and run it."""
+    # No command has anything to tidy up, so Ctrl-C just ends it: no traceback out of the middle of an import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from config.cli.commands import main
+
+    main(prog_name="glasshouse")
+
+
+if __name__ == "__main__":
+    run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -19,7 +20,8 @@ from click.testing import CliRunner, Result
 
 from config import __version__
 from config.app_document import hash_api_key
-from config.cli import main, programs, serve
+from config.cli import programs, serve
+from config.cli.commands import main
 from config.data_directory import SECRET_NAME, SERVER_NAME, ServerFile
 
 PACKAGE = "org.example.captions"
@@ -77,7 +79,7 @@ def test_unknown_command_is_refused() -> None:
 
 def test_help_needs_none_of_the_rooms() -> None:
     script = (
-        "import sys; from click.testing import CliRunner; from config.cli import main;"
+        "import sys; from click.testing import CliRunner; from config.cli.commands import main;"
         " CliRunner().invoke(main, ['--help']);"
         " print([name for name in ('trio', 'msgspec', 'actors', 'adapters') if name in sys.modules])"
     )
@@ -85,6 +87,19 @@ def test_help_needs_none_of_the_rooms() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert "[]\n" == done.stdout
+
+
+def test_ctrl_c_just_ends_a_command_that_is_still_loading(data: Path) -> None:
+    script = (
+        "import builtins, os, runpy, signal, sys; real = builtins.__import__;"
+        " builtins.__import__ = lambda name, *rest, **words:"
+        " os.kill(os.getpid(), signal.SIGINT) if name == 'click' else real(name, *rest, **words);"
+        " runpy.run_module('config.cli', run_name='__main__')"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (-signal.SIGINT, "") == (done.returncode, done.stderr)
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import trio
 from adapters.storage import open_sqlite
 from config.app_document import AppOptions, hash_api_key, make_app, read_app_file
 from config.catalogue import catalogue
-from config.cli import main
+from config.cli.commands import main
 from config.core_tokens import core_tokens
 from config.settings import Settings
 from config.sources import load
