@@ -46,6 +46,7 @@ class Phone:
     sent: int = 0
     received: int = 0
     next_press: float = 0.0
+    pressed: set[str] = field(default_factory=set)  # presses whose display has not come yet
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Result:
     ack_delays: list[float] = field(default_factory=list)
     start_s: float = 0.0
     presses: int = 0
+    presses_shown: int = 0
     frames_sent: int = 0
     frames_received: int = 0
     out_of_order: int = 0
@@ -161,7 +163,9 @@ class Driver:
         print("measured", flush=True)
         # What is still on its way belongs to the run: wait for it, bounded.
         deadline = time.perf_counter() + 2.0
-        while time.perf_counter() < deadline and any(phone.received < phone.sent for phone in self.phones):
+        while time.perf_counter() < deadline and any(
+            phone.received < phone.sent or phone.pressed for phone in self.phones
+        ):
             self._turn(0.05)
         self.result.frames_sent = sum(phone.sent for phone in self.phones)
         self.result.frames_received = sum(phone.received for phone in self.phones)
@@ -178,6 +182,7 @@ class Driver:
         if now >= phone.next_press:
             phone.next_press += PRESS_PERIOD_S
             self.result.presses += 1
+            phone.pressed.add(repr(now))
             press = {"type": "button_press", "buttonId": repr(now), "pressType": "short"}
             sock.send(frame(TEXT, json.dumps(press).encode()))
 
@@ -243,10 +248,13 @@ class Driver:
             phone.acked_at = time.perf_counter()
             start = {"type": "start_app", "packageName": self.package}
             sock.send(frame(TEXT, json.dumps(start).encode()))
-        elif self.is_measuring and b'"text_wall"' in payload:
+        elif b'"text_wall"' in payload:
             text = json.loads(payload)["layout"]["text"]
-            if text:
-                self.result.press_delays.append(time.perf_counter() - float(text))
+            if text in phone.pressed:
+                phone.pressed.remove(text)
+                self.result.presses_shown += 1
+                if self.is_measuring:
+                    self.result.press_delays.append(time.perf_counter() - float(text))
 
     # -- the app server's webhook -------------------------------------------------------------------------
 

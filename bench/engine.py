@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--serve", choices=_SERVERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        _pin(0)
+        pin(0)
         with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
             print(listening.getsockname()[1], flush=True)
             if options.serve == "bare":
@@ -56,7 +56,7 @@ def main() -> None:
                 trio.run(_serve_engine, listening)
         return
 
-    _pin(1)
+    pin(1)
     rows: list[dict[str, object]] = []
     costs: dict[str, list[float]] = {name: [] for name in _SERVERS}
     for run in range(1, options.runs + 1):
@@ -74,7 +74,8 @@ def main() -> None:
     print(report.write_json("engine", {"options": vars(options), "rows": rows, "ratio": engine / bare}))
 
 
-def _pin(core: int) -> None:
+def pin(core: int) -> None:
+    """Keep this process on the core with this number among those it may use; wraps around."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[core % len(cores)]})
 
@@ -184,7 +185,7 @@ def _name_of(head: bytes) -> str:
 
 def measure(server: str, options: argparse.Namespace) -> dict[str, float]:
     """One run of one server: us of CPU per frame, delays, losses, memory. `options` as in `main`."""
-    command = [sys.executable, "-m", "bench.engine", "--serve", server]
+    command = [sys.executable, "-P", "-m", "bench.engine", "--serve", server]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

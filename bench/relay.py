@@ -27,7 +27,7 @@ from adapters.tokens import CoreTokens
 from bench import engine, report
 
 PACKAGE = "org.example.bench"
-SERVER_CORE, DRIVER_CORE = 0, 1
+SERVER_CORE, DRIVER_CORE = 0, 1  # of those this process may use
 SERVE = ("serve", "--port", "0", "--log-level", "warning")
 
 
@@ -50,7 +50,8 @@ def main() -> None:
             row["x bare"] = row["cpu ms"] / row["bare ms"]
             rows.append(row)
             print(report.table([row]), flush=True)
-    print("\ncpu ms: server CPU per session-second; delays in ms; late: how late the driver sent, p99 in ms")
+    print("\ncpu ms: server CPU per session-second; delays in ms; late: how late the driver sent, p99 in ms;")
+    print("lost: frames that did not arrive; no display: presses that were never answered")
     print(report.table(rows))
     print("kept in", report.write_json("relay", {"rows": rows}, options.out))
     series = {
@@ -71,7 +72,7 @@ def measure(sessions: int, options: Namespace, *, seed: int) -> dict[str, Any]:
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+            preexec_fn=lambda: engine.pin(SERVER_CORE),
         ) as server:
             try:
                 assert server.stdout is not None
@@ -98,7 +99,7 @@ def _drive(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {DRIVER_CORE}),
+        preexec_fn=lambda: engine.pin(DRIVER_CORE),
     ) as driver:
         try:
             assert driver.stdin is not None
@@ -146,6 +147,7 @@ def _drive(
         "frames": result["frames_sent"],
         "presses": result["presses"],
         "lost": result["frames_sent"] - result["frames_received"],
+        "no display": result["presses"] - result["presses_shown"],
         "disorder": result["out_of_order"],
         "KB/session": (loaded_kb - idle_kb) / sessions,
         "idle MB": idle_kb / 1024,
