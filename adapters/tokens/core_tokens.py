@@ -76,14 +76,21 @@ class CoreTokens:
           expires_s: seconds from now until it expires; None never, as the real clouds do.
 
         Raises:
-          ValueError: this server would refuse the token: `email` is no user id, or it demands an expiry.
+          ValueError: this server would refuse the token: `email` is no user id, it demands an expiry, or this
+            one is too far away.
         """
         if expires_s is None and self._must_expire:
             raise ValueError("this server takes only tokens that expire; give an expiry")
         now = int(self._wall())
         claims: dict[str, object] = {"sub": email, "email": email, "iat": now}
         if expires_s is not None:
-            claims["exp"] = now + round(expires_s)
+            expires = now + round(expires_s)
+            if expires > LATEST_S:
+                raise ValueError(
+                    f"an expiry in {expires_s:g} s is too far away; the latest that a server reads is"
+                    f" {LATEST_S:g} s after 1970"
+                )
+            claims["exp"] = expires
         if self._audience is not None:
             claims["aud"] = self._audience
         if self._issuer is not None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from actors.ports import TokenError
 from adapters.tokens import INVALID, NO_USER_ID, CoreTokens
+from adapters.tokens.core_tokens import LATEST_S
 
 SECRET = "a secret of at least thirty-two bytes"
 OTHER = "another secret of at least 32 bytes..."
@@ -217,6 +218,14 @@ def test_an_error_shows_neither_token_nor_secret() -> None:
 def test_a_user_that_could_not_log_in_gets_no_token(email: str) -> None:
     with pytest.raises(ValueError, match="cannot be a user"):
         tokens().mint(email, expires_s=None)
+
+
+def test_an_expiry_that_no_server_would_read_is_refused() -> None:
+    latest = tokens().mint("ada@example.org", expires_s=LATEST_S - NOW)
+
+    assert "ada@example.org" == tokens().verify(latest)
+    with pytest.raises(ValueError, match="the latest that a server reads is"):
+        tokens().mint("ada@example.org", expires_s=LATEST_S - NOW + 1)
 
 
 @given(st.text() | st.binary().map(encoded), st.binary().map(encoded), st.binary().map(encoded))
