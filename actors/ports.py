@@ -289,8 +289,16 @@ class WebhookAnswer(msgspec.Struct, frozen=True):
 
 
 class WebhookError(Exception):
-    """No answer. `kind`: refused (nobody listens: the process is gone), timeout, dns, tls, too_slow,
-    protocol.
+    """No answer.
+
+    `kind` is one of:
+      refused: nobody listens, the process is gone.
+      unreachable: no connection for another reason, for instance no route.
+      dns, tls: the name is not known; the certificate or the handshake is not good.
+      timeout: no answer in time. too_slow: the answer began and did not end in time.
+      protocol: the connection ended early, or what came is not HTTP.
+
+    Only for the first four is it certain that the app server did not see the call.
     """
 
     def __init__(self, kind: str, url: str, cause: str) -> None:

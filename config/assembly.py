@@ -19,6 +19,7 @@ from actors.ports import Gate
 from actors.service import ServiceSpec
 from adapters.http.admin_routes import admin_routes
 from adapters.http.app_routes import app_routes
+from adapters.http.app_server_routes import app_server_routes
 from adapters.http.application import create_application
 from config.settings import Settings
 from protocols import paths
@@ -78,13 +79,20 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
     """The HTTP application with its routes."""
     ports = world.ports
     wall = system.clock.wall
+    directory = hall.domain.directory
     started_at = system.clock.now()
     return create_application(
         ports.telemetry,
         lambda: {"uptime_s": round(system.clock.now() - started_at, 3)},
         (
             app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
-            admin_routes(admin_token=world.admin_token, tree=system.tree, counters=ports.telemetry.counters),
+            app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),
+            admin_routes(
+                admin_token=world.admin_token,
+                tree=system.tree,
+                counters=ports.telemetry.counters,
+                directory=directory,
+            ),
         ),
         wall=wall,
         node_name=settings.node_name or None,

@@ -27,6 +27,7 @@ from .messages import (
     WebhookWorked,
     app_sessions,
     ask_permit,
+    call_server,
     find_app,
 )
 from .servers import AppServer, Registration, ServerReport
@@ -58,5 +59,6 @@ __all__ = [
     "WebhookWorked",
     "app_sessions",
     "ask_permit",
+    "call_server",
     "find_app",
 ]

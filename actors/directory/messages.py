@@ -141,6 +141,13 @@ class ServerCalled(msgspec.Struct, frozen=True):
     reply_to: ReplyTo[CallTaken]
 
 
+def call_server(
+    package_name: str, call: Call, webhook_url: str = "", server_urls: tuple[str, ...] = ()
+) -> Callable[[ReplyTo[CallTaken]], ServerCalled]:
+    """What an ask on behalf of an app server is made with."""
+    return lambda reply_to: ServerCalled(package_name, call, webhook_url, server_urls, reply_to)
+
+
 class CallTaken(msgspec.Struct, frozen=True):
     """Attributes:
     registration_id: of the last registration; None when there was none since this server started.

@@ -150,7 +150,10 @@ class Running(Hearing):
         self.telemetry.warning(
             "app_start_failed", package=failure.package_name, stage=failure.stage, cause=failure.cause
         )
-        self._start_over(failure.package_name, False)
+        error = None
+        if failure.retry_after_s is not None:
+            error = f"{failure.package_name} cannot be started: {failure.cause}"
+        self._start_over(failure.package_name, False, error=error)
 
     def _stop_app(
         self, package_name: str, askers: tuple[Asker, ...], *, reason: str = "user_disabled"

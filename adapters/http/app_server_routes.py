@@ -1,0 +1,102 @@
+"""What an app server may call when it starts, and while it lives (protocol.md 1.3, 4.7).
+
+Nobody has to: an app server that comes back is found by probes. A call that says so is only quicker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from quart import Blueprint, Response, request
+
+from actors.directory import Call, CallTaken, DirectoryMessage, call_server, find_app
+from actors.front.doorman import key_matches
+from actors.ports import AppDocument, StorageError, Telemetry
+from protocols import app_servers, rest, timestamps, webhooks
+from protocols.app_servers import AppServerCall
+from protocols.errors import MalformedMessage
+from runtime import Ref, RuntimeFailure
+
+RETRY_AFTER_S = 1.0
+
+_WHO = ("packageName", "apiKey")
+_REQUIRED = {Call.REGISTER: (*_WHO, "webhookUrl"), Call.HEARTBEAT: _WHO, Call.RESTART: _WHO}
+
+
+def app_server_routes(
+    *, directory: Ref[DirectoryMessage], telemetry: Telemetry, wall: Callable[[], float]
+) -> Blueprint:
+    """`POST /api/app-server/register`, `/heartbeat` and `/restart`.
+
+    Answers: 200 `{success, registrationId, message, sessions, timestamp}`; 400 for a body that lacks
+    something; 401 for an unknown app or a wrong key, which look the same; 503 with `Retry-After` while the
+    store cannot answer.
+    """
+    blueprint = Blueprint("app servers", __name__)
+
+    async def take(call: Call) -> Response:
+        try:
+            payload = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+            body = app_servers.decode(payload, required=_REQUIRED[call])
+        except MalformedMessage as error:
+            return _failure(400, error.cause)
+        try:
+            app = await directory.ask(find_app(body.package_name))
+            if app is None or not key_matches(app, body.api_key):
+                cause = "unknown app" if app is None else "wrong key"
+                telemetry.warning("app_server_refused", package=body.package_name, cause=cause)
+                return _failure(401, "Invalid API key")
+            taken = await directory.ask(
+                call_server(app.package_name, call, body.webhook_url, body.server_urls)
+            )
+        except (StorageError, RuntimeFailure) as error:
+            telemetry.error("app_server_call_failed", package=body.package_name, cause=str(error))
+            retry_after_s = error.retry_after_s if isinstance(error, StorageError) else RETRY_AFTER_S
+            answer = _failure(503, f"Not now, try again in {retry_after_s:g} s")
+            answer.headers["Retry-After"] = str(max(1, round(retry_after_s)))
+            return answer
+        message = _said(call, taken, app, body)
+        return _json(
+            200,
+            rest.success(
+                registrationId=taken.registration_id,
+                message=message,
+                sessions=taken.sessions,
+                timestamp=_stamp(),
+            ),
+        )
+
+    async def register() -> Response:
+        return await take(Call.REGISTER)
+
+    async def heartbeat() -> Response:
+        return await take(Call.HEARTBEAT)
+
+    async def restart() -> Response:
+        return await take(Call.RESTART)
+
+    def _failure(status: int, message: str) -> Response:
+        return _json(status, rest.failure(message, timestamp=_stamp()))
+
+    def _stamp() -> str:
+        return timestamps.iso(wall())
+
+    for name, view in (("register", register), ("heartbeat", heartbeat), ("restart", restart)):
+        blueprint.add_url_rule(f"/api/app-server/{name}", name, view, methods=["POST"])
+    return blueprint
+
+
+def _said(call: Call, taken: CallTaken, app: AppDocument, body: AppServerCall) -> str:
+    """What a developer should know of the outcome."""
+    if call is Call.HEARTBEAT:
+        return "Heard" if taken.registration_id is not None else "Heard; this server is not registered"
+    sessions = "1 session" if taken.sessions == 1 else f"{taken.sessions} sessions"
+    message = f"Registered; {sessions} of {app.package_name} told"
+    known = webhooks.url(app.public_url, "/webhook")
+    if body.webhook_url and body.webhook_url.rstrip("/") not in (known, app.public_url.rstrip("/")):
+        message += f". Webhooks go to {known}, the address in the catalogue, not to the one given here"
+    return message
+
+
+def _json(status: int, body: bytes) -> Response:
+    return Response(body, status=status, content_type="application/json")
