@@ -63,7 +63,7 @@ def main() -> int:
         print(f"{title}: {'nowhere' if not lines else ''}")
         print("".join(f"  {line}\n" for line in lines), end="")
     document = {
-        "measured_on": machine,
+        "machine": {**machine, "load_after": [round(value, 2) for value in os.getloadavg()]},
         "seconds": round(time.monotonic() - began),
         "workloads": {name: workload.operation for name, workload in matrix.WORKLOADS.items()},
         "cells": [_rounded(cell) for cell in cells],
