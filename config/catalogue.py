@@ -15,11 +15,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
+from config.ranges import bounds_of
 from config.settings import ALIASES, Settings
 
 PREFIX = "GLASSHOUSE_"
 
-_NOT_NEGATIVE = ", 0 or more"
 _UNITS = {"_s": "seconds", "_ms": "milliseconds", "_bytes": "bytes", "_hz": "hertz"}
 
 
@@ -95,7 +95,7 @@ def _fields_of(defaults: msgspec.Struct, prefix: str) -> list[Setting]:
         settings.append(
             Setting(
                 name=f"{prefix}{field.name}",
-                type=hints[field.name],
+                type=_bounded(f"{prefix}{field.name}", hints[field.name]),
                 default=getattr(defaults, field.name),
                 description=_description(field.name, words),
                 unit=next((unit for end, unit in _UNITS.items() if field.name.endswith(end)), ""),
@@ -104,6 +104,16 @@ def _fields_of(defaults: msgspec.Struct, prefix: str) -> list[Setting]:
             )
         )
     return settings
+
+
+def _bounded(name: str, kind: Any) -> Any:
+    """The type of a number with its bounds; any other type as it is."""
+    bare, *metas = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+    if not {int, float} & {bare, *get_args(bare)}:
+        return kind
+    for bounds in bounds_of(name, [meta for meta in metas if isinstance(meta, msgspec.Meta)]):
+        kind = Annotated[kind, bounds]
+    return kind
 
 
 def _description(field: str, words: dict[str, str]) -> str:
@@ -129,7 +139,7 @@ def _in_words(kind: Any, unit: str) -> str:
     if get_origin(kind) is Annotated:
         bare, *metas = get_args(kind)
         bounds = "".join(_bounds_in_words(meta) for meta in metas)
-        return _in_words(bare, unit).removesuffix(_NOT_NEGATIVE if bounds else "") + bounds
+        return _in_words(bare, unit) + bounds
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(kind))
     if get_origin(kind) in (Union, UnionType):
@@ -140,7 +150,7 @@ def _in_words(kind: Any, unit: str) -> str:
         return "true or false"
     if kind in (int, float):
         what = "a whole number" if kind is int else "a number"
-        return (f"{what} of {unit}" if unit else what) + _NOT_NEGATIVE
+        return f"{what} of {unit}" if unit else what
     return "text"
 
 

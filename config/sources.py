@@ -22,6 +22,7 @@ import msgspec
 import platformdirs
 
 from config.catalogue import PREFIX, Setting, catalogue, group_names
+from config.ranges import endpointer_problem
 from config.settings import SHORTEST_SECRET_BYTES, Settings, web_url_problem
 
 DEFAULT = "default"
@@ -205,7 +206,7 @@ def _convert(setting: Setting, given: _Given) -> Any:
     elif bare is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     converted = msgspec.convert(value, kind)  # its ValidationError is a ValueError
-    if isinstance(converted, (int, float)) and (converted < 0 or not math.isfinite(converted)):
+    if isinstance(converted, float) and not math.isfinite(converted):  # NaN is within any bounds
         raise ValueError(value)
     return converted
 
@@ -247,6 +248,10 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
         problem = web_url_problem(url, allow_http=is_private or settings.allow_http_apps) if url else None
         if problem:
             found.append((name, problem))
+    sphinx = settings.pocketsphinx
+    problem = endpointer_problem(sphinx.window_s, sphinx.ratio)
+    if problem:
+        found += [("pocketsphinx.ratio", problem), ("pocketsphinx.window_s", problem)]
     if _is_weak(settings.jwt_secret) and not settings.is_loopback:
         expected = (
             f"expected {SHORTEST_SECRET_BYTES} bytes or more, since a shorter key can be guessed from one"

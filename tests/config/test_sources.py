@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pocketsphinx import Endpointer  # type: ignore[import-untyped]
 
+from config.catalogue import catalogue
+from config.ranges import RANGES, endpointer_problem
 from config.sources import DEFAULT, Loaded, SettingsError, load
 
 LONG = "s" * 32
@@ -139,8 +142,8 @@ def test_a_switch_is_read_in_any_common_spelling(text: str, value: bool) -> None
         ("port", "eighty", "a whole number, at least 0, at most 65535"),
         ("port", "65536", "at most 65535"),
         ("port", "tcp://10.0.0.1:8002", "a whole number"),
-        ("display.throttle_s", "fast", "a number of seconds, 0 or more"),
-        ("display.throttle_s", "-0.1", "0 or more"),
+        ("display.throttle_s", "fast", "a number of seconds, at least 0"),
+        ("display.throttle_s", "-0.1", "at least 0"),
         ("display.throttle_s", "nan", "a number"),
         ("display.throttle_s", "inf", "a number"),
         ("engine.max_message_bytes", "1.5", "a whole number of bytes"),
@@ -163,6 +166,62 @@ def test_wrong_value_is_named_with_its_source_and_what_was_expected(
     assert f"wrong setting: {name} (from command line)" in message
     assert expected in message
     assert repr(text) in message
+
+
+NUMBERS = [
+    name
+    for name, setting in catalogue().items()
+    if isinstance(setting.default, int | float) and not isinstance(setting.default, bool)
+]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_has_a_least_and_a_greatest_value_around_its_default(name: str) -> None:
+    """A new one that fails here needs bounds: Meta in its struct, or an entry in config/ranges.py."""
+    default = catalogue()[name].default
+
+    assert f"{name} (from command line)" in _problem(flags={name: "-1"})
+    assert f"{name} (from command line)" in _problem(flags={name: "1" + "0" * 18})
+    assert default == _load(flags={name: str(default)}).value(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("pocketsphinx.vad_mode", "9", "at least 0, at most 3"),
+        ("pocketsphinx.ratio", "3", "more than 0, less than 1"),
+        ("pocketsphinx.ratio", "0.99", "with which speech begins and ends"),
+        ("engine.max_message_bytes", "0", "a whole number of bytes, at least 262144"),
+        ("engine.frames_per_turn", "0", "at least 1"),
+        ("listener.waiting_heads", "0", "at least 1"),
+        ("liveness.json_ping_s", "0", "at least 0.1"),
+        ("lifecycle.start_attempts", "0", "at least 1"),
+        ("lifecycle.probe_growth", "1.5", "at most 1"),
+        ("keeper.start_s", "0", "more than 0"),
+        ("watchdog_s", "1e300", "at most 31622400"),
+    ],
+)
+def test_a_number_that_cannot_work_is_refused(name: str, text: str, expected: str) -> None:
+    assert expected in _problem(flags={name: text})
+
+
+def test_bounds_are_those_of_settings_there_are() -> None:
+    assert set() == set(RANGES) - set(catalogue())
+
+
+@pytest.mark.parametrize("window_s", [0.06, 0.1, 0.25, 1.0])
+@pytest.mark.parametrize("ratio", [0.01, 0.3, 0.5, 0.75, 0.9, 0.99])
+def test_a_window_and_a_ratio_are_refused_where_the_endpointer_refuses_them(
+    window_s: float, ratio: float
+) -> None:
+    def accepted() -> bool:
+        try:
+            Endpointer(window=window_s, ratio=ratio)
+        except ValueError:
+            return False
+        return True
+
+    assert accepted() is (endpointer_problem(window_s, ratio) is None)
 
 
 def test_wrong_value_in_the_environment_names_the_variable() -> None:
