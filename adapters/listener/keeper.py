@@ -78,7 +78,14 @@ class CannotListen(KeeperError):  # noqa: N818 - says what happened
     """The port cannot be had. `cause` is the system's."""
 
     def __init__(self, host: str, port: int, cause: OSError, waited_s: float) -> None:
-        hint = f" after {waited_s:.0f} s; stop who listens there or pass another --port" if waited_s else ""
+        if cause.errno == errno.EADDRINUSE:
+            hint = f" after {waited_s:.0f} s; stop who listens there or pass another --port"
+        elif cause.errno == errno.EACCES:
+            hint = "; ports below 1024 are the system's: pass another --port"
+        elif isinstance(cause, socket.gaierror) or cause.errno == errno.EADDRNOTAVAIL:
+            hint = "; pass an address of this machine as --host"
+        else:
+            hint = ""
         super().__init__(f"cannot listen on {host} port {port}: {cause.strerror}{hint}")
         self.host = host
         self.port = port
@@ -178,6 +185,7 @@ class _Keeper:
         """Wait for both while a predecessor is ending."""
         settings = self._settings
         began = time.monotonic()
+        waits_for = ""
         lock: int | None = None
         while True:
             waited_s = time.monotonic() - began
@@ -194,6 +202,11 @@ class _Keeper:
                 except OSError as error:
                     if error.errno != errno.EADDRINUSE or is_late:
                         raise CannotListen(settings.host, settings.port, error, waited_s) from error
+            held = f"port {settings.port}" if lock is not None else f"data directory {settings.data}"
+            if held != waits_for:
+                waits_for = held
+                patience_s = settings.predecessor_s
+                self._report(f"keeper: {held} is in use; waiting up to {patience_s:g} s for whoever has it")
             self._pause(_POLL_S)
 
     def _serve_once(self) -> bool:

@@ -303,9 +303,9 @@ def test_data_in_use_is_named_with_its_holder(start: Callable[..., Keeper]) -> N
     other = start(predecessor_s=0.2)
 
     assert 1 == other.process.wait(PATIENCE_S)
-    assert f"is in use by process {holder.process.pid} after 0 s; stop it or pass another --data" in (
-        other.errors()
-    )
+    waiting, ending = other.errors().splitlines()
+    assert "waiting up to 0.2 s for whoever has it" in waiting
+    assert f"is in use by process {holder.process.pid} after 0 s; stop it or pass another --data" in ending
 
 
 def test_port_in_use_is_named(start: Callable[..., Keeper]) -> None:
@@ -315,7 +315,10 @@ def test_port_in_use_is_named(start: Callable[..., Keeper]) -> None:
         keeper = start(port=port, predecessor_s=0.2)
 
         assert 1 == keeper.process.wait(PATIENCE_S)
-    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in keeper.errors()
+    waiting, ending = keeper.errors().splitlines()
+    assert f"keeper: port {port} is in use; waiting up to 0.2 s for whoever has it" == waiting
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ending
+    assert "pass another --port" in ending
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
@@ -323,7 +326,9 @@ def test_host_that_is_not_ours_is_named_at_once(start: Callable[..., Keeper], ho
     keeper = start(host=host, predecessor_s=1000)
 
     assert 1 == keeper.process.wait(PATIENCE_S)
-    assert f"cannot listen on {host} port 0: " in keeper.errors()
+    (line,) = keeper.errors().splitlines()
+    assert f"cannot listen on {host} port 0: " in line
+    assert line.endswith("; pass an address of this machine as --host")
 
 
 def test_server_that_dies_at_once_is_restarted_with_growing_pauses(start: Callable[..., Keeper]) -> None:
