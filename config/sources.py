@@ -29,7 +29,7 @@ DEFAULT = "default"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 DATA_NAME = "glasshouse"
 
-_NO_SETTINGS = {FILE_VARIABLE, f"{PREFIX}PYTHON"}  # the latter is read by the script ./run
+_NO_SETTINGS = {FILE_VARIABLE, f"{PREFIX}PYTHON", f"{PREFIX}COMMAND"}  # the last two are the script's, ./run
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
 

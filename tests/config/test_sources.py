@@ -256,6 +256,11 @@ def test_unknown_name_in_the_environment_is_a_notice() -> None:
     assert "GLASSHOUSE_PORT" in notice
 
 
+@pytest.mark.parametrize("variable", ["GLASSHOUSE_PYTHON", "GLASSHOUSE_COMMAND"])
+def test_variables_of_the_run_script_are_no_mistake(variable: str) -> None:
+    assert () == _load(environ={variable: "./run"}).notices
+
+
 def test_file_keeps_its_types(toml: Path) -> None:
     toml.write_text('allow_http_apps = "true"\n', encoding="utf-8")
 
