@@ -25,7 +25,8 @@ from actors.ports import Admitted, Connection, ConnectionHandler, Gate, Refused,
 
 _READ_BYTES = 65_536
 _WRITE_BYTES = 16_384
-_HEAD_S = 10.0
+_HEAD_S = 10.0  # this and the next are the listener's defaults
+_ADMIT_S = 5.0
 _LINGER_S = 10.0  # what is left in a closed socket's buffer has that long to leave
 
 
@@ -188,9 +189,11 @@ class SimulatedEngine(Generic[H]):
         try:
             with trio.move_on_after(_HEAD_S) as waiting:
                 head, data = await self._receive_head(stream)
-            if waiting.cancelled_caught or head is None:
+            if waiting.cancelled_caught:
+                await self._answer(stream, _refusal(408, "no complete request head in time"))
+            elif head is None:
                 return
-            if isinstance(head, BadHead):
+            elif isinstance(head, BadHead):
                 await self._answer(stream, _refusal(head.status, head.reason))
             elif not head.is_upgrade:
                 await self._http(_ReplayedStream(data, stream))
@@ -221,7 +224,11 @@ class SimulatedEngine(Generic[H]):
         if self._is_stopping:
             return _refusal(503, "Server is stopping")
         try:
-            return await gate.admit(self._make_upgrade(head, peer))
+            with trio.fail_after(_ADMIT_S):
+                return await gate.admit(self._make_upgrade(head, peer))
+        except trio.TooSlowError:
+            self._telemetry.warning("simulated_engine.gate_too_slow", path=head.path, limit_s=_ADMIT_S)
+            return _refusal(503, "Busy, try again", {"Retry-After": "1"})
         except Exception as error:
             self._telemetry.error("simulated_engine.gate_failed", path=head.path, cause=repr(error))
             return _refusal(500, "Internal server error")
@@ -429,5 +436,5 @@ class _ReplayedStream(HalfCloseableStream):
         await self._stream.aclose()
 
 
-def _refusal(status: int, message: str) -> Refused:
-    return Refused(status, msgspec.json.encode({"success": False, "message": message}))
+def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Refused:
+    return Refused(status, msgspec.json.encode({"success": False, "message": message}), headers or {})

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.abc import HalfCloseableStream, ReceiveStream, SendStream
 
-from actors.ports import CloseInfo, Outgoing
+from actors.ports import Admitted, CloseInfo, Outgoing, Refused, Upgrade
 from adapters.listener.head import Head, make_upgrade, read_head
 from adapters.simulated.engine import SimulatedEngine
 from adapters.websocket import EngineSettings, ServerConnection, response_of
@@ -280,12 +280,33 @@ async def test_what_is_no_request_is_answered(autojump_clock: trio.testing.MockC
 
 
 async def test_dial_without_a_request_ends_by_itself(autojump_clock: trio.testing.MockClock) -> None:
+    began = trio.current_time()
     async with open_simulated() as server, server.dial() as silent, server.dial() as leaving:
         await leaving.send_eof()
-        rests = [await RawPeer(silent).receive_rest(), await RawPeer(leaving).receive_rest()]
+        head = await RawPeer(silent).upgrade(b"")
+        rest = await RawPeer(leaving).receive_rest()
 
-    assert [b"", b""] == rests
-    assert trio.current_time() >= 10
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"" == rest
+    assert 10 == pytest.approx(trio.current_time() - began)
+
+
+async def test_gate_of_the_twin_that_takes_too_long_is_a_503(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    class Never(OneGate):
+        async def admit(self, upgrade: Upgrade) -> Admitted | Refused:
+            await trio.sleep_forever()
+            raise AssertionError
+
+    engine = _make_engine(Never())
+    async with _running(engine), await engine.dial() as stream:
+        began = trio.current_time()
+        head = await RawPeer(stream).upgrade()
+
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: 1" in head
+    assert 5 == pytest.approx(trio.current_time() - began, abs=0.1)
 
 
 async def test_network_that_breaks_before_the_upgrade_is_counted(
