@@ -91,7 +91,10 @@ class AnyActor(Generic[M]):
     @property
     def ref(self) -> Ref[M]:
         """This actor's own handle. Not in `__init__`: the actor has no place yet."""
-        return self._place().ref
+        cell = self._cell
+        if cell is None:
+            raise OutsideHandler(self)
+        return cell.ref
 
     @property
     def system(self) -> ActorSystem:

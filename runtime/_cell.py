@@ -57,11 +57,13 @@ class Cell:
         "parent",
         "path",
         "ref",
+        "runner",
         "spec",
         "state",
         "status",
         "system",
         "takes_mail",
+        "trace",
         "up_since",
     )
 
@@ -77,7 +79,6 @@ class Cell:
     restart_info: RestartInfo | None = None
     restart_at: float | None = None
     last_error: BaseException | None = None
-    runner: Runner | None = None
     supervision: Supervision | None = None
     timers: dict[str, Timer] | None = None
     tasks: dict[TaskHandle, None] | None = None
@@ -93,7 +94,6 @@ class Cell:
     retry: Alarm | None = None
     shutdown_alarm: Alarm | None = None
     restarts: deque[float] | None = None
-    trace: Trace | None = None
 
     def __init__(self, system: ActorSystem, parent: Cell | None, name: str) -> None:
         self.system = system
@@ -104,6 +104,8 @@ class Cell:
         self.ref: Ref[Any] = Ref(self.mailbox, self.path)
         self.spec: ChildSpec[Any] | None = None
         self.actor: AnyActor[Any] | None = None
+        self.runner: Runner | None = None
+        self.trace: Trace | None = None
         self.state: Any = None
         self.status: Status = "new"
         self.incarnation: int = 0
@@ -186,10 +188,14 @@ class Cell:
             turn.effects = None
             self.state = actor.state
             if effects:
-                failure = self.commit(effects)
-                if failure is not None:
-                    self.crashed(failure)
-                    break
+                target, what = effects[0]
+                if target is not None and len(effects) == 1:  # one tell: most handlers
+                    target.put(what)
+                else:
+                    failure = self.commit(effects)
+                    if failure is not None:
+                        self.crashed(failure)
+                        break
             if done >= limit or mailbox.system is not None:
                 break
         self.handled += done

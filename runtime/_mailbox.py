@@ -98,20 +98,20 @@ class Mailbox:
         "high_water",
         "is_idle",
         "is_open",
+        "is_pressed",
         "is_queued",
         "limit",
         "mail",
         "scheduler",
         "system",
         "taken",
+        "waker",
     )
 
     # Read from the class until they are set.
     size = 1024
     overflow: Overflow = "reject"
-    is_pressed = False  # it was full, or somebody waits for room: look after every batch
     senders: deque[Sender] | None = None
-    waker: Callable[[], None] | None = None  # how a TaskActor is woken; None: the run queue runs it
     _replaceable: dict[Hashable, _Replaceable] | None = None
     _marks: deque[tuple[int, float]] | None = None
 
@@ -122,7 +122,9 @@ class Mailbox:
         self.system: list[Any] | None = None
         self.is_idle = False  # would be run for a user message, and is not queued
         self.is_queued = False
+        self.is_pressed = False  # it was full, or somebody waits for room: look after every batch
         self.is_open = True
+        self.waker: Callable[[], None] | None = None  # how a TaskActor is woken; None: the run queue runs it
         self.limit = 0  # up to this length `put` needs no second look; 0 while there is no lane
         self.envelopes = 0  # how many of `mail` are envelopes
         self.high_water = 0
