@@ -37,6 +37,8 @@ SECRET = {"secret": True}
 SHORTEST_SECRET_BYTES = 32
 """RFC 7518 section 3.2: a key of HS256 has at least the size of its hash."""
 
+_NOT_IN_A_URL = frozenset(' "<>\\^`{|}')
+
 Secret = Annotated[str, Meta(extra=SECRET)]
 
 
@@ -186,6 +188,8 @@ def web_url_problem(url: str, *, allow_http: bool) -> str | None:
     http is for loopback, where nobody listens in, and for whom `allow_http` lets.
     """
     expected = "expected http(s)://HOST[:PORT][/PATH]"
+    if not url.isprintable() or not _NOT_IN_A_URL.isdisjoint(url):  # urlsplit lets them pass, or drops them
+        return "expected a URL without blanks and other characters that a URL cannot hold"
     try:
         parts = urlsplit(url)
         has_port = parts.port is None or parts.port > 0

@@ -21,8 +21,10 @@ from config.app_document import (
     AppError,
     AppFile,
     AppOptions,
+    changes,
     hash_api_key,
     make_app,
+    permission_names,
     read_app_file,
 )
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
@@ -44,54 +46,56 @@ def app() -> None:
 @app.command()
 @click.argument("package")
 @click.option(
-    "--url", required=True, metavar="URL", help="Where the app server is reached; /webhook is added to it."
+    "--url", metavar="URL", help="Where the app server is reached; /webhook is added. A new app needs one."
 )
 @click.option(
     "--api-key", metavar="KEY", help="The key the app shows. [default: one is made and printed once]"
 )
 @click.option("--type", "app_type", type=click.Choice(APP_TYPES), help="[default: background]")
 @click.option(
-    "--system", "is_system", is_flag=True, help="It runs beside the server and is given internal_url."
+    "--system/--no-system",
+    "is_system",
+    default=None,
+    help="It runs beside the server and is given internal_url.",
 )
 @click.option(
     "--permission",
     "permissions",
     metavar="NAME",
     multiple=True,
-    help="MICROPHONE, LOCATION, ... or ALL. Repeatable.",
+    help="MICROPHONE, LOCATION, ... or ALL. Repeatable; those given replace the ones it had.",
 )
-@click.option("--name", default="", help="As the wearer reads it. [default: PACKAGE]")
-@click.option("--description", default="")
-@click.option("--logo-url", default="", metavar="URL")
-@click.option("--webview-url", default="", metavar="URL")
+@click.option("--name", help="As the wearer reads it. [default: PACKAGE]")
+@click.option("--description")
+@click.option("--logo-url", metavar="URL")
+@click.option("--webview-url", metavar="URL")
 @click.option(
-    "--config",
-    "app_file",
+    "--app-file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The app's JSON or TOML file: settings schema, tools, hardwareRequirements, permissions.",
 )
 @data_option
-@file_option("--settings")
+@file_option
 def add(
     package: str,
-    url: str,
+    url: str | None,
     api_key: str | None,
     app_type: str | None,
-    is_system: bool,
+    is_system: bool | None,
     permissions: tuple[str, ...],
-    name: str,
-    description: str,
-    logo_url: str,
-    webview_url: str,
+    name: str | None,
+    description: str | None,
+    logo_url: str | None,
+    webview_url: str | None,
     app_file: Path | None,
     data: str | None,
     settings_file: str | None,
 ) -> None:
-    """Add the app PACKAGE, as org.example.captions, or put it anew.
+    """Add the app PACKAGE, as org.example.captions, or change it.
 
-    An app that is there already becomes what the options say now, and keeps its key unless --api-key gives
-    another. A key that was made here is printed once, alone on the last line; only its hash is kept.
+    An app that is there already keeps what is not given, its key too, and what became another is printed. A
+    key that was made here is printed once, alone on the last line; only its hash is kept.
     """
     settings = load_settings(as_flags(data=data), settings_file).settings
     if api_key is not None and not api_key.strip():
@@ -99,7 +103,7 @@ def add(
     options = AppOptions(
         package_name=package,
         url=url,
-        app_type=app_type or "",
+        app_type=app_type,
         is_system=is_system,
         permissions=permissions,
         name=name,
@@ -109,6 +113,8 @@ def add(
     )
     outcome = _with_store(settings, lambda store: _put(store, settings, options, app_file, api_key))
     click.echo(f"{outcome.verb} {package} at {outcome.app.public_url}")
+    for line in outcome.changes:
+        click.echo(f"  {line}")
     if outcome.made_key is not None:
         click.echo("its API key, shown this once:")
         click.echo(outcome.made_key)
@@ -117,6 +123,7 @@ def add(
 class _Outcome(msgspec.Struct, frozen=True):
     app: AppDocument
     verb: str
+    changes: list[str]
     made_key: str | None
 
 
@@ -129,19 +136,24 @@ async def _put(
         made_key = secrets.token_hex(_KEY_BYTES) if known is None and api_key is None else None
         key = api_key or made_key
         hashed = known.hashed_api_key if key is None and known is not None else hash_api_key(key or "")
-        document = make_app(options, file, hashed_api_key=hashed, allow_http=settings.allow_http_apps)
+        document = make_app(
+            options, file, hashed_api_key=hashed, allow_http=settings.allow_http_apps, known=known
+        )
     except AppError as error:
         raise Failed("; ".join(error.problems)) from error
     await store.commit([PutApp(document)])
-    return _Outcome(document, "added" if known is None else "updated", made_key)
+    if known is None:
+        return _Outcome(document, "added", [], made_key)
+    changed = changes(known, document)
+    return _Outcome(document, "updated" if changed else "nothing new for", changed, None)
 
 
 @app.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, without keys.")
 @data_option
-@file_option("--settings")
+@file_option
 def list_apps(as_json: bool, data: str | None, settings_file: str | None) -> None:
-    """List the apps, a line each: package, type, URL, name."""
+    """List the apps, a line each: package, type, URL, permissions, name."""
     settings = load_settings(as_flags(data=data), settings_file).settings
     apps = _with_store(settings, lambda store: store.list_apps())
     if as_json:
@@ -149,16 +161,26 @@ def list_apps(as_json: bool, data: str | None, settings_file: str | None) -> Non
     elif not apps:
         click.echo("no apps yet; glasshouse app add PACKAGE --url URL adds one", err=True)
     else:
-        width = max(len(one.package_name) for one in apps)
-        for one in apps:
-            kind = one.app_type + (" system" if one.is_system else "")
-            click.echo(f"{one.package_name:<{width}}  {kind:<17}  {one.public_url}  {one.name}")
+        rows = [
+            (
+                one.package_name,
+                one.app_type + (" system" if one.is_system else ""),
+                one.public_url,
+                permission_names(one) or "-",
+                one.name,
+            )
+            for one in apps
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            click.echo("  ".join(cells).rstrip())
 
 
 @app.command()
 @click.argument("package")
 @data_option
-@file_option("--settings")
+@file_option
 def show(package: str, data: str | None, settings_file: str | None) -> None:
     """Show all that is known of PACKAGE, as JSON, without its key."""
     settings = load_settings(as_flags(data=data), settings_file).settings
@@ -171,7 +193,7 @@ def show(package: str, data: str | None, settings_file: str | None) -> None:
 @app.command()
 @click.argument("package")
 @data_option
-@file_option("--settings")
+@file_option
 def remove(package: str, data: str | None, settings_file: str | None) -> None:
     """Take PACKAGE off the catalogue. Sessions that run go on until they end."""
     settings = load_settings(as_flags(data=data), settings_file).settings

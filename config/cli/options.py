@@ -41,15 +41,15 @@ def data_option(command: Command) -> Command:
     )(command)
 
 
-def file_option(*names: str) -> Callable[[Command], Command]:
-    """The TOML file of settings, under `names`."""
+def file_option(command: Command) -> Command:
+    """`--config FILE.toml`, the file of settings."""
     return click.option(
-        *names,
+        "--config",
         "settings_file",
         metavar="FILE.toml",
         type=click.Path(exists=True, dir_okay=False),
         help="Settings as TOML. [default: GLASSHOUSE_CONFIG]",
-    )
+    )(command)
 
 
 def set_option(command: Command) -> Command:

@@ -22,7 +22,7 @@ Become = Callable[[str, list[str]], object]
 @click.option("--public-url", metavar="URL", help="Where apps and phones reach this server from outside.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [default: info]")
 @data_option
-@file_option("--config", "--settings")
+@file_option
 @set_option
 def serve(
     host: str | None,

@@ -17,7 +17,7 @@ MASK = "********"
 @click.option("--changed", is_flag=True, help="Only what is not the default.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @data_option
-@file_option("--config", "--settings")
+@file_option
 @set_option
 def show_settings(
     changed: bool, as_json: bool, data: str | None, settings_file: str | None, assignments: tuple[str, ...]

@@ -40,7 +40,7 @@ class TreeView(msgspec.Struct, frozen=True):
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="What the server said, as JSON.")
 @data_option
-@file_option("--config", "--settings")
+@file_option
 def tree(as_json: bool, data: str | None, settings_file: str | None) -> None:
     """Show the actors of the running server: state, mailbox, messages handled, restarts, last error."""
     settings = load_settings(as_flags(data=data), settings_file).settings

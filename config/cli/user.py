@@ -36,7 +36,7 @@ def user() -> None:
     "--expires", type=Duration(), metavar="TIME", help="Valid for so long: 30d, 12h, 90m. [default: for ever]"
 )
 @data_option
-@file_option("--config", "--settings")
+@file_option
 def token(email: str, expires: float | None, data: str | None, settings_file: str | None) -> None:
     """Print a core token for EMAIL, alone on the last line.
 

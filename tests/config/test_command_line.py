@@ -116,7 +116,7 @@ def test_added_app_is_listed_and_shown_without_its_key(data: Path) -> None:
 
     assert re.fullmatch("[0-9a-f]{64}", key)
     assert hash_api_key(key) == _stored_hash(data)
-    assert [PACKAGE, "background", URL, "Captions"] == listed.split()
+    assert [PACKAGE, "background", URL, "ALL", "Captions"] == listed.split()
     assert (URL, [{"type": "ALL", "description": ""}]) == (shown["public_url"], shown["permissions"])
     assert "hashed_api_key" not in shown
     assert json.loads(_run("app", "list", "--json").output) == [shown]
@@ -137,9 +137,40 @@ def test_adding_again_keeps_the_key_and_takes_the_rest(data: Path) -> None:
     )
     shown = json.loads(_run("app", "show", PACKAGE).output)
 
-    assert f"updated {PACKAGE} at https://captions.example.org\n" == result.output
+    assert [
+        f"updated {PACKAGE} at https://captions.example.org",
+        f"  URL: {URL} -> https://captions.example.org",
+        "  type: background -> standard",
+        "  system: no -> yes",
+    ] == result.output.splitlines()
     assert hash_api_key("k") == _stored_hash(data)
-    assert ("standard", True, "") == (shown["app_type"], shown["is_system"], shown["description"])
+    assert ("standard", True, "old") == (shown["app_type"], shown["is_system"], shown["description"])
+
+
+def test_an_app_keeps_what_is_not_given_and_the_change_is_shown(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "app.json"
+    file.write_text('{"tools": [{"id": "t", "description": "d"}], "version": "2.0.0"}', encoding="utf-8")
+    named = ("--name", "Captions", "--permission", "MICROPHONE", "--app-file", str(file))
+    _run("app", "add", PACKAGE, "--url", URL, "--system", *named)
+    before = json.loads(_run("app", "show", PACKAGE).output)
+
+    again = _run("app", "add", PACKAGE, "--url", URL).output
+    with_key = _run("app", "add", PACKAGE, "--api-key", "a").output
+    after = json.loads(_run("app", "show", PACKAGE).output)
+    other = _run(
+        *("app", "add", PACKAGE, "--permission", "location", "--description", "", "--no-system")
+    ).output
+
+    assert f"nothing new for {PACKAGE} at {URL}\n" == again
+    assert f"updated {PACKAGE} at {URL}\n  API key: replaced\n" == with_key
+    assert before == after
+    assert "  permissions: MICROPHONE -> LOCATION\n" in other
+    assert "  system: yes -> no\n" in other
+    assert "description" not in other
+
+
+def test_a_new_app_needs_a_url(data: Path) -> None:
+    assert "--url: expected the address" in _run("app", "add", PACKAGE, status=1).output
 
 
 def test_adding_again_with_a_key_replaces_it(data: Path) -> None:
@@ -162,7 +193,7 @@ def test_app_file_fills_in_what_options_leave_open(data: Path, tmp_path: Path) -
     file = tmp_path / "app.json"
     file.write_text('{"name": "Captions", "tools": [{"id": "t", "description": "d"}]}', encoding="utf-8")
 
-    _run("app", "add", PACKAGE, "--url", URL, "--config", str(file))
+    _run("app", "add", PACKAGE, "--url", URL, "--app-file", str(file))
     shown = json.loads(_run("app", "show", PACKAGE).output)
 
     assert ("Captions", [{"id": "t", "description": "d"}]) == (shown["name"], shown["tools"])
@@ -296,7 +327,7 @@ def test_wrong_settings_end_every_command_with_status_78(data: Path, tmp_path: P
 
     for words in (
         ["config", "--config"],
-        ["app", "list", "--settings"],
+        ["app", "list", "--config"],
         ["user", "token", "a@b.c", "--config"],
     ):
         result = _run(*words, str(file), status=78)
