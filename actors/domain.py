@@ -18,6 +18,8 @@ from .liveness import APP_LIVENESS, LivenessSettings
 from .microphone import MicrophoneSettings
 from .ports import AppDocument, SpeechProvider, Store, Telemetry, Tokens, Webhooks
 from .session.settings import SessionSettings
+from .snapshots.messages import SnapshotsMessage
+from .snapshots.settings import SnapshotSettings
 from .speech.stream import SpeechSettings
 
 
@@ -52,6 +54,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     app_liveness: LivenessSettings = APP_LIVENESS
     front_door: FrontDoorSettings = FrontDoorSettings()
     speech: SpeechSettings = SpeechSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,4 @@ class Domain:
     urls: Urls
     journal: Ref[JournalMessage]
     directory: Ref[DirectoryMessage]
+    snapshots: Ref[SnapshotsMessage]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runtime import Backoff, ChildSpec, Ref, Supervisor
@@ -18,8 +19,10 @@ from .domain import Domain, DomainSettings, Ports, Urls
 from .front.doorman import Doorman, DoormanMessage
 from .journal import Journal
 from .service import EachAlone, ServiceSpec
+from .snapshots.actor import Snapshots
+from .snapshots.farewell import Farewell
 from .users.roster import Roster, RosterMessage
-from .users.tree import UserTree
+from .users.tree import tree_maker
 
 if TYPE_CHECKING:
     from runtime import SupervisorMessage
@@ -77,10 +80,9 @@ class Glasshouse(Supervisor):
             urls=self.urls,
             journal=self.child("journal"),
             directory=self.child("directory"),
+            snapshots=self.child("snapshots"),
         )
-
-        def make_tree(user_id: str) -> UserTree:
-            return UserTree(user_id=user_id, domain=domain, roster=roster)
+        snapshots = self.settings.snapshots
 
         return (
             ChildSpec(
@@ -99,10 +101,35 @@ class Glasshouse(Supervisor):
                 ),
             ),
             ChildSpec(
+                name="snapshots",
+                factory=lambda: Snapshots(
+                    store=self.ports.store,
+                    telemetry=self.ports.telemetry,
+                    settings=snapshots,
+                    phone_grace_s=self.settings.session.phone_grace_s,
+                ),
+            ),
+            ChildSpec(
                 name="media", factory=lambda: ServiceGroup([service.child() for service in self.media])
             ),
             ChildSpec(name="users", factory=EachAlone),
-            ChildSpec(name="roster", factory=lambda: Roster(users=users, make_tree=make_tree)),
+            ChildSpec(
+                name="roster",
+                factory=lambda: Roster(
+                    users=users,
+                    domain=domain,
+                    make_tree=partial(tree_maker, domain=domain, roster=roster),
+                ),
+            ),
+            ChildSpec(
+                name="farewell",
+                factory=lambda: Farewell(
+                    snapshots=domain.snapshots,
+                    telemetry=self.ports.telemetry,
+                    flush_s=snapshots.flush_s,
+                ),
+                shutdown_s=snapshots.flush_s + 1.0,
+            ),
             ChildSpec(name="front door", factory=lambda: FrontDoor(domain, roster, self.front)),
         )
 

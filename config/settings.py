@@ -25,6 +25,7 @@ from actors.front.settings import FrontDoorSettings
 from actors.liveness import APP_LIVENESS, LivenessSettings
 from actors.microphone import MicrophoneSettings
 from actors.session.settings import SessionSettings
+from actors.snapshots.settings import SnapshotSettings
 from actors.speech.stream import SpeechSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
@@ -120,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     app_liveness: LivenessSettings = APP_LIVENESS
     front_door: FrontDoorSettings = FrontDoorSettings()
     speech: SpeechSettings = SpeechSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     engine: EngineSettings = EngineSettings()
     listener: ListenerLimits = ListenerLimits()
@@ -148,6 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             app_liveness=self.app_liveness,
             front_door=self.front_door,
             speech=self.speech,
+            snapshots=self.snapshots,
         )
 
     @property

@@ -62,9 +62,9 @@ class AppSession(ServerSide):
     """One per app and user.
 
     Args:
-      is_resumed: the stored running list brings it back. It then begins as an app whose server lost us: a
-        webhook
-        goes out as soon as the phone is there and the app's server answers, however long that takes.
+      beginning: where its life begins: STOPPED, until a start is asked for; DORMANT, brought back by the
+        stored running list as soon as the phone is there and the app's server answers, however long that
+        takes; or where the process before left it.
     """
 
     mailbox_size = 4096
@@ -74,7 +74,7 @@ class AppSession(ServerSide):
         *,
         user_id: str,
         app: AppDocument,
-        is_resumed: bool,
+        beginning: lifecycle.LifecycleState,
         session: Ref[SessionMessage],
         display: Ref[DisplayMessage],
         domain: Domain,
@@ -87,7 +87,7 @@ class AppSession(ServerSide):
         self.settings = domain.settings.lifecycle
         self.telemetry = domain.ports.telemetry
         self.session_id = app_session_id(user_id, app.package_name)
-        self.state = AppState(lifecycle.LifecycleState(phase=Phase.DORMANT if is_resumed else Phase.STOPPED))
+        self.state = AppState(beginning)
 
     def started(self, restart: RestartInfo | None) -> None:
         self.join(app_sessions(self.app.package_name))

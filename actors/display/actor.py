@@ -23,11 +23,18 @@ SYSTEM_PACKAGE = "system.glasshouse"
 class Display(Actor[DisplayMessage]):
     """Its state is the arbitration's: a crash loses neither what is shown nor what waits."""
 
-    def __init__(self, *, user_id: str, link: Ref[LinkMessage], domain: Domain) -> None:
+    def __init__(
+        self,
+        *,
+        user_id: str,
+        link: Ref[LinkMessage],
+        domain: Domain,
+        beginning: arbitration.DisplayState | None = None,
+    ) -> None:
         self.user_id = user_id
         self.link = link
         self.settings = domain.settings.display
-        self.state = arbitration.DisplayState()
+        self.state = beginning or arbitration.DisplayState()
 
     def started(self, restart: RestartInfo | None) -> None:
         self._arm()

@@ -23,7 +23,8 @@ from runtime import Actor, Ref, RestartInfo
 from ..directory import find_app
 from ..ports import AppDocument, Connection, Outgoing, UserDocument
 from ..session.messages import AppDialled, SessionMessage
-from ..users.roster import RosterMessage, find_user
+from ..snapshots.messages import find_snapshot
+from ..users.roster import RosterMessage, find_user, resume_user
 
 if TYPE_CHECKING:
     from ..domain import Domain
@@ -73,6 +74,29 @@ class Located(msgspec.Struct, frozen=True):
     session: Ref[SessionMessage] | None
 
 
+class Sought(msgspec.Struct, frozen=True):
+    """Whether the process before left a session of that user."""
+
+    presented: Presented
+    user_id: str
+    has_snapshot: bool
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """The roster's answer about that session; None when it could not be brought back."""
+
+    presented: Presented
+    user_id: str
+    session: Ref[SessionMessage] | None
+
+
+class NotReadable(msgspec.Struct, frozen=True):
+    """Whether there is a session to bring back cannot be told now."""
+
+    presented: Presented
+    error: Exception
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """The store's answer about a user without a session."""
 
@@ -81,14 +105,25 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class LookFailed(msgspec.Struct, frozen=True):
-    """One of those three could not answer."""
+    """One of those could not answer."""
 
     presented: Presented
     error: Exception
 
 
 DoormanMessage = (
-    Opened | Presented | Misspoke | Left | InitOverdue | Looked | Located | Remembered | LookFailed
+    Opened
+    | Presented
+    | Misspoke
+    | Left
+    | InitOverdue
+    | Looked
+    | Located
+    | Sought
+    | Resumed
+    | NotReadable
+    | Remembered
+    | LookFailed
 )
 
 
@@ -142,6 +177,14 @@ class Doorman(Actor[DoormanMessage]):
                 self._looked(presented, app)
             case Located(presented, user_id, session):
                 self._located(presented, user_id, session)
+            case Sought(presented, user_id, has_snapshot):
+                self._sought(presented, user_id, has_snapshot=has_snapshot)
+            case Resumed(presented, user_id, session):
+                self._resumed(presented, user_id, session)
+            case NotReadable(presented, error):
+                package = presented.init.package_name
+                self.telemetry.warning("app_without_session", package=package, cause=str(error))
+                self._refuse(presented.connection, ErrorCode.SESSION_NOT_FOUND, close_codes.SESSION_NOT_READY)
             case Remembered(presented, user):
                 self._remembered(presented, user)
             case LookFailed(presented, error):
@@ -180,16 +223,40 @@ class Doorman(Actor[DoormanMessage]):
 
     def _located(self, presented: Presented, user_id: str, session: Ref[SessionMessage] | None) -> None:
         if session is not None:
-            package_name = presented.init.package_name
-            session.tell(AppDialled(package_name, presented.connection, presented.pending))
+            self._hand_over(presented, session)
+            return
+        self.ask(
+            self.domain.snapshots,
+            find_snapshot(user_id),
+            then=lambda has_snapshot: Sought(presented, user_id, has_snapshot),
+            failed=lambda error: NotReadable(presented, error),
+        )
+
+    def _sought(self, presented: Presented, user_id: str, *, has_snapshot: bool) -> None:
+        if not has_snapshot:
+            self._resumed(presented, user_id, None)
+            return
+        self.ask(
+            self.roster,
+            resume_user(user_id),
+            then=lambda session: Resumed(presented, user_id, session),
+            failed=lambda error: NotReadable(presented, error),
+        )
+
+    def _resumed(self, presented: Presented, user_id: str, session: Ref[SessionMessage] | None) -> None:
+        if session is not None:
+            self._hand_over(presented, session)
             return
         self.start(
             self.domain.ports.store.find_user,
             user_id,
             then=lambda user: Remembered(presented, user),
-            failed=lambda error: LookFailed(presented, error),
+            failed=lambda error: NotReadable(presented, error),
             name="find user",
         )
+
+    def _hand_over(self, presented: Presented, session: Ref[SessionMessage]) -> None:
+        session.tell(AppDialled(presented.init.package_name, presented.connection, presented.pending))
 
     def _remembered(self, presented: Presented, user: UserDocument | None) -> None:
         # protocol.md 13.14: after a restart of ours the session may come back, and the SDK is to try again.

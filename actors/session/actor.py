@@ -72,6 +72,9 @@ class UserSession(Running):
             self.telemetry.info("session_opened", user=self.user_id, incarnation=self.state.incarnation)
             user = PutUser(self.user_id, round(self.state.started_wall * 1000))
             self.domain.journal.tell(Commit((user,)))
+        elif restart is None:
+            self.telemetry.info("session_resumed", user=self.user_id, incarnation=self.state.incarnation)
+            self._resume_apps(self.apps_to_resume)
         if self.state.to_boot is None:
             self._load_user()
         if self.state.grace_ends_at is not None:
@@ -79,7 +82,7 @@ class UserSession(Running):
         if self.state.saving:
             self._save(again=True)
         self._arm_microphone()
-        self.roster.tell(UserReady(self.user_id, self.ref))
+        self.roster.tell(UserReady(self.user_id, self.ref, self.near.display))
 
     def receive(self, message: SessionMessage) -> None:
         match message:

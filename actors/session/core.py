@@ -20,7 +20,6 @@ from . import wire
 from .messages import (
     SessionMessage,
 )
-from .state import SessionState
 
 if TYPE_CHECKING:
     from runtime import SupervisorMessage
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from ..domain import Domain
     from ..link.messages import LinkMessage
     from ..users.roster import RosterMessage
+    from .beginning import Beginning
 
 Asker = ReplyTo["bool | None"]
 
@@ -54,20 +54,21 @@ class SessionCore(Actor[SessionMessage]):
     def __init__(
         self,
         *,
-        user_id: str,
+        beginning: Beginning,
         domain: Domain,
         neighbours: Neighbours,
         roster: Ref[RosterMessage],
         make_app: Callable[..., AppSession],
     ) -> None:
-        self.user_id = user_id
+        self.user_id = beginning.session.user_id
         self.domain = domain
         self.near = neighbours
         self.roster = roster
         self.make_app = make_app
         self.settings = domain.settings.session
         self.telemetry = domain.ports.telemetry
-        self.state = SessionState(user_id=user_id)
+        self.state = beginning.session
+        self.apps_to_resume = beginning.apps
 
     def _stamp(self) -> str:
         return timestamps.iso(self.system.clock.wall())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from protocols import close_codes
 from runtime import ChildSpec, Ref
 
-from ..apps.lifecycle import Phase
-from ..apps.messages import Begin, Dialled, EndSession, PhonePresence, StopAnnounced
+from ..apps.lifecycle import LifecycleState, Phase
+from ..apps.messages import AppMessage, Begin, Dialled, EndSession, PhonePresence, StopAnnounced
 from ..directory import find_app
 from ..display import arbitration as display
 from ..journal import Commit
@@ -18,6 +19,7 @@ from ..ports import AppDocument, SetRunningApps
 from ..users.roster import EndUser
 from . import state as states
 from . import wire
+from .beginning import ResumedApp
 from .core import Asker
 from .hardware import missing_hardware
 from .hearing import Hearing
@@ -30,9 +32,6 @@ from .messages import (
     SaveAgain,
 )
 from .state import AppEntry
-
-if TYPE_CHECKING:
-    pass
 
 
 class Running(Hearing):
@@ -97,16 +96,27 @@ class Running(Hearing):
             other = states.standard_app(self.state)
             if other is not None:
                 self._stop_app(other, (), reason="system_stop")
-        phase = Phase.DORMANT if is_stored else Phase.CONNECTING
         if not is_stored:
             self.near.display.tell(display.AppStarting(package_name, app.name))
+        machine = LifecycleState(phase=Phase.DORMANT if is_stored else Phase.STOPPED)
+        phase = Phase.DORMANT if is_stored else Phase.CONNECTING
+        ref = self._take_in(ResumedApp(app, machine, is_stored=is_stored), phase)
+        self._boot_done(package_name)
+        self._core_app()
+        if self.state.phone is None:
+            ref.tell(PhonePresence(is_present=False))
+        ref.tell(Begin())
+
+    def _take_in(self, one: ResumedApp, phase: Phase) -> Ref[AppMessage]:
+        """Give an app its actor and its entry."""
+        package_name = one.app.package_name
         ref = self.spawn(
             ChildSpec(
                 name=package_name,
                 factory=lambda: self.make_app(
                     user_id=self.user_id,
-                    app=app,
-                    is_resumed=is_stored,
+                    app=one.app,
+                    beginning=one.lifecycle,
                     session=self.ref,
                     display=self.near.display,
                     domain=self.domain,
@@ -116,15 +126,19 @@ class Running(Hearing):
             under=self.near.apps,
         )
         self.watch(ref)
-        self.state = states.put_app(
-            self.state, package_name, AppEntry(app=app, ref=ref, phase=phase, is_stored=is_stored)
+        entry = AppEntry(
+            app=one.app, ref=ref, phase=phase, subscriptions=one.subscriptions, is_stored=one.is_stored
         )
-        self._boot_done(package_name)
-        self._core_app()
+        self.state = states.put_app(self.state, package_name, entry)
         ref.tell(self._glasses_known())
-        if self.state.phone is None:
-            ref.tell(PhonePresence(is_present=False))
-        ref.tell(Begin())
+        return ref
+
+    def _resume_apps(self, resumed: Iterable[ResumedApp]) -> None:
+        """Take in the apps that the process before had, as a snapshot has them; their sockets are awaited."""
+        for one in resumed:
+            self._take_in(one, one.lifecycle.phase)
+        self._core_app()
+        self._route()
 
     def _boot_done(self, package_name: str) -> None:
         to_boot = self.state.to_boot

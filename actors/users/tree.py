@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runtime import ChildSpec, Ref, Supervisor
@@ -10,14 +10,44 @@ from runtime import ChildSpec, Ref, Supervisor
 from ..apps.actor import AppSession
 from ..audio import AudioActor, AudioSlot
 from ..display.actor import Display
+from ..display.arbitration import DisplayState
 from ..link.actor import GlassesLink
 from ..service import EachAlone
 from ..session.actor import UserSession
+from ..session.beginning import Beginning
 from ..session.core import Neighbours
+from ..session.state import SessionState
 
 if TYPE_CHECKING:
     from ..domain import Domain
     from .roster import RosterMessage
+
+
+class OneBeginning:
+    """What a subtree begins with, for the first of each of its actors only.
+
+    One that starts clean later, after crashes, starts with nothing: what it began with is long past.
+    """
+
+    def __init__(self, user_id: str, beginning: Beginning) -> None:
+        self._nothing = Beginning(SessionState(user_id=user_id))
+        self._session = self._display = beginning
+
+    def session(self) -> Beginning:
+        beginning, self._session = self._session, self._nothing
+        return beginning
+
+    def display(self) -> DisplayState:
+        beginning, self._display = self._display, self._nothing
+        return beginning.display
+
+
+def tree_maker(
+    user_id: str, beginning: Beginning, *, domain: Domain, roster: Ref[RosterMessage]
+) -> Callable[[], UserTree]:
+    """What makes a user's subtree, and makes it again after too many crashes."""
+    one = OneBeginning(user_id, beginning)
+    return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster)
 
 
 class UserTree(Supervisor):
@@ -25,9 +55,12 @@ class UserTree(Supervisor):
 
     strategy = "one_for_one"
 
-    def __init__(self, *, user_id: str, domain: Domain, roster: Ref[RosterMessage]) -> None:
+    def __init__(
+        self, *, user_id: str, beginning: OneBeginning, domain: Domain, roster: Ref[RosterMessage]
+    ) -> None:
         super().__init__()
         self.user_id = user_id
+        self.beginning = beginning
         self.domain = domain
         self.roster = roster
         self.audio_slot = AudioSlot()
@@ -45,7 +78,7 @@ class UserTree(Supervisor):
             ChildSpec(
                 name="session",
                 factory=lambda: UserSession(
-                    user_id=self.user_id,
+                    beginning=self.beginning.session(),
                     domain=self.domain,
                     neighbours=neighbours,
                     roster=self.roster,
@@ -54,7 +87,12 @@ class UserTree(Supervisor):
             ),
             ChildSpec(
                 name="display",
-                factory=lambda: Display(user_id=self.user_id, link=neighbours.link, domain=self.domain),
+                factory=lambda: Display(
+                    user_id=self.user_id,
+                    link=neighbours.link,
+                    domain=self.domain,
+                    beginning=self.beginning.display(),
+                ),
             ),
             ChildSpec(
                 name="audio",

@@ -290,6 +290,7 @@ async def test_a_stored_list_brings_its_apps_back_on_the_next_connect(autojump_c
     async with open_world(documents) as world:
         await world.running_app(await world.phone())
     assert (CAPTIONS,) == documents.users[ADA].running_apps, "the end of the process is no stop"
+    documents.owners.clear()
 
     async with open_world(documents) as world:
         server = await world.app_server()

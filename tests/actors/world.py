@@ -233,6 +233,15 @@ class AppServer:
         await self.world.settle()
         return connection
 
+    async def come_back(self) -> FakeConnection:
+        """Dial by itself, as the SDK does after a lost socket; its list of subscriptions follows the ack."""
+        connection = await self.dial(f"{ADA}-{self.package}")
+        self.connections.append(connection)
+        if connection.is_open:
+            self.subscribe()
+        await self.world.settle()
+        return connection
+
     async def _answer(self, call: Call) -> WebhookAnswer:
         if call.path != "/webhook":
             return WebhookAnswer(200)
@@ -302,6 +311,10 @@ class World:
         )
         self.app_gate = AppGate(doorman=self.hall.doorman)
 
+    async def die(self) -> None:
+        """As by kill -9: from here on nothing reaches the disk, whatever the tree still does."""
+        await self.store.aclose()
+
     async def settle(self) -> None:
         """Wait until everybody waits."""
         await trio.testing.wait_all_tasks_blocked()
@@ -340,17 +353,26 @@ class World:
         **fields: Any,
     ) -> AppServer:
         """An app in the catalogue whose server is up."""
-        url = f"https://{package}.example.org"
         app = AppDocument(
             package_name=package,
-            public_url=url,
+            public_url=f"https://{package}.example.org",
             hashed_api_key=hashlib.sha256(key.encode()).hexdigest(),
             name=fields.pop("name", package),
             permissions=tuple(Permission(name) for name in permissions),
             **fields,
         )
         await self.store.commit([PutApp(app)])
-        server = AppServer(self, package, key, url, subscriptions)
+        return self.known_server(package, subscriptions=subscriptions, key=key)
+
+    def known_server(
+        self,
+        package: str = CAPTIONS,
+        *,
+        subscriptions: Sequence[object] = ("transcription:en-US", "audio_chunk", "button_press"),
+        key: str = KEY,
+    ) -> AppServer:
+        """The server of an app that is in the catalogue already, up."""
+        server = AppServer(self, package, key, f"https://{package}.example.org", subscriptions)
         server.up()
         return server
 
@@ -365,11 +387,15 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    documents: SimulatedDocuments | None = None, settings: DomainSettings | None = None
+    documents: SimulatedDocuments | None = None,
+    settings: DomainSettings | None = None,
+    *,
+    outage: str | None = None,
 ) -> AsyncIterator[World]:
-    """A server's tree, stopped in order at the end of the block."""
+    """A server's tree, stopped in order at the end of the block. `outage` fails the store from the start."""
     async with open_system("test", seed=1) as system:
         world = World(system, documents or SimulatedDocuments())
+        world.store.outage = outage
         await world.start(settings or DomainSettings())
         yield world
 

@@ -15,6 +15,7 @@ import os
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ import msgspec
 import trio
 
 from actors.ports import PutApp
-from adapters.storage import open_sqlite
+from adapters.storage import FILE_NAME, open_sqlite
 from clients.network import HttpAnswer, open_stream, request
 from config.app_document import AppOptions, hash_api_key, make_app
 from config.core_tokens import core_tokens
@@ -246,6 +247,19 @@ class Server:
     def token(self, user: str) -> str:
         """A core token of `user`."""
         return core_tokens(Settings(data=str(self.data))).mint(user, expires_s=None)
+
+    async def has_kept(self, user: str, text: str) -> None:
+        """Wait until the user's snapshot has `text` in it: it may be a second behind."""
+        file = sqlite3.connect(self.data / FILE_NAME)
+
+        def find() -> bool:
+            row = file.execute("SELECT snapshot FROM owners WHERE user_id = ?", (user,)).fetchone()
+            return row is not None and row[0] is not None and text.encode() in row[0]
+
+        try:
+            await eventually(find)
+        finally:
+            file.close()
 
     # Requests
 

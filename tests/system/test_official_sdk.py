@@ -277,6 +277,30 @@ async def test_app_on_the_official_sdk_lives_through_drops_deaths_and_stop(
         assert [] == app.all("error")
 
 
+async def test_killed_cloud_takes_an_sdk_app_back_with_the_session_it_has(
+    node: str, server: Server, closed_port: int
+) -> None:
+    user = "grace@example.org"
+    async with wearer(server, user) as phone, sdk_app(node, closed_port, server) as (app, _):
+        await phone.start_app(PACKAGE)
+        await phone.wait_for(lambda glasses: glasses.lens.text == HELLO, timeout_s=PATIENCE_S)
+        await audio_is_heard(phone, app)
+        await server.has_kept(user, "button_press")
+
+        os.kill(server.child, signal.SIGKILL)
+        shown = len(phone.lens.history)
+        await phone.wait_for(lambda glasses: len(glasses.lens.history) > shown, timeout_s=PATIENCE_S)
+        await audio_is_heard(phone, app)
+        frames = len(app.all("audio"))
+        await phone.play(SILENCE)
+        await app.told("audio", frames + 1)
+
+        assert HELLO == phone.lens.history[shown].text
+        assert [f"{user}-{PACKAGE}"] == [told["sessionId"] for told in app.all("session")]
+        assert 1 == app.webhooks()
+        assert (PACKAGE,) == phone.running_apps
+
+
 async def test_same_app_works_below_an_owners_prefix(
     node: str, named_server: Server, closed_port: int
 ) -> None:

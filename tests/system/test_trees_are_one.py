@@ -56,4 +56,5 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path) -> No
         simulated = _shape(system.tree(server.tree))
 
     assert real == simulated
-    assert ["journal", "directory", "media", "users", "roster", "front door"] == _names(real)
+    expected = ["journal", "directory", "snapshots", "media", "users", "roster", "farewell", "front door"]
+    assert expected == _names(real)
