@@ -110,25 +110,28 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         process.communicate(timeout=PATIENCE_S)
 
 
-def test_tutorial_ends_with_the_sentence_on_the_lens(desk: Desk) -> None:
+def test_tutorial_ends_with_the_sentence_on_the_lens_and_does_so_again(desk: Desk) -> None:
     _, start_app, wear = blocks("sh")
 
     with desk.running(["sh", "-c", desk.fitted(start_app)], port=desk.ports["7010"]):
-        done = subprocess.run(
-            ["sh", "-c", desk.fitted(wear)],
-            cwd=desk.folder,
-            env=desk.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        runs = [
+            subprocess.run(
+                ["sh", "-c", desk.fitted(wear)],
+                cwd=desk.folder,
+                env=desk.environment,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+            for _ in range(2)  # the second within the grace of the first one's session
+        ]
 
-    assert 0 == done.returncode, done.stderr
-    assert done.stdout.startswith("the wearer reads: ")
-    assert "amiable" in done.stdout
     shown = blocks("text")
-    assert [done.stdout.split(":")[0]] == [text.split(":")[0] for text in shown]
+    for done in runs:
+        assert 0 == done.returncode, done.stderr
+        assert "amiable" in done.stdout
+        assert [done.stdout.split(":")[0]] == [text.split(":")[0] for text in shown]
 
 
 def test_app_on_the_official_sdk_needs_package_name_key_and_port(
