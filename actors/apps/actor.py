@@ -252,6 +252,7 @@ class AppSession(ServerSide):
         if (machine.phase, self.state.connection) != before:
             self.session.tell(AppPhaseChanged(self.app.package_name, machine.phase, self.state.connection))
         if has_ended:
+            self._report_end(None)
             self._part()
             self.stop()
         else:
@@ -297,6 +298,7 @@ class AppSession(ServerSide):
                 if connection is not None:
                     self._say(connection, to_app.AppStopped(reason=reason, timestamp=self._stamp()))
             case lifecycle.StartFailed(stage, cause, retry_after_s):
+                self._report_end(cause)
                 self.session.tell(AppStartFailed(self.app.package_name, stage.value, cause, retry_after_s))
             case _:
                 pass  # PhaseChanged is told by `_step`, once and with the connection; Ended ends it there

@@ -144,6 +144,15 @@ class ServerSide(Actor[AppMessage]):
         if self.state.era is not None:
             self._report(WebhookWorked(self.app.package_name, self.state.era))
 
+    def _report_end(self, cause: str | None) -> None:
+        """The app session is over with its webhook unanswered: of one given up for that, it was the cause."""
+        if self.state.era is None:
+            return
+        if cause is None:
+            self._report(PermitUnused(self.app.package_name, self.state.era))
+        else:
+            self._report(WebhookFailed(self.app.package_name, self.state.era, cause, is_gone=False))
+
     def _report(self, outcome: WebhookWorked | WebhookFailed | PermitUnused) -> None:
         self.state = msgspec.structs.replace(self.state, era=None)
         self.domain.directory.tell(outcome)

@@ -6,23 +6,23 @@ app are one read, short enough to keep the promise. Callers that ask while a rea
 
 Every webhook of every session is asked for here first, and its outcome told, so one breaker stands for an
 app's server (`breaker.py`). When a server is back (it registered, it answered a probe after it was gone, or
-its breaker closed) the app's sessions are told, in lots: all of them within half a second, however many.
+its breaker closed) the app's sessions are told at once, and stand in line for their webhooks (`line.py`): all
+of them are out within half a second, however many.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, assert_never
 
 import msgspec
 from msgspec.structs import replace
 
-from runtime import Actor, Recipient, Ref, RestartInfo
+from runtime import Actor, Ref, RestartInfo
 
 from ..ports import AppDocument, Store, Telemetry, Webhooks
-from . import breaker
-from .breaker import BreakerEvent, BreakerSettings, Mode
+from . import breaker, line
+from .breaker import BreakerEvent, BreakerSettings
 from .messages import (
     AskPermit,
     Call,
@@ -32,6 +32,7 @@ from .messages import (
     DirectoryMessage,
     FindApp,
     HeldBack,
+    LineMoves,
     ListApps,
     ListServers,
     Permit,
@@ -41,7 +42,6 @@ from .messages import (
     ServerCalled,
     ServerRecovered,
     ServerStarted,
-    WakeTick,
     WebhookFailed,
     WebhookWorked,
     app_sessions,
@@ -60,7 +60,6 @@ class DirectoryState(msgspec.Struct, frozen=True):
       waiting: who waits for the read that is under way.
       probes: who waits for the probe that is out, by its URL.
       servers: what is known of each app's server, by package name.
-      waking: sessions that are still to be told, and what; `lot` of them at a time.
     """
 
     apps: Mapping[str, AppDocument] = {}
@@ -68,19 +67,6 @@ class DirectoryState(msgspec.Struct, frozen=True):
     waiting: tuple[Question, ...] = ()
     probes: Mapping[str, tuple[ProbeServer, ...]] = {}
     servers: Mapping[str, AppServer] = {}
-    waking: tuple[tuple[Recipient[Any], object], ...] = ()
-    lot: int = 0
-
-    @property
-    def name(self) -> str:
-        """For the tree: how the app servers are."""
-        servers = self.servers.values()
-        counts = (
-            ("up", sum(server.is_up is True for server in servers)),
-            ("down", sum(server.is_up is False for server in servers)),
-            ("held back", sum(server.breaker.mode is not Mode.CLOSED for server in servers)),
-        )
-        return ", ".join(f"{count} {word}" for word, count in counts if count) or "no app server met"
 
 
 class Directory(Actor[DirectoryMessage]):
@@ -115,8 +101,9 @@ class Directory(Actor[DirectoryMessage]):
             self._read()
         for url in self.state.probes:
             self._probe(url)
-        if self.state.waking:
-            self._wake()
+        for package_name, server in self.state.servers.items():
+            if server.line.waiting:
+                self._move_line(package_name)
 
     def receive(self, message: DirectoryMessage) -> None:
         match message:
@@ -142,7 +129,11 @@ class Directory(Actor[DirectoryMessage]):
             case CatalogueRead(apps):
                 waiting = self.state.waiting
                 known = {app.package_name: app for app in apps}
-                servers = {package: one for package, one in self.state.servers.items() if package in known}
+                servers = {
+                    package: one
+                    for package, one in self.state.servers.items()
+                    if package in known or one.line.waiting
+                }
                 self.state = replace(self.state, apps=known, read_at=self.now, waiting=(), servers=servers)
                 for question in waiting:
                     self._answer(question)
@@ -151,8 +142,8 @@ class Directory(Actor[DirectoryMessage]):
                 self.state = replace(self.state, waiting=())
                 for question in waiting:
                     question.reply_to.fail(error)
-            case WakeTick():
-                self._wake()
+            case LineMoves(package_name):
+                self._move_line(package_name)
             case _:
                 assert_never(message)
 
@@ -238,6 +229,30 @@ class Directory(Actor[DirectoryMessage]):
     # -- the breaker --------------------------------------------------------------------------------------
 
     def _permit_asked(self, question: AskPermit) -> None:
+        """Answer at once, unless many ask at the same time: then in turn. A stop webhook never waits."""
+        server = self._server(question.package_name)
+        if question.may_try:
+            joined, is_next = line.join(server.line, question, self.now, self.settings)
+            self._put(question.package_name, replace(server, line=joined))
+            if not is_next:
+                if len(joined.waiting) == 1:
+                    self._await_line(question.package_name)
+                return
+        self._permit(question)
+
+    def _move_line(self, package_name: str) -> None:
+        server = self._server(package_name)
+        moved, asking = line.move(server.line, self.now, self.settings)
+        self._put(package_name, replace(server, line=moved))
+        for question in asking:
+            self._permit(question)
+        if moved.waiting:
+            self._await_line(package_name)
+
+    def _await_line(self, package_name: str) -> None:
+        self.set_timer(f"line {package_name}", self.settings.lot_s, LineMoves(package_name))
+
+    def _permit(self, question: AskPermit) -> None:
         package_name = question.package_name
         machine, effects = self._stepped(package_name, breaker.Asked(question.may_try))
         for effect in effects:
@@ -310,24 +325,8 @@ class Directory(Actor[DirectoryMessage]):
     # -- telling the sessions -----------------------------------------------------------------------------
 
     def _tell_sessions(self, package_name: str, news: ServerStarted | ServerRecovered) -> None:
-        """Tell every session of the app, the first lot now. Who is still to be told the same is told once."""
-        queued = set(self.state.waking)
-        told = tuple((each, news) for each in self._sessions(package_name) if (each, news) not in queued)
-        is_waking = bool(self.state.waking)
-        waking = (*self.state.waking, *told)
-        lots = max(1.0, self.settings.wake_spread_s / self.settings.wake_every_s)
-        lot = max(self.settings.wake_at_least, self.state.lot, math.ceil(len(waking) / lots))
-        self.state = replace(self.state, waking=waking, lot=lot)
-        if waking and not is_waking:
-            self._wake()
-
-    def _wake(self) -> None:
-        now, later = self.state.waking[: self.state.lot], self.state.waking[self.state.lot :]
-        self.state = replace(self.state, waking=later, lot=self.state.lot if later else 0)
-        for session, news in now:
+        for session in self._sessions(package_name):
             session.tell(news)
-        if later:
-            self.set_timer("wake", self.settings.wake_every_s, WakeTick())
 
     def _sessions(self, package_name: str) -> tuple[Ref[Any], ...]:
         return self.system.registry.members(app_sessions(package_name))

@@ -58,7 +58,7 @@ class ProbeServer(msgspec.Struct, frozen=True):
 
 
 class AskPermit(msgspec.Struct, frozen=True):
-    """Answer with a `Permit` or a `HeldBack`, at once.
+    """Answer with a `Permit` or a `HeldBack`: at once, or in turn where many ask at the same time.
 
     Attributes:
       may_try: as `breaker.Asked` has it.
@@ -181,8 +181,10 @@ class CatalogueNotRead(msgspec.Struct, frozen=True):
     error: Exception
 
 
-class WakeTick(msgspec.Struct, frozen=True):
-    """The next lot of sessions is told."""
+class LineMoves(msgspec.Struct, frozen=True):
+    """The next sessions in line for a webhook to an app's server have their turn."""
+
+    package_name: str
 
 
 DirectoryMessage = (
@@ -198,5 +200,5 @@ DirectoryMessage = (
     | Probed
     | CatalogueRead
     | CatalogueNotRead
-    | WakeTick
+    | LineMoves
 )

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from .breaker import BreakerState, Mode
+from .line import Line
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -28,12 +29,14 @@ class AppServer(msgspec.Struct, frozen=True, kw_only=True):
     """One app's server. Times are wall clock, epoch seconds; None for what never happened.
 
     Attributes:
+      line: sessions that wait for their turn to post a webhook.
       is_up: by the last probe, webhook or call; None before the first.
       since: when `is_up` became so.
       silent_at: when it last did not answer a probe, on the system's monotonic clock.
     """
 
     breaker: BreakerState = BreakerState()
+    line: Line = Line()
     is_up: bool | None = None
     since: float | None = None
     registration: Registration | None = None

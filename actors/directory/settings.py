@@ -9,21 +9,22 @@ from msgspec import Meta
 
 
 class DirectorySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How old an answer may be, and how gently the sessions of an app server are sent back to it.
+    """How old an answer may be, and how gently many sessions are sent to one app server.
 
     Attributes:
       catalogue_s: the catalogue is read again when what is known is older. `glasshouse app` promises that a
         running server sees a change within 0.2 s.
       silence_s: an app server that just did not answer a probe is not probed again for so long, however many
         sessions ask; half of `lifecycle.probe_s`.
-      wake_spread_s: the sessions of an app server that is back are told over so long, so that it meets no
-        storm: half of the second in which all of them are to be back.
-      wake_every_s: time between two lots of them.
-      wake_at_least: a lot is no smaller, so that few sessions are told at once.
+      webhooks_at_once: when more sessions than this want to post a webhook to one app server within `lot_s`,
+        the others wait in line. 8 in 0.02 s are 400 a second.
+      lot_s: time between two lots of webhooks.
+      line_s: nobody waits in line for longer: lots grow with the line. Half of the second in which all
+        sessions of an app server are to be back.
     """
 
     catalogue_s: Annotated[float, Meta(ge=0)] = 0.1
     silence_s: Annotated[float, Meta(ge=0)] = 0.1
-    wake_spread_s: Annotated[float, Meta(ge=0)] = 0.5
-    wake_every_s: Annotated[float, Meta(gt=0)] = 0.02
-    wake_at_least: Annotated[int, Meta(ge=1)] = 8
+    webhooks_at_once: Annotated[int, Meta(ge=1)] = 8
+    lot_s: Annotated[float, Meta(gt=0)] = 0.02
+    line_s: Annotated[float, Meta(ge=0)] = 0.5
