@@ -315,7 +315,9 @@ class Cell:
         self.status = "running"
         if self.ending is not None:
             self.ending = None
-        now = self.up_since = self.system.deadlines.time
+        # The run queue has just read the clock; a TaskActor's own task may have waited since.
+        deadlines, clock = self.system.deadlines, self.system.clock
+        now = self.up_since = deadlines.time if self.runner is None else clock.now()
         if self.runner is None:
             self.takes_mail = not self.is_suspended
         if self.parent_waits and self.parent is not None:
@@ -375,8 +377,14 @@ class Cell:
         if self.system.events.is_heard:
             shown = None if message is NO_MESSAGE else message
             recent = () if self.trace is None else tuple(self.trace.recent)
-            event = CrashReport(self.path, error, shown, self.state, self.attempt + 1, recent)
+            event = CrashReport(self.path, error, shown, self.state, self._streak() + 1, recent)
             self.system.events.publish(event)
+
+    def _streak(self) -> int:
+        parent = self.parent
+        if parent is None or parent.supervision is None:
+            return self.attempt
+        return parent.supervision.streak_of(self, self.system.clock.now())
 
     def order_stop(self, reason: StopReason) -> None:
         """Stop before the next message."""

@@ -50,7 +50,7 @@ class Deadlines:
         self._dead = 0
         self._parked: trio.CancelScope | None = None
         self._armed = float("inf")
-        self.time = now()  # as last read by the run queue: cheap, and at most a turn old
+        self.time = now()  # as last read by the run queue: cheap, and at most a turn old while that is awake
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -75,6 +75,10 @@ class Deadlines:
             self._heap = [entry for entry in self._heap if not entry[2].is_dead]
             heapq.heapify(self._heap)
             self._dead = 0
+
+    def look(self) -> None:
+        """Read the clock."""
+        self.time = self._now()
 
     def fire(self) -> None:
         """Call everything that is due now."""

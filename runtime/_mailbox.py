@@ -152,18 +152,20 @@ class Mailbox:
             self.is_idle = False  # as in _work_arrived, without the calls
             self.is_queued = True
             scheduler = self.scheduler
-            self._waiting_since = scheduler.deadlines.time
             scheduler.ready.append(self.cell)
             if scheduler.is_parked:
                 scheduler.wake()
+            self._waiting_since = scheduler.deadlines.time
+        elif len(mail) == 1:
+            self._first_arrived()
         return True
 
     def put_envelope(self, source: Source) -> None:
         """Take what the actor asked for; never refused. An actor that has ended asks for nothing."""
+        if not self.is_open:
+            return
         self.envelopes += 1
-        self._lane().append(Envelope(source))
-        if self.is_idle:
-            self._work_arrived()
+        self._arrived(Envelope(source))
 
     def put_system(self, order: Any) -> None:
         """Take an order; it is handled before the next user message."""
@@ -244,9 +246,25 @@ class Mailbox:
         self._replaceable = None
         return messages, senders
 
+    def _arrived(self, item: Any) -> None:
+        lane = self._lane()
+        lane.append(item)
+        if self.is_idle:
+            self._work_arrived()
+        elif len(lane) == 1:
+            self._first_arrived()
+
+    def _first_arrived(self) -> None:
+        """Note when the oldest message came to an actor that is busy, suspended or down."""
+        scheduler = self.scheduler
+        # While the run queue sleeps, the time it has last read is old.
+        self._waiting_since = (
+            self.cell.system.clock.now() if scheduler.is_parked else scheduler.deadlines.time
+        )
+
     def _work_arrived(self) -> None:
         self.is_idle = False
-        self._waiting_since = self.scheduler.deadlines.time
+        self._first_arrived()
         if self.waker is not None:
             self.waker()
         else:
@@ -273,9 +291,7 @@ class Mailbox:
                 self.cell.dropped(message, DropReason.OVERFLOW)
                 return False
             self._drop_oldest(lane)
-        lane.append(message)
-        if self.is_idle:
-            self._work_arrived()
+        self._arrived(message)
         return True
 
     def _drop_oldest(self, lane: deque[Any]) -> None:
@@ -306,13 +322,11 @@ class Mailbox:
             self.cell.dropped(message, DropReason.OVERFLOW)
             return False
         if key is None:
-            lane.append(message)
+            self._arrived(message)
         else:
             waiting[key] = slot = _Replaceable(key, message, waiting)
             self.envelopes += 1
-            lane.append(Envelope(slot))
-        if self.is_idle:
-            self._work_arrived()
+            self._arrived(Envelope(slot))
         return True
 
     def _is_full(self, depth: int) -> None:

@@ -126,7 +126,7 @@ class Runner:
         cell.mailbox.waker = self.wake
         handled = 0
         while self._stop_reason is None and self._failure is None:
-            if not self._has_work():
+            if cell.mailbox.system is not None or not self._has_work():  # the run queue obeys orders first
                 await self._park()
                 continue
             await self._handle_next()

@@ -61,6 +61,7 @@ class Scheduler:
     def wake(self) -> None:
         """End the task's sleep. Only while `is_parked`."""
         self.is_parked = False
+        self.deadlines.look()
         assert self._task is not None
         trio.lowlevel.reschedule(self._task)
 

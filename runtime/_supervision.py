@@ -169,6 +169,11 @@ class Supervision:
         else:
             self._decide(child, reason)
 
+    def streak_of(self, child: Cell, ends_at: float) -> int:
+        """How many restarts in a row count when one ends at `ends_at`. A long life ends a streak."""
+        is_over = child.up_since is not None and ends_at - child.up_since >= self._actor.period_s
+        return 0 if is_over else child.attempt
+
     def stop_child(self, child: Cell) -> None:
         """Stop a child for good."""
         if self.children.get(child.name) is not child or child.is_unwanted:
@@ -193,9 +198,7 @@ class Supervision:
     def _restart(self, child: Cell, reason: StopReason) -> None:
         actor, now = self._actor, self._cell.system.clock.now()
         assert child.spec is not None
-        if child.up_since is not None and child.down_since - child.up_since >= actor.period_s:
-            child.attempt = 0
-        child.attempt += 1
+        child.attempt = self.streak_of(child, child.down_since) + 1
         is_per_child = actor.intensity_scope == "child"
         is_past = self._is_past_intensity(child, now, is_per_child=is_per_child)
         if is_past and not is_per_child:

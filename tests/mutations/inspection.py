@@ -126,10 +126,17 @@ INSPECTION: dict[str, tuple[Mutation, ...]] = {
             by("test_children.py::test_a_report_has_the_state_that_stands"),
         ),
         Mutation(
+            "a report goes on counting a streak that is over",
+            "_cell.py",
+            "return parent.supervision.streak_of(self, self.system.clock.now())",
+            "return self.attempt",
+            by("test_restart_info_and_ladder.py::test_a_crash_report_counts_as_the_supervisor_does"),
+        ),
+        Mutation(
             "a report counts from nought",
             "_cell.py",
-            "self.attempt + 1, recent)",
-            "self.attempt, recent)",
+            "self._streak() + 1, recent)",
+            "self._streak(), recent)",
             by("test_children.py::test_a_crash_is_one_structured_report_and_one_decision"),
         ),
         Mutation(
@@ -255,9 +262,8 @@ INSPECTION: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "age is counted from the first start",
             "_cell.py",
-            "now = self.up_since = self.system.",
-            "first = self.up_since\n"
-            "        now = self.up_since = first if first is not None else self.system.",
+            "now = self.up_since = deadlines.time if self.runner is None else clock.now()",
+            "now = clock.now()\n        self.up_since = now if self.up_since is None else self.up_since",
             by("test_names_events_and_inspection.py::test_the_tree_is_data"),
         ),
     ),

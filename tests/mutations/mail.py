@@ -234,9 +234,9 @@ MAIL: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "a full mailbox refuses a timer's message",
             "_mailbox.py",
-            "        self.envelopes += 1\n        self._lane().append(Envelope(source))",
+            "        self.envelopes += 1\n        self._arrived(Envelope(source))",
             "        if self.depth() >= self.size:\n            return\n        self.envelopes += 1\n"
-            "        self._lane().append(Envelope(source))",
+            "        self._arrived(Envelope(source))",
             by("test_mailbox.py::test_what_the_actor_asked_for_itself_is_never_refused"),
         ),
         Mutation(
@@ -251,8 +251,8 @@ MAIL: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "a timer's message overtakes what waits",
             "_mailbox.py",
-            "self._lane().append(Envelope(source))",
-            "self._lane().appendleft(Envelope(source))",
+            "self._arrived(Envelope(source))\n\n    def put_system",
+            "self._arrived(Envelope(source))\n        self._lane().rotate(1)\n\n    def put_system",
             by("test_mailbox.py::test_what_the_actor_asked_for_itself_is_never_refused"),
         ),
         Mutation(

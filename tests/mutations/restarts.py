@@ -258,10 +258,17 @@ RESTARTS: dict[str, tuple[Mutation, ...]] = {
             ),
         ),
         Mutation(
+            "a slow start counts as life",
+            "_cell.py",
+            "deadlines.time if self.runner is None else clock.now()",
+            "deadlines.time",
+            by("test_restart_info_and_ladder.py::test_a_slow_start_is_no_long_life"),
+        ),
+        Mutation(
             "a streak never ends",
             "_supervision.py",
-            "            child.attempt = 0\n        child.attempt += 1",
-            "            pass\n        child.attempt += 1",
+            "return 0 if is_over else child.attempt",
+            "return child.attempt",
             by("test_restart_info_and_ladder.py::test_crashes_far_apart_are_a_new_streak"),
         ),
         Mutation(

@@ -382,14 +382,28 @@ class Keeps(Actor[Any]):
             self.state = (*self.state, message)
 
 
-async def test_an_order_does_not_wait_for_the_end_of_a_batch(system: ActorSystem) -> None:
-    ref = await system.spawn(ChildSpec("ref", Keeps, restart="temporary"))
+async def test_an_order_does_not_wait_for_the_end_of_a_batch(stage: Any) -> None:
+    ref = await stage.actor(restart="temporary")
+    await stage.system.suspend(ref)
     ref.tell(lambda actor: actor.stop())
     ref.tell("not handled any more")
-    await system.stopped(ref)
+    await stage.system.resume(ref)
+    await stage.system.stopped(ref)
 
-    (letter,) = system.dead_letters.recent
+    (letter,) = stage.system.dead_letters.recent
     assert ("not handled any more", DropReason.STOPPED) == (letter.message, letter.reason)
+
+
+async def test_age_counts_from_the_arrival_at_an_actor_that_is_suspended(stage: Any) -> None:
+    ref = await stage.actor()
+    ref.tell("early")
+    await trio.sleep(50)
+    await stage.system.suspend(ref)
+    await trio.sleep(20)
+    ref.tell("waits")
+    await trio.sleep(3)
+
+    assert stage.system.tree(ref).oldest_age_s == pytest.approx(3)
 
 
 async def test_an_order_overtakes_mail_that_waits_already(system: ActorSystem) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from runtime import ChildSpec, Escalated, RestartInfo
+from runtime import ChildSpec, CrashReport, Escalated, RestartInfo
 
 
 class BoomError(Exception):
@@ -168,3 +168,27 @@ async def test_a_restart_of_the_supervisor_begins_a_new_streak(stage: Any) -> No
 
     info = diary[-1][1]
     assert (1, True, ("state",)) == (info.attempt, info.state_kept, stage.state(child))
+
+
+async def test_a_crash_report_counts_as_the_supervisor_does(stage: Any) -> None:
+    ref = await stage.actor()
+    with stage.system.events.subscribe(CrashReport) as reports:
+        for _ in range(2):
+            ref.tell(boom)
+            await trio.sleep(100)  # longer than the period: each crash is the first of a streak
+
+    assert [1, 1] == [report.attempt for report in reports.drain()]
+
+
+async def test_a_slow_start_is_no_long_life(stage: Any) -> None:
+    async def slow(_: Any) -> None:
+        await trio.sleep(50)
+
+    diary: list[Any] = []
+    on_start = slow if stage.kind.kind == "task" else None
+    ref = await stage.actor(on_start=on_start, diary=diary, start_s=100)
+    for _ in range(3):
+        ref.tell(boom)
+    await trio.sleep(500)
+
+    assert [1, 2, 3] == [info.attempt for _, info in diary if info is not None]
