@@ -12,7 +12,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -23,7 +23,7 @@ from actors.service import ServiceSpec
 from adapters.listener.child import Inherited, end_with_keeper, inherit, lifeline_closed, say_ready
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.storage.sqlite import open_sqlite
-from adapters.telemetry import LibraryLogs, LogTelemetry
+from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.webhooks import HttpWebhooks
 from config.assembly import World, assemble
 from config.child_command import ServerStart, parse
@@ -123,12 +123,7 @@ async def open_ports(
     Raises:
       CannotBegin: the store or the token secret cannot be opened.
     """
-    telemetry = LogTelemetry(
-        sys.stderr,
-        level=settings.log_level,
-        as_json=settings.log_format == "json",
-        wall=system.clock.wall,
-    )
+    telemetry = open_log(settings, wall=system.clock.wall)
     library_logs = LibraryLogs(telemetry)
     logging.getLogger().addHandler(library_logs)
     system.events.listen(lambda event: report(event, telemetry))
@@ -138,7 +133,7 @@ async def open_ports(
         store = await open_sqlite(make_data_directory(settings))
     except (DataDirectoryError, StorageError) as error:
         raise CannotBegin(str(error)) from error
-    webhooks = HttpWebhooks()
+    webhooks = HttpWebhooks(settings.webhooks)
     await webhooks.warm_up()  # importing httpx takes 0.4 s, which the first webhook would hold the loop for
     try:
         yield Ports(store=store, webhooks=webhooks, speech=speech, tokens=tokens, telemetry=telemetry), media
@@ -147,6 +142,18 @@ async def open_ports(
             await webhooks.aclose()
             await store.aclose()
         logging.getLogger().removeHandler(library_logs)
+
+
+def open_log(settings: Settings, *, wall: Callable[[], float]) -> LogTelemetry:
+    """The log on standard error, as the settings want it."""
+    limits = LineLimits(burst_lines=settings.log_burst_lines, interval_s=settings.log_interval_s)
+    return LogTelemetry(
+        sys.stderr,
+        level=settings.log_level,
+        as_json=settings.log_format == "json",
+        limits=Allowances(limits),
+        wall=wall,
+    )
 
 
 async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited) -> None:

@@ -30,6 +30,8 @@ from actors.speech.stream import SpeechSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import PocketSphinxSettings
+from adapters.webhooks.settings import WebhookSettings
+from adapters.telemetry.limits import LineLimits
 from adapters.websocket.settings import EngineSettings
 
 SECRET = {"secret": True}
@@ -84,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       watchdog_s: a handler that holds the whole server for so long ends it, and the keeper starts the next.
       log_level: the least important line that is written.
       log_format: lines for people, or one JSON object a line.
+      log_burst_lines: how many lines of one event are written at once; the others are counted.
+      log_interval_s: one more line of an event is written after so long; 0 writes every line.
       mongodb_uri: where the production store will be.
       anthropic_api_key: the assistant's key.
       anthropic_base_url: where the assistant's provider is reached.
@@ -110,6 +114,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     watchdog_s: Annotated[float, Meta(gt=0)] = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    log_burst_lines: Annotated[int, Meta(ge=1)] = LineLimits().burst_lines
+    log_interval_s: float = LineLimits().interval_s
 
     session: SessionSettings = SessionSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
@@ -123,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     engine: EngineSettings = EngineSettings()
     listener: ListenerLimits = ListenerLimits()
     keeper: KeeperTimes = KeeperTimes()

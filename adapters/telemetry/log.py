@@ -5,7 +5,8 @@ not do, and structlog's import (0.3 s, with rich) is a fifth of the time a start
 through `logging` is brought here by `LibraryLogs`, so that nothing reaches the stream unescaped.
 
 And the stream never holds the loop: where it is a pipe or a terminal whose reader has stopped, a line is
-dropped and counted, and the next line that goes out says how many are missing.
+dropped and counted, and the next line that goes out says how many are missing. Events that come in floods are
+limited (`limits`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TextIO
 
+from adapters.telemetry.limits import Allowances
 from adapters.telemetry.lines import VALUE_LIMIT, json_line, text_line
 from protocols import timestamps
 
@@ -36,6 +38,7 @@ class LogTelemetry:
       stream: where the lines go.
       level: the lowest level that is written; every event is counted, whatever its level.
       as_json: one JSON object a line, for machines, instead of key=value.
+      limits: how many lines of one event are written, those of debug excepted; None writes them all.
       wall: epoch seconds.
     """
 
@@ -45,10 +48,12 @@ class LogTelemetry:
         *,
         level: Level = "info",
         as_json: bool = False,
+        limits: Allowances | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._lines = _Lines(stream)
         self._threshold = LEVELS[level]
+        self._limits = limits
         self._render = json_line if as_json else text_line
         self._wall = wall
         self._counters: dict[str, int] = {}
@@ -72,7 +77,7 @@ class LogTelemetry:
             self._write("warning", event, fields)
 
     def error(self, event: str, **fields: object) -> None:
-        """Count `event` and write it."""
+        """Count `event` and write it, within the limits."""
         self._counters[event] = self._counters.get(event, 0) + 1
         self._write("error", event, fields)
 
@@ -81,10 +86,25 @@ class LogTelemetry:
         self._counters[event] = self._counters.get(event, 0) + amount
 
     def counters(self) -> Mapping[str, int]:
-        """A copy of all counters. `log_lines_dropped` counts lines that the stream did not take."""
+        """A copy of all counters.
+
+        `log_lines_dropped` counts lines that the stream did not take, `log_lines_left_out` those over the
+        limits.
+        """
         return dict(self._counters)
 
     def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
+        if self._limits is not None and level != "debug":
+            # Libraries share one event; one that floods must not silence the others.
+            source = f"{event} {fields['logger']}" if event == "library_log" else event
+            if not self._limits.take(source):
+                self.count("log_lines_left_out")
+                return
+            for name, count in self._limits.left_out(source):
+                self._put("warning", "log_lines_left_out", {"of": name, "count": count})
+        self._put(level, event, fields)
+
+    def _put(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
         if self._lines.missing:
             note = {"count": self._lines.missing}
             if self._lines.write(self._line("warning", "log_lines_dropped", note)):

@@ -9,6 +9,7 @@ from pocketsphinx import Endpointer  # type: ignore[import-untyped]
 
 from config.catalogue import catalogue
 from config.ranges import RANGES, endpointer_problem
+from config.server import open_log
 from config.sources import DEFAULT, Loaded, SettingsError, load
 
 LONG = "s" * 32
@@ -323,3 +324,13 @@ def test_http_elsewhere_is_allowed_by_a_setting() -> None:
 
 def test_internal_url_may_be_http() -> None:
     assert "http://cloud:80" == _load(flags={"internal_url": "http://cloud:80"}).settings.internal_url
+
+
+def test_log_of_a_server_is_limited_as_the_settings_say(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = _load(flags={"log_burst_lines": "2", "log_interval_s": "1000"}).settings
+    log = open_log(settings, wall=lambda: 0.0)
+
+    for _ in range(5):
+        log.warning("phone_refused")
+
+    assert 2 == capsys.readouterr().err.count("phone_refused")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from actors.ports import Telemetry
 from adapters.simulated.telemetry import RecordingTelemetry
-from adapters.telemetry import LibraryLogs, LogTelemetry
+from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.telemetry.lines import json_line, text_line
 
 ROOT = Path(__file__).parents[3]
@@ -256,6 +256,98 @@ def test_what_libraries_log_is_escaped_and_counted() -> None:
         'error   library_log logger=some.library message="(_Message whose text raises TypeError)"',
     ] == [line.removeprefix(f"{STAMP} ") for line in written(stream)]
     assert 5 == telemetry.counters()["library_log"]
+
+
+class Moment:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.s = 100.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+def limited(moment: Moment, **limits: float) -> tuple[LogTelemetry, TextIO]:
+    allowances = Allowances(LineLimits(**limits), now=moment)  # type: ignore[arg-type]
+    return make(limits=allowances, level="debug")
+
+
+def facts(stream: TextIO) -> list[str]:
+    return [" ".join(line.split()[2:]) for line in written(stream)]
+
+
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+def test_a_flood_of_one_event_is_a_burst_and_then_a_line_a_second(level: str) -> None:
+    moment = Moment()
+    telemetry, stream = limited(moment, burst_lines=3, interval_s=1.0)
+
+    for tick in range(4 * 512):
+        moment.s = 100.0 + tick / 512
+        getattr(telemetry, level)("phone_refused", tick=tick)
+
+    assert [
+        *(f"phone_refused tick={tick}" for tick in range(3)),
+        *("log_lines_left_out of=phone_refused count=509", "phone_refused tick=512"),
+        *("log_lines_left_out of=phone_refused count=511", "phone_refused tick=1024"),
+        *("log_lines_left_out of=phone_refused count=511", "phone_refused tick=1536"),
+    ] == facts(stream)
+    assert {"phone_refused": 2048, "log_lines_left_out": 2048 - 6} == telemetry.counters()
+
+
+def test_a_flood_silences_no_other_event() -> None:
+    telemetry, stream = limited(Moment(), burst_lines=1)
+
+    for _ in range(3):
+        telemetry.info("listener.bad_head")
+    telemetry.info("phone_connected")
+    telemetry.debug("detail")
+    telemetry.debug("detail")
+
+    assert ["listener.bad_head", "phone_connected", "detail", "detail"] == facts(stream)
+
+
+def test_the_end_of_a_flood_is_told_with_the_next_line_of_any_event() -> None:
+    moment = Moment()
+    telemetry, stream = limited(moment, burst_lines=1)
+
+    for _ in range(3):
+        telemetry.info("flood")
+    moment.s += 2
+    telemetry.info("other")
+    telemetry.info("flood")
+
+    assert ["flood", "log_lines_left_out of=flood count=2", "other", "flood"] == facts(stream)
+
+
+def test_an_event_that_was_quiet_has_its_burst_again_and_no_more() -> None:
+    moment = Moment()
+    telemetry, stream = limited(moment, burst_lines=2)
+
+    for _ in range(3):
+        moment.s += 1000
+        for _ in range(3):
+            telemetry.info("fact")
+
+    assert 6 == facts(stream).count("fact")
+
+
+def test_a_library_that_floods_silences_no_other_library() -> None:
+    telemetry, stream = limited(Moment(), burst_lines=1)
+    handler = LibraryLogs(telemetry)
+    for name in ("loud", "loud", "quiet"):
+        handler.emit(logging.LogRecord(name, logging.WARNING, "", 0, "said", None, None))
+
+    assert ["library_log logger=loud message=said", "library_log logger=quiet message=said"] == facts(stream)
+
+
+def test_without_an_interval_every_line_is_written() -> None:
+    telemetry, stream = limited(Moment(), burst_lines=1, interval_s=0.0)
+
+    for _ in range(100):
+        telemetry.info("fact")
+
+    assert 100 == len(written(stream))
 
 
 def test_importing_telemetry_is_cheap() -> None:
