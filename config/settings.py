@@ -30,8 +30,8 @@ from actors.speech.stream import SpeechSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import PocketSphinxSettings
-from adapters.webhooks.settings import WebhookSettings
 from adapters.telemetry.limits import LineLimits
+from adapters.webhooks.settings import WebhookSettings
 from adapters.websocket.settings import EngineSettings
 
 SECRET = {"secret": True}
