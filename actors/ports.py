@@ -295,10 +295,11 @@ class WebhookError(Exception):
       refused: nobody listens, the process is gone.
       unreachable: no connection for another reason, for instance no route.
       dns, tls: the name is not known; the certificate or the handshake is not good.
+      busy: too many calls of ours are out, and none of their places became free in time.
       timeout: no answer in time. too_slow: the answer began and did not end in time.
       protocol: the connection ended early, or what came is not HTTP.
 
-    Only for the first four is it certain that the app server did not see the call.
+    Only for the first five is it certain that the app server did not see the call.
     """
 
     def __init__(self, kind: str, url: str, cause: str) -> None:

@@ -133,7 +133,7 @@ class ServerSide(Actor[AppMessage]):
     def _report_failure(self, kind: str, cause: str) -> None:
         if self.state.era is None:
             return
-        if kind == "fault":  # ours, not the app server's
+        if kind in ("fault", "busy"):  # ours, not the app server's
             self._report(PermitUnused(self.app.package_name, self.state.era))
         else:
             is_gone = kind in lifecycle.UNREACHED

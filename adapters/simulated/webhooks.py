@@ -17,7 +17,7 @@ import trio
 from actors.ports import WebhookAnswer, WebhookError
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
-KINDS: Final = ("refused", "unreachable", "timeout", "dns", "tls", "too_slow", "protocol")
+KINDS: Final = ("refused", "unreachable", "dns", "tls", "busy", "timeout", "too_slow", "protocol")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class SimulatedWebhooks:
 
     Attributes:
       faults: base URL to a kind of WebhookError (`KINDS`): while it is there, every call to that base fails
-        so; `timeout` and `too_slow` take the whole deadline first. Without an entry the network is well.
+        so; `busy`, `timeout` and `too_slow` take the whole deadline first. Without an entry all is well.
       calls: every call that reached an app server, in order.
     """
 
@@ -91,7 +91,7 @@ class SimulatedWebhooks:
             self._running.add(scope)
             try:
                 with trio.move_on_after(timeout_s):
-                    if fault in ("timeout", "too_slow"):
+                    if fault in ("busy", "timeout", "too_slow"):
                         await trio.sleep_forever()
                     return await self._answered(method, url, body, base, fault)
             finally:

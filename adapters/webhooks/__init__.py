@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from adapters.webhooks.client import BODY_LIMIT_BYTES, HttpWebhooks
+from adapters.webhooks.settings import WebhookSettings
 
-__all__ = ["BODY_LIMIT_BYTES", "HttpWebhooks"]
+__all__ = ["BODY_LIMIT_BYTES", "HttpWebhooks", "WebhookSettings"]

@@ -22,6 +22,7 @@ import trio
 
 from actors.ports import WebhookAnswer, WebhookError
 from adapters.webhooks.places import Places
+from adapters.webhooks.settings import WebhookSettings
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +31,7 @@ BODY_LIMIT_BYTES: Final = 64 * 1024
 
 _POST_HEADERS: Final = {"content-type": "application/json", "accept": "*/*", "user-agent": "glasshouse"}
 _PROBE_HEADERS: Final = {"accept": "*/*", "user-agent": "glasshouse"}
+_MISSING: Final = {"busy": "no place", "timeout": "no answer", "too_slow": "no end of the answer"}
 _KINDS: Final = (
     ("tls", ssl.SSLError),
     ("dns", (socket.gaierror, UnicodeError)),
@@ -42,29 +44,19 @@ class HttpWebhooks:
     """`actors.ports.Webhooks` over httpx.
 
     Args:
-      max_calls: POSTs at once. An app server answers a start only after the app's whole onSession, so a call
-        may hold its place for seconds.
-      max_calls_per_host: POSTs at once to one host and port; half of all, so that one hanging host leaves the
-        other half.
-      max_probes: probes at once; they have places of their own, since they are sent when a host is in
-        trouble.
-      idle_s: how long an unused connection is kept. Node and hypercorn close theirs after 5 s; 2 s keeps
-        clear of sending into a connection that is just being closed.
       make_tls: makes the context for https; httpx's own, with certifi's certificates, unless given.
     """
 
     def __init__(
         self,
+        settings: WebhookSettings | None = None,
         *,
-        max_calls: int = 512,
-        max_calls_per_host: int = 256,
-        max_probes: int = 64,
-        idle_s: float = 2.0,
         make_tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
-        self._places = Places(total=max_calls, per_host=max_calls_per_host)
-        self._probe_places = Places(total=max_probes, per_host=max(1, max_probes // 4))
-        self._idle_s = idle_s
+        settings = settings or WebhookSettings()
+        self._places = Places(total=settings.calls, per_host=settings.calls_per_host)
+        self._probe_places = Places(total=settings.probes, per_host=max(1, settings.probes // 4))
+        self._idle_s = settings.idle_s
         self._make_tls = make_tls
         self._making = trio.Lock()
         self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
@@ -84,21 +76,24 @@ class HttpWebhooks:
           timeout_s: seconds for everything: a place, the connection, the answer.
 
         Raises:
-          WebhookError: `refused`, `unreachable`, `dns`, `tls`: no connection. `timeout`: no answer in time.
-            `too_slow`: the answer began and did not end in time. `protocol`: anything else, for instance the
-            connection was closed early or the answer is not HTTP. Only for the first four is it certain that
-            the app server did not see the call.
+          WebhookError: `refused`, `unreachable`, `dns`, `tls`: no connection. `busy`: no place in time.
+            `timeout`: no answer in time. `too_slow`: the answer began and did not end in time. `protocol`:
+            anything else, for instance the connection was closed early or the answer is not HTTP. Only for
+            the first five is it certain that the app server did not see the call.
 
         Cancellation: the connection is closed; the app server may have acted on the call.
         """
-        kind = "timeout"
+        kind = "busy"
+
+        def has_place() -> None:
+            nonlocal kind
+            kind = "timeout"
+
         with trio.move_on_after(timeout_s):
-            async with self._answer("POST", url, body, _POST_HEADERS, self._places) as response:
+            async with self._answer("POST", url, body, _POST_HEADERS, self._places, has_place) as response:
                 kind = "too_slow"
                 return WebhookAnswer(response.status_code, await _read_at_most(response, BODY_LIMIT_BYTES))
-        raise WebhookError(
-            kind, url, f"no {'end of the' if kind == 'too_slow' else ''} answer within {timeout_s:g} s"
-        )
+        raise WebhookError(kind, url, f"{_MISSING[kind]} within {timeout_s:g} s")
 
     async def probe(self, url: str, *, timeout_s: float) -> bool:
         """GET `url`; whether somebody answers HTTP there, with any status. Never raises."""
@@ -120,7 +115,13 @@ class HttpWebhooks:
 
     @asynccontextmanager
     async def _answer(
-        self, method: str, url: str, body: bytes, headers: dict[str, str], places: Places
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        places: Places,
+        has_place: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[httpx.Response]:
         """The head of the answer, its body still to be read. Whatever goes wrong is a WebhookError."""
         await self.warm_up()
@@ -133,6 +134,7 @@ class HttpWebhooks:
                     "the URL must be http://HOST[:PORT]/... or https://..., with a port up to 65535"
                 )
             async with places.place(request.url.netloc.decode()):
+                has_place()
                 transport = await self._transport(request.url.scheme)
                 response = await transport.handle_async_request(request)
                 try:

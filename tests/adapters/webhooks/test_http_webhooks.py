@@ -18,7 +18,7 @@ import trio
 import trio.testing
 
 from actors.ports import WebhookAnswer, WebhookError
-from adapters.webhooks import HttpWebhooks
+from adapters.webhooks import HttpWebhooks, WebhookSettings
 from adapters.webhooks.places import Places
 from tests.adapters.webhooks.conformance import WebhooksConformance, World
 
@@ -289,7 +289,7 @@ async def test_a_cookie_is_not_sent_back_and_the_connection_is_used_again(
 
 
 async def test_calls_beyond_a_hosts_places_wait_and_another_host_is_served(servers: Servers) -> None:
-    webhooks = HttpWebhooks(max_calls=3, max_calls_per_host=2)
+    webhooks = HttpWebhooks(WebhookSettings(calls=3, calls_per_host=2))
     running = itertools.count(1)
     two_run = trio.Event()
 
@@ -310,7 +310,7 @@ async def test_calls_beyond_a_hosts_places_wait_and_another_host_is_served(serve
             nursery.start_soon(kind_of, webhooks, busy_url)
         await two_run.wait()
 
-        assert "timeout" == await kind_of(webhooks, busy_url, timeout_s=0.05)
+        assert "busy" == await kind_of(webhooks, busy_url, timeout_s=0.05)
         assert WebhookAnswer(200) == await webhooks.post(well_url, b"{}", timeout_s=5)
         assert 3 == next(running)  # the third never reached the host
         await webhooks.aclose()
