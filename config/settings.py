@@ -32,7 +32,6 @@ from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import PocketSphinxSettings
 from adapters.telemetry.limits import LineLimits
 from adapters.webhooks.settings import WebhookSettings
-from adapters.webhooks.settings import WebhookSettings
 from adapters.websocket.settings import EngineSettings
 
 SECRET = {"secret": True}
@@ -130,7 +129,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
-    webhooks: WebhookSettings = WebhookSettings()
     webhooks: WebhookSettings = WebhookSettings()
     engine: EngineSettings = EngineSettings()
     listener: ListenerLimits = ListenerLimits()
