@@ -123,7 +123,7 @@ class SendMicrophoneState(msgspec.Struct, frozen=True):
 OFF = SendMicrophoneState(is_enabled=False, required_data=(), bypass_vad=False)
 
 
-class MicrophoneState(msgspec.Struct, frozen=True, kw_only=True):
+class MicrophoneState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole machine.
 
     Attributes:

@@ -98,7 +98,7 @@ UNREACHED = frozenset({"refused", "unreachable", "dns", "tls"})
 _UNAVAILABLE = frozenset({502, 503, 504})  # what a proxy answers for a server that is down
 
 
-class LifecycleState(msgspec.Struct, frozen=True, kw_only=True):
+class LifecycleState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole machine. A value decoded from its own encoding goes on where this one stood.
 
     Attributes:

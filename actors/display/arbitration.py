@@ -22,6 +22,7 @@ from .events import (
     DASHBOARD_VIEW,
     MAIN_VIEW,
     AppEnded,
+    AppReturning,
     AppStarting,
     CoreAppChanged,
     DashboardContent,
@@ -46,6 +47,7 @@ __all__ = [
     "DASHBOARD_VIEW",
     "MAIN_VIEW",
     "AppEnded",
+    "AppReturning",
     "AppStarting",
     "CoreAppChanged",
     "DashboardContent",
@@ -106,6 +108,8 @@ class _Turn:
                 self._request(event)
             case AppStarting():
                 self._start(event.package, event.name)
+            case AppReturning():
+                self._change(ended=tuple(each for each in self.state.ended if each != event.package))
             case AppEnded():
                 self._end(event.package)
             case Withdrawn():

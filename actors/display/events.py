@@ -71,6 +71,12 @@ class AppStarting(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class AppReturning(msgspec.Struct, frozen=True, tag=True):
+    """The stored list brings the app back, without a boot screen: what it shows counts again."""
+
+    package: str
+
+
 class AppEnded(msgspec.Struct, frozen=True, tag=True):
     """The app stopped, or its start failed. Not for a lost socket: its display stays through the grace."""
 
@@ -140,6 +146,7 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
 DisplayEvent = (
     Requested
     | AppStarting
+    | AppReturning
     | AppEnded
     | Withdrawn
     | CoreAppChanged

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ..moments import moved
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing to show.
 
     Attributes:
@@ -30,7 +30,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     is_blank: bool = False
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
+class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one app wants on the main view: its newest request and nothing older.
 
     Attributes:
@@ -64,7 +64,7 @@ class Boot(msgspec.Struct, frozen=True):
     until: float
 
 
-class Lens(msgspec.Struct, frozen=True, kw_only=True):
+class Lens(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One view: what should be on it.
 
     Attributes:
@@ -79,7 +79,7 @@ class Lens(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
 
 
-class Dashboard(msgspec.Struct, frozen=True, kw_only=True):
+class Dashboard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the dashboard is composed of. Contents are newest first.
 
     Attributes:
@@ -93,7 +93,7 @@ class Dashboard(msgspec.Struct, frozen=True, kw_only=True):
     turned_to: str | None = None
 
 
-class DisplayState(msgspec.Struct, frozen=True, kw_only=True):
+class DisplayState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole machine. A value decoded from its own encoding goes on where this one stood.
 
     Attributes:

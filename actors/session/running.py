@@ -96,7 +96,9 @@ class Running(Hearing):
             other = states.standard_app(self.state)
             if other is not None:
                 self._stop_app(other, (), reason="system_stop")
-        if not is_stored:
+        if is_stored:
+            self.near.display.tell(display.AppReturning(package_name))
+        else:
             self.near.display.tell(display.AppStarting(package_name, app.name))
         machine = LifecycleState(phase=Phase.DORMANT if is_stored else Phase.STOPPED)
         phase = Phase.DORMANT if is_stored else Phase.CONNECTING

@@ -11,7 +11,6 @@ At the start it asks who left a snapshot, so that an app that dials can be told 
 from __future__ import annotations
 
 import math
-import operator
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
@@ -22,8 +21,10 @@ from msgspec.structs import replace
 
 from runtime import Actor, Ref, ReplyTo, RestartInfo
 
+from ..apps.lifecycle import LifecycleState
 from ..display.arbitration import DisplayState
 from ..ports import SnapshotToSave, StorageError, Store, Telemetry
+from ..session.state import SessionState
 from . import snapshot as snapshots
 from .messages import (
     Claimed,
@@ -45,9 +46,10 @@ from .messages import (
     TryAgain,
 )
 from .settings import SnapshotSettings
+from .snapshot import SessionSnapshot
 
-SLICES = 10
-"""A round is so many slices: 1,000 sessions are looked at a hundred at a time."""
+SLICES = 20
+"""A round is so many slices: 1,000 sessions are looked at fifty at a time."""
 
 SLICE_S = 0.001
 """A slice ends after so long; what is left of it is done in the next."""
@@ -94,20 +96,38 @@ class SnapshotsState(msgspec.Struct, frozen=True):
     is_well: bool = True
 
 
-class Written:
-    """What was last handed over for one user.
+class Looked:
+    """What was seen of one user when it was last looked at: states, to be compared by identity.
 
     Attributes:
-      parts: the states it was made of, compared by identity.
+      apps: each app's actor and lifecycle.
+      body: what was made of it.
       again_at: when it is written again though nothing has changed.
     """
 
-    __slots__ = ("again_at", "body", "parts")
+    __slots__ = ("again_at", "apps", "body", "session", "shown")
 
-    def __init__(self, parts: tuple[object, ...], body: bytes, again_at: float) -> None:
-        self.parts = parts
-        self.body = body
-        self.again_at = again_at
+    def __init__(self, session: SessionState, shown: DisplayState) -> None:
+        self.session = session
+        self.shown = shown
+        self.apps: list[tuple[Ref[Any], LifecycleState]] = []
+        self.body = b""
+        self.again_at = math.inf
+
+    def is_still(
+        self, session: SessionState, shown: DisplayState, state_of: Callable[[Ref[Any]], Any]
+    ) -> bool:
+        """Whether nothing is any different. An app that has ended has changed the session, too."""
+        if session is not self.session and not _is_alike(session, self.session):
+            return False
+        if shown is not self.shown:
+            return False
+        for ref, machine in self.apps:
+            app = state_of(ref)
+            if app is None or app.lifecycle is not machine:
+                return False
+        self.session = session
+        return True
 
 
 class Snapshots(Actor[SnapshotsMessage]):
@@ -124,7 +144,7 @@ class Snapshots(Actor[SnapshotsMessage]):
         self.settings = settings
         self.phone_grace_s = phone_grace_s
         self.state = SnapshotsState()
-        self.looked: dict[str, Written] = {}
+        self.looked: dict[str, Looked] = {}
         self.waiting: dict[str, bytes] = {}
         self.writing: tuple[SnapshotToSave, ...] = ()
         self.round_left: deque[str] = deque()
@@ -267,45 +287,41 @@ class Snapshots(Actor[SnapshotsMessage]):
                 return
 
     def _look_at(self, user_id: str, kept: Kept) -> None:
-        session = self.system.state_of(kept.session)
+        session: SessionState | None = self.system.state_of(kept.session)
         shown: DisplayState | None = self.system.state_of(kept.display)
         # A list that is being stored is not the truth yet, and a session that ends leaves nothing.
         if session is None or shown is None or session.saving or session.is_ending or not session.incarnation:
             return
+        known = self.looked.get(user_id)
+        is_due = known is None or self.now >= known.again_at
+        if known is not None and not is_due and known.is_still(session, shown, self.system.state_of):
+            return
+        looked = Looked(session, shown)
         lifecycles = {}
         for package_name, entry in session.apps.items():
             app = self.system.state_of(entry.ref)
             if app is not None:
                 lifecycles[package_name] = app.lifecycle
-        parts = (
-            session.phone,
-            session.grace_ends_at,
-            session.to_boot,
-            session.apps,
-            session.microphone.target,
-            session.microphone.off_at,
-            session.glasses,
-            shown,
-            *lifecycles.values(),
-        )
-        known = self.looked.get(user_id)
-        if known is not None and self.now < known.again_at and _are_same(parts, known.parts):
-            return
+                looked.apps.append((entry.ref, app.lifecycle))
+        self.looked[user_id] = looked
         captured = snapshots.capture(session, shown, lifecycles)
         try:
-            body = snapshots.encode(captured)
-            if len(body) > self.settings.largest_bytes:
-                self.telemetry.count("snapshot_without_display")
-                body = snapshots.encode(replace(captured, display=DisplayState()))
+            looked.body = self._encoded(captured)
         except (ValueError, OverflowError, TypeError) as error:
             self.telemetry.warning("snapshot_not_encodable", user=user_id, cause=str(error))
-            self.looked[user_id] = Written(parts, b"", math.inf)
             return
-        if known is None or self.now >= known.again_at or body != known.body:
-            self.waiting[user_id] = snapshots.stored(body, self.now)
-            self.looked[user_id] = Written(parts, body, snapshots.again_at(captured, self.now))
+        if known is None or is_due or looked.body != known.body:
+            self.waiting[user_id] = snapshots.stored(looked.body, self.now)
+            looked.again_at = snapshots.again_at(captured, self.now)
         else:
-            known.parts = parts
+            looked.again_at = known.again_at
+
+    def _encoded(self, captured: SessionSnapshot) -> bytes:
+        body = snapshots.encode(captured)
+        if len(body) > self.settings.largest_bytes:
+            self.telemetry.count("snapshot_without_display")
+            body = snapshots.encode(replace(captured, display=DisplayState()))
+        return body
 
     def _flush(self) -> None:
         """Look at everybody, in slices, then have all of it written."""
@@ -414,8 +430,17 @@ class Snapshots(Actor[SnapshotsMessage]):
         self._answer_flushes()
 
 
-def _are_same(parts: tuple[object, ...], others: tuple[object, ...]) -> bool:
-    return len(parts) == len(others) and all(map(operator.is_, parts, others))
+def _is_alike(session: SessionState, other: SessionState) -> bool:
+    """Whether they differ only in what no snapshot keeps: its microphone is repeated every ten seconds."""
+    return (
+        session.phone is other.phone
+        and session.grace_ends_at is other.grace_ends_at
+        and session.to_boot is other.to_boot
+        and session.apps is other.apps
+        and session.microphone.target is other.microphone.target
+        and session.microphone.off_at is other.microphone.off_at
+        and session.glasses is other.glasses
+    )
 
 
 def _retry_after_s(error: Exception) -> float:

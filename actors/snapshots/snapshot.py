@@ -26,7 +26,7 @@ CLOSER_BY = 0.1
 """A snapshot with a deadline is written again when this share of the time to it has passed."""
 
 
-class AppSnapshot(msgspec.Struct, frozen=True):
+class AppSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """One app of the session; see `session.state.AppEntry`."""
 
     package_name: str
@@ -35,7 +35,7 @@ class AppSnapshot(msgspec.Struct, frozen=True):
     is_stored: bool = False
 
 
-class SessionSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+class SessionSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A session; see `session.state.SessionState`.
 
     Attributes:

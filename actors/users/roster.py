@@ -176,6 +176,7 @@ class Roster(Actor[RosterMessage]):
     def started(self, restart: RestartInfo | None) -> None:
         for user_id, entry in self.state.items():
             if entry.reading is not None:
+                self.set_timer(f"read {user_id}", self.settings.claim_s, ReadOverdue(user_id))
                 self._read(user_id, entry)
             elif entry.is_ending and entry.tree is None:
                 self._forget(user_id)

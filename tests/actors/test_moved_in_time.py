@@ -84,6 +84,7 @@ display_events: st.SearchStrategy[display.DisplayEvent] = st.one_of(
     ),
     st.builds(display.AppStarting, packages, st.just("name")),
     st.builds(display.AppEnded, packages),
+    st.builds(display.AppReturning, packages),
     st.builds(display.CoreAppChanged, st.sampled_from([None, "org.core"])),
     st.just(display.PhoneArrived()),
     st.just(display.PhoneLost()),

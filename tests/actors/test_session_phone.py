@@ -256,6 +256,25 @@ async def test_a_phone_that_returns_in_the_last_moment_starts_a_session_anew(
         assert server.connection.is_open
 
 
+async def test_an_app_that_is_brought_back_while_its_session_ends_is_seen_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        monkeypatch.setattr(server.connection, "close", lambda code, reason="": None)  # a slow peer
+        phone.hang_up()
+        await trio.sleep(300.5)
+
+        back = await world.phone()
+        await trio.sleep(8)
+        server.show("seen again")
+        await trio.sleep(1)
+
+        assert [CAPTIONS] == back.running()
+        assert "seen again" in back.texts()
+
+
 async def test_a_newer_phone_takes_over_and_the_old_ones_close_changes_nothing(
     autojump_clock: MockClock,
 ) -> None:
