@@ -79,6 +79,10 @@ class ConnectionInit(msgspec.Struct, frozen=True, tag=True):
     """The phone sent `connection_init`."""
 
 
+class Doubted(msgspec.Struct, frozen=True, tag=True):
+    """Something else makes it worth asking now whether the peer is there."""
+
+
 class Tick(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The deadline has come; this is what the connection's health shows.
 
@@ -93,7 +97,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     missed_pongs: int
 
 
-LivenessEvent = Opened | AppOpened | JsonPing | JsonPong | ConnectionInit | Tick
+LivenessEvent = Opened | AppOpened | JsonPing | JsonPong | ConnectionInit | Doubted | Tick
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -198,6 +202,10 @@ def step(
             state = replace(state, heard_at=now, has_said_pong=True)
         case ConnectionInit():
             state = replace(state, heard_at=now, ack_at=now)
+        case Doubted():
+            if state.suspected_at is None:
+                effects.append(Suspected(now - state.heard_at))
+                state = replace(state, suspected_at=now, pinged_at=-math.inf)
         case Tick():
             state = replace(
                 state,

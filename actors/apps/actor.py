@@ -126,6 +126,8 @@ class AppSession(ServerSide):
                 self._part()
             case PhonePresence(is_present):
                 self._step(lifecycle.PhoneReturned() if is_present else lifecycle.PhoneLost())
+                if is_present:
+                    self._watch_over(liveness.Doubted())
             case GlassesKnown():
                 self.state = msgspec.structs.replace(self.state, glasses=message)
             case WebhookAnswered(attempt, answer):

@@ -193,6 +193,7 @@ class UserSession(Running):
         self._announce(is_answer=True)
         for entry in self.state.apps.values():
             entry.ref.tell(PhonePresence(is_present=True))
+        self._tell_presence(is_here=True)
         self._boot()
 
     def _phone_gone(self, connection_id: str) -> None:
@@ -206,6 +207,7 @@ class UserSession(Running):
         self._microphone(microphone.PhoneLost())
         for entry in self.state.apps.values():
             entry.ref.tell(PhonePresence(is_present=False))
+        self._tell_presence(is_here=False)
 
     def _phone_reported(self, report: PhoneReported) -> None:
         message = report.message

@@ -159,8 +159,27 @@ class Hearing(SessionCore):
             )
             self._to_all_apps(to_app.encode(update_message))
 
+    def _tell_presence(self, *, is_here: bool) -> None:
+        """Tell the apps that connected glasses came back, or went away, with their phone."""
+        glasses = self.state.glasses
+        if not glasses.connected:
+            return
+        known = self._glasses_known()
+        for entry in self.state.apps.values():
+            entry.ref.tell(known)
+        stamp = self._stamp()
+        status = "CONNECTED" if is_here else "DISCONNECTED"
+        event = from_phone.GlassesConnectionState(status=status, model_name=glasses.model_name)
+        raw = {"type": "glasses_connection_state", "status": status, "modelName": glasses.model_name or ""}
+        self._relay(event, msgspec.json.encode({**raw, "timestamp": stamp}))
+        state = known.state if is_here else msgspec.Raw(b'{"connected":false}')
+        update = to_app.DeviceStateUpdate(state=state, full_snapshot=is_here or None, timestamp=stamp)
+        self._to_all_apps(to_app.encode(update))
+
     def _glasses_known(self) -> GlassesKnown:
         glasses = self.state.glasses
+        if self.state.phone is None and glasses.connected:
+            glasses = msgspec.structs.replace(glasses, connected=False)
         profile = None if glasses.model_name is None else capabilities.of(glasses.model_name)
         state = msgspec.Raw(msgspec.json.encode(glasses))
         return GlassesKnown(capabilities.to_raw(profile), glasses.model_name, state)

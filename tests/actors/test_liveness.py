@@ -17,6 +17,7 @@ from actors.liveness import (
     AppOpened,
     CloseLink,
     ConnectionInit,
+    Doubted,
     JsonPing,
     JsonPong,
     LivenessEffect,
@@ -413,6 +414,30 @@ def test_a_half_open_app_is_noticed_within_25_seconds_by_a_code_it_survives() ->
 
     assert peer.times(Suspected) == [115]
     assert peer.log[-1] == (122, CloseLink(1011, "Ping timeout - no pong received"))
+
+
+def test_a_doubted_app_is_asked_at_once_and_cleared_by_its_answer() -> None:
+    peer = app()
+    peer.run(3)
+    pings = len(peer.times(SendProtocolPing))
+
+    peer.feed(Doubted())
+    peer.run(60)
+
+    assert 3.0 == peer.times(SendProtocolPing)[pings]
+    assert peer.state.is_open
+    assert peer.state.suspected_at is None
+
+
+def test_a_doubted_app_that_is_gone_is_closed_seven_seconds_later() -> None:
+    peer = app()
+    peer.run(3)
+    peer.is_gone = True
+
+    peer.feed(Doubted())
+    peer.run(60)
+
+    assert [10.0] == peer.times(CloseLink)
 
 
 def test_an_app_behind_a_proxy_that_eats_pongs_is_not_closed() -> None:

@@ -202,6 +202,68 @@ async def test_a_phone_that_returns_finds_everything_as_it_was(autojump_clock: M
         assert server.connection.is_open
 
 
+async def test_apps_hear_that_the_glasses_went_and_came_with_their_phone(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone, subscriptions=("glasses_connection_state",))
+        phone.say(
+            {"type": "glasses_connection_state", "modelName": "Even Realities G1", "status": "CONNECTED"}
+        )
+        await trio.sleep(1)
+        told = len(server.connection.heard())
+
+        phone.hang_up()
+        await trio.sleep(1)
+        gone = server.connection.heard()[told:]
+        await world.phone()
+        await trio.sleep(1)
+        back = server.connection.heard()[told + len(gone) :]
+
+        assert ["data_stream", "device_state_update"] == [message["type"] for message in gone]
+        assert "DISCONNECTED" == gone[0]["data"]["status"]
+        assert {"connected": False} == gone[1]["state"]
+        assert ["data_stream", "device_state_update"] == [message["type"] for message in back]
+        assert ("CONNECTED", "Even Realities G1") == (
+            back[0]["data"]["status"],
+            back[0]["data"]["modelName"],
+        )
+        assert back[1]["fullSnapshot"] is True
+        assert {"connected": True, "modelName": "Even Realities G1"} == back[1]["state"]
+
+
+async def test_an_app_that_dials_while_the_phone_is_away_hears_of_no_glasses(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        phone.say(
+            {"type": "glasses_connection_state", "modelName": "Even Realities G1", "status": "CONNECTED"}
+        )
+        await trio.sleep(1)
+        phone.hang_up()
+        await trio.sleep(1)
+
+        again = await server.dial(f"{ADA}-{CAPTIONS}")
+        await trio.sleep(1)
+
+        assert again.heard("device_state_update")[0]["state"]["connected"] is False
+
+
+async def test_a_returning_phone_has_every_app_socket_probed(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        phone.hang_up()
+        await trio.sleep(3)
+        pings = server.connection.pings
+
+        await world.phone()
+        await world.settle()
+
+        assert pings + 1 == server.connection.pings
+
+
 async def test_the_ack_is_the_first_thing_a_returning_phone_hears(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         phone = await world.phone()
