@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from actors.ports import AppDocument, PutApp, RemoveApp, StorageError, Store
-from adapters.storage import open_sqlite
+from adapters.storage import FILE_NAME, open_sqlite
 from config.app_document import (
     APP_TYPES,
     AppError,
@@ -28,6 +28,7 @@ from config.app_document import (
     read_app_file,
 )
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
+from config.cli.word import command_word
 from config.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -155,11 +156,11 @@ async def _put(
 def list_apps(as_json: bool, data: str | None, settings_file: str | None) -> None:
     """List the apps, a line each: package, type, URL, permissions, name."""
     settings = load_settings(as_flags(data=data), settings_file).settings
-    apps = _with_store(settings, lambda store: store.list_apps())
+    apps = _with_store(settings, lambda store: store.list_apps(), is_made=False)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode([_public(one) for one in apps])).decode())
     elif not apps:
-        click.echo("no apps yet; glasshouse app add PACKAGE --url URL adds one", err=True)
+        click.echo(f"no apps yet; {command_word()} app add PACKAGE --url URL adds one", err=True)
     else:
         rows = [
             (
@@ -184,7 +185,7 @@ def list_apps(as_json: bool, data: str | None, settings_file: str | None) -> Non
 def show(package: str, data: str | None, settings_file: str | None) -> None:
     """Show all that is known of PACKAGE, as JSON, without its key."""
     settings = load_settings(as_flags(data=data), settings_file).settings
-    found = _with_store(settings, lambda store: store.find_app(package))
+    found = _with_store(settings, lambda store: store.find_app(package), is_made=False)
     if found is None:
         raise Failed(_no_such_app(package))
     click.echo(msgspec.json.format(msgspec.json.encode(_public(found))).decode())
@@ -197,7 +198,7 @@ def show(package: str, data: str | None, settings_file: str | None) -> None:
 def remove(package: str, data: str | None, settings_file: str | None) -> None:
     """Take PACKAGE off the catalogue. Sessions that run go on until they end."""
     settings = load_settings(as_flags(data=data), settings_file).settings
-    was_there = _with_store(settings, lambda store: _remove(store, package))
+    was_there = _with_store(settings, lambda store: _remove(store, package), is_made=False)
     if not was_there:
         raise Failed(_no_such_app(package))
     click.echo(f"removed {package}")
@@ -211,7 +212,7 @@ async def _remove(store: Store, package: str) -> bool:
 
 
 def _no_such_app(package: str) -> str:
-    return f"there is no app {package!r}; glasshouse app list shows those there are"
+    return f"there is no app {package!r}; {command_word()} app list shows those there are"
 
 
 def _public(document: AppDocument) -> dict[str, object]:
@@ -220,8 +221,17 @@ def _public(document: AppDocument) -> dict[str, object]:
     return fields
 
 
-def _with_store(settings: Settings, work: Callable[[Store], Awaitable[Answer]]) -> Answer:
-    """Run `work` on the store of the data directory, which is made when it is not there."""
+def _with_store(
+    settings: Settings, work: Callable[[Store], Awaitable[Answer]], *, is_made: bool = True
+) -> Answer:
+    """Run `work` on the store of the data directory.
+
+    Args:
+      is_made: a store that is not there is made; otherwise that is the end of the command.
+    """
+    if not is_made and not (Path(settings.data) / FILE_NAME).exists():
+        hint = f"pass another --data, or add an app: {command_word()} app add PACKAGE --url URL"
+        raise Failed(f"{settings.data} holds no apps: nothing was ever stored there; {hint}")
 
     async def run() -> Answer:
         store = await open_sqlite(Path(settings.data))

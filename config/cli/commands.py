@@ -11,6 +11,7 @@ import importlib
 import click
 
 from config import __version__
+from config.cli.word import command_word
 
 _COMMANDS = {
     "serve": ("config.cli.serve", "serve", "Run the cloud until SIGTERM or Ctrl-C."),
@@ -40,6 +41,10 @@ class _Commands(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.help = (self.help or "").replace("glasshouse ", f"{command_word()} ")
+        super().format_help_text(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from adapters.listener.keeper import EX_CONFIG
+from config.cli.word import command_word
 from config.sources import Loaded, SettingsError, load
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -59,7 +60,7 @@ def set_option(command: Command) -> Command:
         "assignments",
         metavar="NAME=VALUE",
         multiple=True,
-        help="Any setting, as --set display.throttle_s=0.2; `glasshouse config` lists them. Repeatable.",
+        help=f"Any setting, as --set display.throttle_s=0.2. `{command_word()} config` lists them.",
     )(command)
 
 

@@ -5,14 +5,17 @@ They stand above this room and are not imported by it; the process becomes their
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 
 import click
 
 from config.cli.options import Failed
+from config.cli.word import command_word
 
 _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
@@ -40,13 +43,35 @@ def bench(words: tuple[str, ...]) -> None:
     name, *rest = words or ("",)
     known = bench_names()
     if name in ("", "-h", "--help"):
-        click.echo("Usage: glasshouse bench NAME [OPTIONS]\n\nBenchmarks:")
-        click.echo("".join(f"  {one}\n" for one in known) or "  none in this installation\n")
-        click.echo("glasshouse bench NAME --help tells more of each.")
+        _list_benches(click.get_current_context(), known)
         return
     if name not in known:
         raise Failed(f"no benchmark is named {name!r}; there are: {', '.join(known) or 'none'}")
     become(f"bench.{name}", tuple(rest))
+
+
+def _list_benches(context: click.Context, known: list[str]) -> None:
+    formatter = context.make_formatter()
+    formatter.write_usage(f"{command_word()} bench", "NAME [OPTIONS]")
+    with formatter.indentation():
+        formatter.write_paragraph()
+        formatter.write_text(f"Run a benchmark. {command_word()} bench NAME --help tells more of each.")
+    with formatter.section("Benchmarks"):
+        formatter.write_dl(
+            [(name, _summary_of(name)) for name in known] or [("none", "in this installation")]
+        )
+    click.echo(formatter.getvalue(), nl=False)
+
+
+def _summary_of(name: str) -> str:
+    """The first sentence of a benchmark's docstring."""
+    spec = importlib.util.find_spec(f"bench.{name}")
+    if spec is None or spec.origin is None:
+        return ""
+    with open(spec.origin, encoding="utf-8") as file:
+        words = ast.get_docstring(ast.parse(file.read())) or ""
+    about = re.sub(r"^`glasshouse bench \w+`: ", "", words.partition("\n\n")[0].replace("\n", " "))
+    return about.partition(": ")[0].partition(". ")[0].removesuffix(".") + "."
 
 
 def bench_names() -> list[str]:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
+from config.cli.word import command_word
 from config.data_directory import ServerFile, read_server_file
 
 ROUTE = "/api/admin/tree"
@@ -47,7 +48,7 @@ def tree(as_json: bool, data: str | None, settings_file: str | None) -> None:
     server = read_server_file(settings.data)
     if server is None:
         raise Failed(
-            f"no server runs on {settings.data}; start one with glasshouse serve, or pass its --data"
+            f"no server runs on {settings.data}; start one with {command_word()} serve, or pass its --data"
         )
     answer = ask(server, settings.data)
     try:

@@ -186,7 +186,7 @@ def test_removed_app_is_gone(data: Path) -> None:
     assert f"removed {PACKAGE}\n" == _run("app", "remove", PACKAGE).output
     assert "there is no app" in _run("app", "show", PACKAGE, status=1).output
     assert "there is no app" in _run("app", "remove", PACKAGE, status=1).output
-    assert "no apps yet" in _run("app", "list").output
+    assert "no apps yet; glasshouse app add" in _run("app", "list").output
 
 
 def test_app_file_fills_in_what_options_leave_open(data: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_app_file_fills_in_what_options_leave_open(data: Path, tmp_path: Path) -
 )
 def test_wrong_app_is_refused_and_not_stored(data: Path, words: list[str], expected: str) -> None:
     assert expected in _run("app", "add", *words, status=1).output
-    assert "no apps yet" in _run("app", "list").output
+    assert "" == CliRunner().invoke(main, ["app", "list"]).stdout
 
 
 def test_http_elsewhere_is_accepted_where_a_setting_says_so(
@@ -224,8 +224,30 @@ def test_http_elsewhere_is_accepted_where_a_setting_says_so(
 def test_data_option_counts_more_than_the_environment(data: Path, tmp_path: Path) -> None:
     _run("app", "add", PACKAGE, "--url", URL, "--data", str(tmp_path / "other"))
 
-    assert "no apps yet" in _run("app", "list").output
+    assert f"{data} holds no apps" in _run("app", "list", status=1).output
     assert PACKAGE in _run("app", "list", "--data", str(tmp_path / "other")).output
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", PACKAGE), ("remove", PACKAGE)])
+def test_what_only_reads_makes_no_data_directory(
+    data: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSHOUSE_COMMAND", "./run")
+
+    output = _run("app", *words, status=1).output
+
+    assert f"{data} holds no apps" in output
+    assert "./run app add PACKAGE" in output
+    assert not data.exists()
+
+
+def test_hints_name_the_command_as_it_was_called(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSHOUSE_COMMAND", "/opt/glasses/run")
+
+    assert "/opt/glasses/run user token" in _run("--help").output
+    assert "/opt/glasses/run serve" in _run("tree", status=1).output
+    assert "Usage: /opt/glasses/run bench NAME" in _run("bench").output
+    assert "/opt/glasses/run bench NAME --help" in _run("bench", "--help").output
 
 
 def test_store_that_cannot_be_read_is_named(data: Path) -> None:
@@ -419,7 +441,7 @@ def test_demo_and_bench_pass_their_words_on(became: list[str], monkeypatch: pyte
 def test_bench_without_a_name_lists_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "bench_names", lambda: ["relay"])
 
-    assert "\n  relay\n" in _run("bench").output
+    assert "\n  relay  N sessions" in _run("bench").output
     assert "no benchmark is named 'rely'; there are: relay" in _run("bench", "rely", status=1).output
 
 

@@ -26,7 +26,11 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "config" / "__init__.py").touch()
     (folder / "config" / "cli" / "__init__.py").touch()
     (folder / "config" / "cli" / "__main__.py").write_text(
-        "import sys\nprint('words', sys.argv[1:])\nsys.exit(3)\n", encoding="utf-8"
+        "import os, sys\n"
+        "print('words', sys.argv[1:])\n"
+        "print(os.environ['GLASSHOUSE_COMMAND'], file=sys.stderr)\n"
+        "sys.exit(3)\n",
+        encoding="utf-8",
     )
     return folder
 
@@ -66,6 +70,16 @@ def test_first_runs_at_once_make_one_environment_and_pass_words_and_status_on(ch
     assert ("words ['again']\n", 3) == (out, process.returncode)
     assert "installing requirements.lock" in err
     assert "making" not in err
+    assert f"{moved / 'run'}\n" == err.splitlines(keepends=True)[-1]
+
+    # A link is followed, also one to a link, and what is printed to be typed is the link.
+    (moved.parent / "first").symlink_to("moved/run")
+    (moved.parent / "second").symlink_to(moved.parent / "first")
+    linked = subprocess.run(
+        ["/bin/sh", "second", "linked"], cwd=moved.parent, capture_output=True, text=True, check=False
+    )
+
+    assert ("words ['linked']\n", "./second\n") == (linked.stdout, linked.stderr)
 
 
 def test_the_benches_bring_what_they_compare_with(checkout: Path) -> None:
@@ -81,7 +95,7 @@ def test_the_benches_bring_what_they_compare_with(checkout: Path) -> None:
     process = _start(checkout, "serve")
     out, err = process.communicate(timeout=100)
 
-    assert ("words ['serve']\n", "") == (out, err)
+    assert ("words ['serve']\n", f"{checkout / 'run'}\n") == (out, err)
 
 
 def test_without_a_python_the_answer_says_what_to_do(checkout: Path, tmp_path: Path) -> None:
