@@ -36,12 +36,14 @@ class World:
       front: the services that let peers in, in the order they start, given the gates by path and the
         application.
       admin_token: for the administration's routes.
+      health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
     """
 
     ports: Ports
     media: Sequence[ServiceSpec]
     front: Callable[[Mapping[str, Gate], QuartTrio], Sequence[ServiceSpec]]
     admin_token: str
+    health: Callable[[], Mapping[str, object]] = dict
 
 
 def assemble(
@@ -83,7 +85,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
     started_at = system.clock.now()
     return create_application(
         ports.telemetry,
-        lambda: {"uptime_s": round(system.clock.now() - started_at, 3)},
+        lambda: {"uptime_s": round(system.clock.now() - started_at, 3), **world.health()},
         (
             app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),

@@ -29,6 +29,7 @@ from config.assembly import World, assemble
 from config.child_command import ServerStart, parse
 from config.core_tokens import core_tokens
 from config.data_directory import DataDirectoryError, ServerFile, make_data_directory
+from config.data_watch import DataWatch
 from config.front import FrontDoorServices
 from config.runtime_events import report
 from config.settings import Settings, base_urls
@@ -80,7 +81,14 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 wall=system.clock.wall,
                 next_id=lambda: system.ids.next("connection"),
             )
-            world = World(ports=ports, media=media, front=front.services, admin_token=server_file.admin_token)
+            watch = DataWatch(settings.data, ports.telemetry)
+            world = World(
+                ports=ports,
+                media=media,
+                front=front.services,
+                admin_token=server_file.admin_token,
+                health=watch.health,
+            )
             tree = await system.spawn(
                 assemble(system, settings=settings, urls=Urls(public, internal), world=world)
             )
@@ -91,7 +99,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
             for notice in start.loaded.notices:
                 ports.telemetry.warning("setting_noticed", what=notice)
             try:
-                await _told_to_stop(signals, inherited)
+                await _told_to_stop(signals, inherited, watch)
                 ports.telemetry.info("stopping")
                 await front.stop()
                 # Before the ports: the journal's last commits still find their store.
@@ -156,8 +164,8 @@ def open_log(settings: Settings, *, wall: Callable[[], float]) -> LogTelemetry:
     )
 
 
-async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited) -> None:
-    """Return at the first signal, or when the keeper is gone."""
+async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited, watch: DataWatch) -> None:
+    """Watch the data; return at the first signal, or when the keeper is gone."""
 
     async def watch_keeper(scope: trio.CancelScope) -> None:
         await lifeline_closed(inherited.lifeline)
@@ -165,6 +173,7 @@ async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited) -> No
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_keeper, nursery.cancel_scope)
+        nursery.start_soon(watch.run)
         async for _ in signals:
             nursery.cancel_scope.cancel()
             break

@@ -50,8 +50,7 @@ def create_application(
 
     Args:
       health: counts to show beside `{"status": "ok"}`; called for every request, must be quick. It may say
-        another
-        `status` itself.
+        another `status` itself, which makes the answer a 503.
       wall: epoch seconds, for timestamps.
       node_name: this node's name in `/o/<owner>/`; None accepts every owner, otherwise others get 404.
     """
@@ -62,7 +61,8 @@ def create_application(
     application.config["RESPONSE_TIMEOUT"] = limits.answer_s
 
     async def answer_health() -> Response:
-        return json_response({"status": "ok", **health()})
+        body = {"status": "ok", **health()}
+        return json_response(body, status=200 if body["status"] == "ok" else 503)
 
     async def answer_error(error: HTTPException) -> Response:
         # An exception of a route arrives here as a 500 around it: its text stays inside.

@@ -55,8 +55,9 @@ async def test_health_says_ok_and_counts(telemetry: RecordingTelemetry) -> None:
 
 
 async def test_health_may_say_that_it_is_not_well(telemetry: RecordingTelemetry) -> None:
-    _, body, _ = await ask(made(telemetry, status="storage away"), "/health")
+    status, body, _ = await ask(made(telemetry, status="storage away"), "/health")
 
+    assert 503 == status
     assert "storage away" == body["status"]
 
 
