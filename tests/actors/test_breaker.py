@@ -227,7 +227,7 @@ def test_answered_probe_of_a_server_that_was_never_gone_proves_nothing() -> None
     assert isinstance(breaker.ask(), Refuse)
 
 
-class Anything(RuleBasedStateMachine):
+class AnyOrder(RuleBasedStateMachine):
     """Sessions ask and report in any order; probes and registrations come when they like."""
 
     def __init__(self) -> None:
@@ -324,5 +324,5 @@ class Anything(RuleBasedStateMachine):
         assert isinstance(answer, Allow)
 
 
-TestAnything = Anything.TestCase
-TestAnything.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -32,6 +32,7 @@ from actors.apps.lifecycle import (
     RefuseSocket,
     SendAppStopped,
     ServerProbed,
+    ServerRecovered,
     ServerRegistered,
     SocketArrived,
     SocketClosed,
@@ -42,12 +43,13 @@ from actors.apps.lifecycle import (
     Tick,
     WebhookAnswered,
     WebhookFailed,
+    WebhookHeldBack,
     deadline,
     step,
 )
 
 SETTINGS = LifecycleSettings()
-KINDS = ("refused", "timeout", "dns", "tls", "too_slow", "protocol")
+KINDS = ("refused", "unreachable", "dns", "tls", "busy", "timeout", "too_slow", "protocol")
 REASONS = ("user_disabled", "system_stop", "error", "session_ended")
 CODES = (1000, 1001, 1005, 1006, 1008, 1011)
 
@@ -70,7 +72,7 @@ class Checked:
                 self.current = None
         if isinstance(event, SocketArrived):
             self.open_sockets.add(event.socket_id)
-        if isinstance(event, WebhookAnswered | WebhookFailed):
+        if isinstance(event, WebhookAnswered | WebhookFailed | WebhookHeldBack):
             self.open_webhooks.pop(event.attempt, None)
         state, effects = step(self.state, event, self.now, SETTINGS)
         answers = [effect for effect in effects if isinstance(effect, Adopt | RefuseSocket)]
@@ -170,13 +172,26 @@ class Anything(RuleBasedStateMachine):
         attempt = data.draw(st.sampled_from(sorted(self.life.open_webhooks)))
         self.life.hear(WebhookFailed(attempt, kind, "x"))
 
+    @precondition(lambda self: self.life.open_webhooks)
+    @rule(data=st.data(), seconds=st.sampled_from([0.0, 0.5, 5.0, 600.0]), is_gone=st.booleans())
+    def hold_back(self, data: st.DataObject, seconds: float, is_gone: bool) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.life.open_webhooks)))
+        self.life.hear(WebhookHeldBack(attempt, seconds, "x", is_gone))
+
     @rule(is_up=st.booleans())
     def probe(self, is_up: bool) -> None:
         self.life.hear(ServerProbed(is_up))
 
     @rule(
         event=st.sampled_from(
-            [PhoneLost(), PhoneReturned(), ServerRegistered(), AuthenticationFailed("x"), Tick()]
+            [
+                PhoneLost(),
+                PhoneReturned(),
+                ServerRegistered(),
+                ServerRecovered(),
+                AuthenticationFailed("x"),
+                Tick(),
+            ]
         )
     )
     def hear(self, event: Event) -> None:
@@ -211,6 +226,7 @@ class Repaired(RuleBasedStateMachine):
         self.life = Checked()
         self.is_up = True
         self.is_erring = False
+        self.is_held_back = False
         self.is_stopped = False
         self.sockets = 0
         self.held: list[int] = []
@@ -231,7 +247,9 @@ class Repaired(RuleBasedStateMachine):
                     self.is_stopped = True
 
     def webhook(self, attempt: int) -> None:
-        if not self.is_up:
+        if self.is_held_back:
+            self.act(WebhookHeldBack(attempt, 5.0, "status 500", is_gone=not self.is_up))
+        elif not self.is_up:
             self.act(WebhookFailed(attempt, "refused", "nobody listens"))
         elif self.is_erring:
             self.held.append(attempt)
@@ -267,6 +285,16 @@ class Repaired(RuleBasedStateMachine):
         self.is_erring = False
         self.report("timeout")
 
+    @rule()
+    def breaker_opens(self) -> None:
+        self.is_held_back = True
+
+    @rule(is_told=st.booleans())
+    def breaker_closes(self, is_told: bool) -> None:
+        self.is_held_back = False
+        if is_told:
+            self.act(ServerRecovered())
+
     def report(self, kind: str) -> None:
         held, self.held = self.held, []
         for attempt in held:
@@ -294,6 +322,7 @@ class Repaired(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The faults end: within the pauses of a resurrection the app runs, unless it was given up."""
         self.is_up = True
+        self.is_held_back = False
         self.server_recovers()
         self.act(PhoneReturned())
         self.let_pass(30.0)
