@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols import close_codes, from_phone, to_phone
-from runtime import Actor, Ref, RestartInfo, StopReason
+from runtime import Actor, Ref, RestartInfo
 
 from .. import liveness
+from ..audio import AudioSlot
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
@@ -43,28 +44,32 @@ class GlassesLink(Actor[LinkMessage]):
         *,
         user_id: str,
         session: Ref[SessionMessage],
+        audio_slot: AudioSlot,
         settings: liveness.LivenessSettings,
         telemetry: Telemetry,
     ) -> None:
         self.user_id = user_id
         self.session = session
+        self.audio_slot = audio_slot
         self.settings = settings
         self.telemetry = telemetry
         self.state = LinkState()
 
     def started(self, restart: RestartInfo | None) -> None:
+        connection = self.audio_slot.connection
+        if self.state.connection is None and connection is not None and connection.is_open:
+            # Too many crashes took the state, but no crash closes a socket: the phone is taken up as it is.
+            self._opened(connection, token_in_query=True)
         self._arm()
-
-    def stopping(self, reason: StopReason) -> None:
-        if self.state.connection is not None:
-            close = close_codes.SERVER_RESTARTING
-            self.perform(self.state.connection.close, close.code, close.reason)
 
     def receive(self, message: LinkMessage) -> None:
         match message:
             case PhoneSaid(connection, said, raw):
                 if connection is self.state.connection:
                     self._heard(said, raw)
+                elif connection.is_open:  # nobody answers it any more: it had better dial again
+                    close = close_codes.SERVER_RESTARTING
+                    self.perform(connection.close, close.code, close.reason)
             case ToPhone(outgoing, is_ack):
                 self._send(outgoing, is_ack=is_ack)
             case LivenessTick():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocols import from_phone
+from protocols import close_codes, from_phone
 from protocols.errors import MalformedMessage
 from runtime import Ref
 
@@ -46,6 +46,9 @@ class PhoneHandler:
             )
         else:
             self.link.tell(PhoneSaid(connection, message, payload))
+            if not self.link.is_alive:
+                close = close_codes.SERVER_RESTARTING
+                connection.close(close.code, close.reason)
 
     def binary(self, connection: Connection, payload: bytes) -> None:
         self.audio.offer(connection, payload)

@@ -45,9 +45,12 @@ class OneBeginning:
 def tree_maker(
     user_id: str, beginning: Beginning, *, domain: Domain, roster: Ref[RosterMessage]
 ) -> Callable[[], UserTree]:
-    """What makes a user's subtree, and makes it again after too many crashes."""
-    one = OneBeginning(user_id, beginning)
-    return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster)
+    """What makes a user's subtree, and makes it again after too many crashes.
+
+    The audio slot stays: it knows the phone's connection, which the next link takes up.
+    """
+    one, slot = OneBeginning(user_id, beginning), AudioSlot()
+    return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster, audio_slot=slot)
 
 
 class UserTree(Supervisor):
@@ -56,14 +59,20 @@ class UserTree(Supervisor):
     strategy = "one_for_one"
 
     def __init__(
-        self, *, user_id: str, beginning: OneBeginning, domain: Domain, roster: Ref[RosterMessage]
+        self,
+        *,
+        user_id: str,
+        beginning: OneBeginning,
+        domain: Domain,
+        roster: Ref[RosterMessage],
+        audio_slot: AudioSlot,
     ) -> None:
         super().__init__()
         self.user_id = user_id
         self.beginning = beginning
         self.domain = domain
         self.roster = roster
-        self.audio_slot = AudioSlot()
+        self.audio_slot = audio_slot
 
     def children(self) -> Sequence[ChildSpec[Any]]:
         neighbours = Neighbours(
@@ -105,6 +114,7 @@ class UserTree(Supervisor):
                 factory=lambda: GlassesLink(
                     user_id=self.user_id,
                     session=self.child("session"),
+                    audio_slot=self.audio_slot,
                     settings=self.domain.settings.liveness,
                     telemetry=self.domain.ports.telemetry,
                 ),

@@ -98,14 +98,34 @@ async def crash_until_given_up(world: World, path: str) -> None:
     await trio.sleep(40)
 
 
-async def test_a_user_past_the_intensity_is_rebuilt_and_can_dial_again(autojump_clock: MockClock) -> None:
+async def test_a_user_past_the_intensity_is_rebuilt_around_the_same_phone(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         phone = await world.phone()
-        await world.running_app(phone)
+        server = await world.running_app(phone)
 
         await crash_until_given_up(world, f"users/{ADA}/session")
+        phone.say({"type": "ping"})
+        phone.stream(FRAME)
+        await world.settle()
 
-        assert not phone.is_open, "a phone of a rebuilt session is told to dial again"
+        assert phone.is_open
+        assert 2 <= len(phone.heard("connection_ack")), "it is taken up anew by each rebuilt session"
+        assert "pong" == phone.kinds()[-1]
+        assert [CAPTIONS] == phone.running(), "what ran is brought back from the stored list"
+        assert FRAME in server.connection.frames()
+
+
+async def test_a_phone_that_nobody_knows_any_more_is_told_to_dial_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        lost = await world.phone()
+        await crash_until_given_up(world, "roster")
+
+        for connection in (phone, lost):
+            if connection.is_open:
+                connection.say({"type": "ping"})
+        await world.settle()
+
+        assert (1012, "Server restarting") == lost.closed_with
         back = await world.phone()
-        await trio.sleep(2)
-        assert [CAPTIONS] == back.running()
+        assert back.heard("connection_ack")
