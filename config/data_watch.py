@@ -1,7 +1,7 @@
 """Whether the store on disk is still the one that the server has open.
 
-A file that was deleted, or moved with its folder, stays open and takes every commit: nothing fails, and all of
-it is gone with the process. So its name is looked at now and then.
+A file that was deleted, or moved with its folder, stays open and takes every commit: nothing fails, and all
+of it is gone with the process. So its name is looked at now and then.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ MAX_HEAD_BYTES: Final = 16 * 1024
 
 MAX_QUERY_FIELDS: Final = 100
 
+_TLS_HANDSHAKE: Final = 0x16  # RFC 8446 section 5.1: the content type of its first record
+
 # Fields a recipient cannot merge (RFC 9110 section 5.3) and that decide who is let in or how long the body
 # is.
 _SINGLE_FIELDS: Final = frozenset(
@@ -84,7 +86,9 @@ def read_head(data: bytes) -> Head | BadHead | None:
     data = data[:MAX_HEAD_BYTES]
     if not data:
         return None
-    if not 0x21 <= data[0] <= 0x7E:  # a TLS greeting begins with 0x16: say so before ten seconds have passed
+    if data[0] == _TLS_HANDSHAKE:  # the official SDK tries https:// now and then, whatever URL it was given
+        return BadHead(400, "a TLS hello on a plain HTTP port")
+    if not 0x21 <= data[0] <= 0x7E:
         return BadHead(400, "this is not an HTTP request")
     end = _END.search(data)
     if end is None:

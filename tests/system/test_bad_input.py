@@ -363,7 +363,7 @@ async def _swallow(stream: trio.SocketStream) -> None:
 @pytest.mark.parametrize(
     ("data", "status", "cause"),
     [
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "this is not an HTTP request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "a TLS hello on a plain HTTP port"),
         (b"\xff\x00\x1b[31m" + FORGED.encode(), 400, "this is not an HTTP request"),
         (f"GET /{HOSTILE} HTTP/1.1\r\n\r\n".encode(), 400, "malformed request head"),
         (b"GET /health HTTP/1.1\r\nHost: cl", 408, "no complete request head in time"),

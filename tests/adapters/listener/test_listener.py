@@ -249,7 +249,7 @@ async def test_bad_head_is_answered_and_closed(telemetry: RecordingTelemetry) ->
     assert 400 == telemetry.of("listener.bad_head")[0]["status"]
 
 
-async def test_tls_greeting_is_turned_away_at_once(telemetry: RecordingTelemetry) -> None:
+async def test_tls_greeting_is_turned_away_at_once_and_named(telemetry: RecordingTelemetry) -> None:
     greeting = ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), greeting, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
@@ -258,7 +258,10 @@ async def test_tls_greeting_is_turned_away_at_once(telemetry: RecordingTelemetry
     async with listener_running(telemetry) as front:
         answer = await front.ask(greeting.read())
 
-    assert b"this is not an HTTP request" in answer
+    assert b"a TLS hello on a plain HTTP port" in answer
+    assert ["a TLS hello on a plain HTTP port"] == [
+        fact["cause"] for fact in telemetry.of("listener.bad_head")
+    ]
 
 
 async def test_peer_that_resets_before_its_refusal_is_nobodys_problem(
