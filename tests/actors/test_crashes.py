@@ -21,6 +21,8 @@ ACTORS = (
     f"users/{ADA}/speech/en-US",
     "journal",
     "directory",
+    "snapshots",
+    "farewell",
     "roster",
     "front door/doorman",
 )

@@ -6,7 +6,7 @@ the same documents. Somebody else was there first in the first one, so a session
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.domain import DomainSettings
-from actors.ports import Claim, RemoveApp, SetRunningApps
+from actors.ports import Change, Claim, RemoveApp, SetRunningApps
 from actors.session.settings import SessionSettings
 from adapters.simulated.store import SimulatedDocuments, StoreFaults
 from tests.actors.world import ADA, CAPTIONS, AppServer, FakeConnection, World, open_world
@@ -66,6 +66,26 @@ async def test_phone_and_app_find_the_session_as_it_was(autojump_clock: MockCloc
         assert "a caption" == phone.texts()[0]
         assert phone.heard("microphone_state_change")[0]["isMicrophoneEnabled"] is True
         assert ["en-US"] == [stream.request.language for stream in world.speech.running()]
+
+
+async def test_a_phone_that_is_back_before_its_app_is_to_listen(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with mid_flight(documents):
+        pass
+
+    async with open_world(documents) as world:
+        server = world.known_server()
+        phone = await world.phone()
+        await trio.sleep(5)
+        phone.stream(FRAME)
+
+        assert phone.heard("microphone_state_change")[-1]["isMicrophoneEnabled"] is True
+        session = phone.heard("app_state_change")[-1]["userSession"]
+        assert session["requiresAudio"] is True
+        assert session["isTranscribing"] is True
+        (stream,) = world.speech.running()
+        assert FRAME == stream.offered
+        assert [] == server.requests
 
 
 async def test_the_session_is_rebuilt_at_an_apps_init_without_a_phone(autojump_clock: MockClock) -> None:
@@ -165,7 +185,7 @@ async def test_an_app_that_started_in_the_last_second_keeps_its_session(autojump
         pass
     last = documents.owners[ADA]
     async with open_world(documents) as world:
-        await world.app_server(NOTES)
+        await world.app_server(NOTES, app_type="standard")
         await world.store.commit([SetRunningApps(ADA, (CAPTIONS, NOTES))])
         await world.die()
     assert last == documents.owners[ADA]
@@ -179,6 +199,7 @@ async def test_an_app_that_started_in_the_last_second_keeps_its_session(autojump
         assert connection.is_open
         assert [] == notes.requests
         assert [CAPTIONS, NOTES] == phone.running()
+        assert NOTES == world.system.state_of(world.find(f"users/{ADA}/display")).core
 
 
 async def test_an_app_that_was_stopped_in_the_last_second_stays_stopped(autojump_clock: MockClock) -> None:
@@ -237,6 +258,26 @@ async def test_until_snapshots_are_readable_an_app_is_told_to_try_again(autojump
         assert [] == server.requests
 
 
+async def test_an_app_that_nobody_can_know_of_yet_is_not_refused_for_good(autojump_clock: MockClock) -> None:
+    """It was being started, so it stands on no stored list."""
+    documents = SimulatedDocuments()
+    async with mid_flight(documents) as (world, phone, _):
+        notes = await world.app_server(NOTES)
+        notes.dials = False
+        phone.say({"type": "start_app", "packageName": NOTES})
+
+    async with open_world(documents, outage="the disk is not there yet") as world:
+        notes = world.known_server(NOTES)
+        world.store.outage = None
+        early = await notes.come_back()
+        await trio.sleep(1)
+        later = await notes.come_back()
+
+        assert early.closed_with is not None
+        assert 1013 == early.closed_with[0]
+        assert later.is_open
+
+
 async def test_an_unreadable_snapshot_counts_as_none(autojump_clock: MockClock) -> None:
     documents = SimulatedDocuments()
     async with mid_flight(documents):
@@ -267,8 +308,9 @@ async def test_a_former_owner_writes_nothing_and_says_so(autojump_clock: MockClo
         ours = documents.owners[ADA]
         documents.owners[ADA] = Claim(ours.epoch + 1, b"of another process")
 
-        server.show("later")
-        await trio.sleep(5)
+        for number in range(3):
+            server.show(f"later {number}")
+            await trio.sleep(5)
 
         assert Claim(ours.epoch + 1, b"of another process") == documents.owners[ADA]
         assert 1 == world.telemetry.counters()["snapshot_stale"]
@@ -285,6 +327,27 @@ async def test_a_session_that_ends_in_order_leaves_no_snapshot(autojump_clock: M
         await trio.sleep(310)
 
         assert documents.owners[ADA].snapshot is None
+
+
+async def test_a_session_that_ended_while_storage_was_out_stays_over(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        await trio.sleep(2)
+        before = incarnation(world)
+        phone.hang_up()
+        await trio.sleep(299)
+        world.store.outage = "no space left"
+        await trio.sleep(5)
+        assert documents.owners[ADA].snapshot is not None
+        world.store.outage = None
+
+        await world.phone()
+        await trio.sleep(1)
+
+        assert before != incarnation(world)
+        assert ["session_request"] * 2 == server.kinds(), "a new session of the app"
 
 
 async def test_a_phone_that_comes_while_a_session_ends_gets_none_of_it(autojump_clock: MockClock) -> None:
@@ -375,6 +438,7 @@ async def test_while_storage_is_out_the_newest_waits_and_is_written_later(autoju
         for number in range(30):
             server.show(f"caption {number}")
             await trio.sleep(1)
+        await trio.sleep(60)
         world.store.outage = None
         await trio.sleep(3)
 
@@ -383,6 +447,38 @@ async def test_while_storage_is_out_the_newest_waits_and_is_written_later(autoju
         assert b"caption 29" in snapshot
         assert 1 == world.telemetry.counters()["snapshots_not_written"]
         assert 1 == world.telemetry.counters()["snapshots_written_again"]
+
+
+async def test_a_list_that_is_not_stored_yet_is_in_no_snapshot(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as world:
+        phone = await world.phone()
+        await world.running_app(phone)
+        notes = await world.app_server(NOTES)
+        await trio.sleep(2)
+        disk = trio.Event()
+        commit = world.store.commit
+
+        async def slow_commit(changes: Sequence[Change]) -> None:
+            await disk.wait()
+            await commit(changes)
+
+        monkeypatch.setattr(world.store, "commit", slow_commit)
+        phone.say({"type": "start_app", "packageName": NOTES})
+        await trio.sleep(5)
+
+        snapshot = documents.owners[ADA].snapshot
+        assert snapshot is not None
+        assert b'"phase":"connecting"' not in snapshot
+        assert f'"{NOTES}","lifecycle":{{"phase":"running"'.encode() not in snapshot
+        assert notes.connection.is_open
+        disk.set()
+        await trio.sleep(2)
+        later = documents.owners[ADA].snapshot
+        assert later is not None
+        assert f'"{NOTES}","lifecycle":{{"phase":"running"'.encode() in later
 
 
 async def test_a_session_in_which_nothing_happens_is_not_written_again(autojump_clock: MockClock) -> None:
@@ -431,28 +527,33 @@ async def test_a_display_too_large_for_a_snapshot_is_left_out_of_it(autojump_clo
         assert [] == phone.texts()
 
 
-async def test_a_session_that_starts_clean_does_not_begin_with_the_old_snapshot(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize("crashes", [3, 4], ids=["its actor starts clean", "its subtree is rebuilt"])
+async def test_what_starts_clean_does_not_begin_with_the_process_before(
+    autojump_clock: MockClock, crashes: int
 ) -> None:
     documents = SimulatedDocuments()
-    async with mid_flight(documents) as (_, _, server):
+    async with mid_flight(documents) as (world, _, server):
+        before = incarnation(world)
         server.show("of the process before")
 
     async with open_world(documents) as world:
-        server = world.known_server()
-        await server.come_back()
-        await world.phone()
-        await trio.sleep(1)
-        for number in range(12):
-            ref = world.system.find(f"/glasshouse/users/{ADA}/display")
-            if ref is not None:
-                ref.crash(RuntimeError(str(number)))
-            await trio.sleep(0.01)
-        await trio.sleep(60)
+        await world.known_server().come_back()
+        phone = await world.phone()
+        assert before == incarnation(world)
+        assert ["of the process before"] == phone.texts()
+        for child in ("display", "session"):
+            for number in range(crashes):
+                ref = world.system.find(f"/glasshouse/users/{ADA}/{child}")
+                if ref is not None:
+                    ref.crash(RuntimeError(str(number)))
+                await trio.sleep(0.01)
+            await trio.sleep(3)
 
         again = await world.phone()
         await trio.sleep(1)
-        assert "of the process before" not in again.texts()
+
+        assert before != incarnation(world)
+        assert [] == again.texts()
 
 
 async def test_a_crash_of_the_writer_loses_nothing(autojump_clock: MockClock) -> None:

@@ -207,6 +207,14 @@ def test_the_stored_list_decides_what_runs() -> None:
     assert {*known, "org.example.unknown"} - {"org.example.waits"} <= {*named(snapshot, user)}
 
 
+def test_an_app_that_was_started_again_since_may_be_seen_again() -> None:
+    snapshot = small(display=DisplayState(ended=(CAPTIONS, "org.example.other")), to_boot=())
+
+    beginning = resumed(StoredSnapshot(1000.0, snapshot), ada(CAPTIONS), DOCUMENTS, 7.0, SETTINGS)
+
+    assert ("org.example.other",) == beginning.display.ended
+
+
 def test_a_start_that_the_stored_list_knows_of_was_through() -> None:
     machine = LifecycleState(phase=Phase.CONNECTING, attempt=1, awaited=1, connect_until=1003.0)
     snapshot = small(apps=(AppSnapshot(CAPTIONS, machine),), to_boot=())
