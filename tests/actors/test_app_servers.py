@@ -188,6 +188,26 @@ async def test_an_hour_of_absence_ends_with_the_first_probe_that_is_answered(
         assert ["session_request"] * 10 == server.kinds()
 
 
+async def test_the_first_probe_that_is_answered_counts_for_sessions_that_probe_at_other_times(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        server = await world.app_server()
+        await wearers(world, server, 10)
+        world.webhooks.faults[server.url] = "refused"
+        for connection in server.connections:
+            connection.hang_up()
+            await trio.sleep(7)
+        await trio.sleep(300)
+        server.connections.clear()
+
+        del world.webhooks.faults[server.url]
+        await until_up(world)
+        await trio.sleep(BACK_S)
+
+        assert 10 == len(connected(server))
+
+
 async def test_the_sessions_of_an_app_share_the_probes_of_their_server(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         server = await world.app_server()
