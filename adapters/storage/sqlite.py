@@ -382,7 +382,10 @@ def _statement(change: Change) -> Statement:
     if isinstance(change, PutApp):
         document = msgspec.json.encode(change.app)
         _APP_DECODER.decode(document)  # the parts kept as given may not be JSON
-        sql = "INSERT INTO apps VALUES (?, ?) ON CONFLICT (package_name) DO UPDATE SET document = excluded.document"
+        sql = (
+            "INSERT INTO apps VALUES (?, ?) "
+            "ON CONFLICT (package_name) DO UPDATE SET document = excluded.document"
+        )
         return sql, (change.app.package_name, document.decode())
     if isinstance(change, RemoveApp):
         return "DELETE FROM apps WHERE package_name = ?", (_unicode(change.package_name),)
@@ -392,7 +395,10 @@ def _statement(change: Change) -> Statement:
         return sql, (_unicode(change.user_id), change.created_at_ms)
     assert isinstance(change, SetRunningApps), change
     running_apps = msgspec.json.encode(change.running_apps).decode()
-    sql = "INSERT INTO users VALUES (?, 0, ?) ON CONFLICT (user_id) DO UPDATE SET running_apps = excluded.running_apps"
+    sql = (
+        "INSERT INTO users VALUES (?, 0, ?) "
+        "ON CONFLICT (user_id) DO UPDATE SET running_apps = excluded.running_apps"
+    )
     return sql, (_unicode(change.user_id), running_apps)
 
 
