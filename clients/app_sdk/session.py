@@ -94,6 +94,7 @@ class AppSession:
         )
         self._nursery: trio.Nursery | None = None
         self._is_stopping = False
+        self._last_complaint = ""
 
     @property
     def is_connected(self) -> bool:
@@ -189,6 +190,7 @@ class AppSession:
         raise DisconnectedError(ABNORMAL, f"no tpa_connection_ack within {ACK_TIMEOUT_S:g} s")
 
     def _begin_sending(self) -> trio.MemoryReceiveChannel[from_app.AppMessage]:
+        self._last_complaint = ""
         self._outgoing, messages = trio.open_memory_channel[from_app.AppMessage](QUEUED_MESSAGES)
         self._send_subscriptions()
         if self.has_acked.is_set():
@@ -288,8 +290,20 @@ class AppSession:
     def _report(self, error: Exception) -> None:
         handlers = self.events.handlers_of(ERROR)
         if not handlers:
-            logger.warning("%s: %r", self.session_id, error, exc_info=error)
+            self._log(error)
         self._queue(handlers, error)
+
+    def _log(self, error: Exception) -> None:
+        """An app's own mistake with its traceback; what the cloud says once, however often it says so.
+
+        What it says to a retry belongs to an ordinary restart of the cloud, and needs nobody.
+        """
+        if not isinstance(error, CloudError):
+            logger.warning("%s: %r", self.session_id, error, exc_info=error)
+        elif self._last_complaint != str(error):
+            self._last_complaint = str(error)
+            is_retry = self.has_acked.is_set() and not self.is_connected
+            logger.log(logging.INFO if is_retry else logging.WARNING, "%s: %r", self.session_id, error)
 
 
 class CloudError(Exception):

@@ -91,7 +91,7 @@ def _pcm(path: str, content: bytes) -> bytes:
     except (wave.Error, EOFError) as error:
         raise WavError(path, f"no WAV file that can be read ({str(error) or 'it is cut short'})") from error
     if width != _SAMPLE_BYTES or rate != SAMPLE_RATE_HZ or channels not in (1, 2):
-        raise WavError(path, f"{width * 8}-bit, {rate} Hz, {channels} channels")
+        raise WavError(path, f"{width * 8}-bit, {rate} Hz, {channels} channel{'s' * (channels != 1)}")
     return pcm if channels == 1 else _mixed(pcm)
 
 

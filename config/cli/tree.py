@@ -18,6 +18,9 @@ ROUTE = "/api/admin/tree"
 
 _TIMEOUT_S = 10.0
 
+# An actor's state is named after its type; of these the name says nothing.
+_CONTAINERS = {"dict", "list", "tuple", "set", "frozenset", "str", "bytes", "int", "float", "bool"}
+
 
 class NodeView(msgspec.Struct, frozen=True):
     """What is shown of the runtime's `TreeNode`."""
@@ -85,7 +88,8 @@ def print_tree(node: NodeView) -> None:
     """The tree, drawn, with a column for each number. Wider than the terminal if need be."""
     rows = [("actor", "state", "mail", "high", "oldest", "handled", "restarts", "last error")]
     for drawn, one in _drawn(node, "", ""):
-        state = one.state if one.status in ("", "running") else f"{one.status} {one.state}".rstrip()
+        state = "" if one.state in _CONTAINERS else one.state
+        state = state if one.status in ("", "running") else f"{one.status} {state}".rstrip()
         oldest = "" if one.oldest_age_s is None else f"{one.oldest_age_s:.3f} s"
         numbers = (str(one.depth), str(one.high_water), oldest, str(one.handled), str(one.restarts))
         # Escaped: a message of an error may hold what somebody sent.

@@ -51,6 +51,14 @@ def token(email: str, expires: float | None, data: str | None, settings_file: st
         minted = core_tokens(settings).mint(name, expires_s=expires)
     except (DataDirectoryError, ValueError) as error:
         raise Failed(str(error)) from error
-    until = "without expiry" if expires is None else f"for {expires:g} s"
+    until = "without expiry" if expires is None else f"for {_in_words(int(expires))}"
     click.echo(f"core token of {name}, valid {until}:")
     click.echo(minted)
+
+
+def _in_words(lifetime_s: int) -> str:
+    """30 days, 12 hours, 90 minutes or 45 seconds: in the largest unit that divides it."""
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    unit_s, word = next(unit for unit in units if lifetime_s % unit[0] == 0)
+    count = lifetime_s // unit_s
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

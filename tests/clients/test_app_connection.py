@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import trio
 import trio.testing
@@ -337,6 +339,30 @@ async def test_a_retry_that_works_makes_the_next_loss_start_from_one_second(
     await cloud.accept()
 
     assert 1 == pytest.approx(cloud.dials[-1] - lost_at)
+
+
+async def test_a_cloud_that_is_not_ready_for_retries_is_noted_once_and_quietly(
+    cloud: ScriptedCloud, app: Captions, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    not_found = {"type": "tpa_connection_error", "code": "SESSION_NOT_FOUND", "message": "not yet"}
+    peer = await started(cloud, app, nursery)
+    await peer.vanish()
+
+    for _ in range(2):
+        retry = await cloud.accept()
+        await retry.receive_type("tpa_connection_init")
+        await retry.send(not_found)
+        await retry.close(4001, "not yet")
+    back = await cloud.accept()
+    await back.acknowledge_app()
+    await subscriptions(back)
+    await back.send(not_found)
+    await trio.sleep(0.1)
+
+    assert [("INFO", None), ("WARNING", None)] == [
+        (record.levelname, record.exc_info) for record in caplog.records if "not yet" in record.getMessage()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_two_channels_are_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (wav(bytes(100), rate=44_100), "16-bit, 44100 Hz, 1 channels"),
+        (wav(bytes(100), rate=44_100), "16-bit, 44100 Hz, 1 channel;"),
         (wav(bytes(100), width=1), "8-bit, 16000 Hz"),
         (wav(bytes(120), channels=3), "3 channels"),
         (b"OggS and so on, long enough to be read", "no WAV file"),

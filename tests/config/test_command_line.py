@@ -275,17 +275,26 @@ def test_token_stands_alone_on_the_last_line(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected_s"), [("30d", 2_592_000), ("12h", 43_200), ("45s", 45), ("2w", 1_209_600)]
+    ("text", "expected_s", "words"),
+    [
+        ("30d", 2_592_000, "30 days"),
+        ("12h", 43_200, "12 hours"),
+        ("90m", 5_400, "90 minutes"),
+        ("45s", 45, "45 seconds"),
+        ("2w", 1_209_600, "14 days"),
+    ],
 )
 def test_token_expires_when_it_is_told_to(
-    data: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected_s: int
+    data: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected_s: int, words: str
 ) -> None:
     monkeypatch.setenv("GLASSHOUSE_JWT_SECRET", "s" * 32)
 
-    claims = _claims(_run("user", "token", "ada@example.org", "--expires", text).output, "s" * 32)
+    output = _run("user", "token", "ada@example.org", "--expires", text).output
+    claims = _claims(output, "s" * 32)
 
     lifetime_s = int(str(claims["exp"])) - int(str(claims["iat"]))
     assert expected_s == lifetime_s
+    assert f"core token of ada@example.org, valid for {words}:" in output
 
 
 @pytest.mark.parametrize("text", ["30", "d", "-1d", "0h", "1y", "soon"])
@@ -307,7 +316,7 @@ def test_server_that_demands_an_expiry_is_given_one(data: Path, monkeypatch: pyt
     monkeypatch.setenv("GLASSHOUSE_REQUIRE_TOKEN_EXPIRY", "true")
 
     assert "give an expiry" in _run("user", "token", "ada@example.org", status=1).output
-    assert "for 86400 s" in _run("user", "token", "ada@example.org", "--expires", "1d").output
+    assert "valid for 1 day:" in _run("user", "token", "ada@example.org", "--expires", "1d").output
 
 
 def test_token_without_a_usable_data_directory_says_so(data: Path) -> None:
@@ -485,7 +494,7 @@ TREE = {
                 "children": [{"name": "ada@example.org", "status": "running", "state": "Idle"}],
                 "unknown": "ignored",
             },
-            {"name": "journal"},
+            {"name": "journal", "status": "running", "state": "dict"},  # the name of a type says nothing
         ],
     }
 }
