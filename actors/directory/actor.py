@@ -223,7 +223,10 @@ class Directory(Actor[DirectoryMessage]):
     def _saw(self, package_name: str, *, is_up: bool) -> None:
         server = self._server(package_name)
         if server.is_up is not is_up:
-            self.telemetry.info("app_server_up" if is_up else "app_server_down", package=package_name)
+            if is_up:
+                self.telemetry.info("app_server_up", package=package_name)
+            else:
+                self.telemetry.info("app_server_down", package=package_name)
             self._put(package_name, seen(server, is_up=is_up, wall=self._wall()))
 
     # -- the breaker --------------------------------------------------------------------------------------

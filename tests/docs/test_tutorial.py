@@ -6,6 +6,7 @@ the environment the tests run in.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -91,7 +92,7 @@ def answers(port: int) -> bool:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A desk on which the cloud runs, started as the page says."""
     desk = Desk(tmp_path_factory.mktemp("desk"))
-    serve, _, _ = blocks("sh")
+    serve, _, _, _ = blocks("sh")
     process = subprocess.Popen(
         ["sh", "-c", f"exec {serve}"],
         cwd=desk.folder,
@@ -111,7 +112,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def test_tutorial_ends_with_the_sentence_on_the_lens_and_does_so_again(desk: Desk) -> None:
-    _, start_app, wear = blocks("sh")
+    _, start_app, wear, _ = blocks("sh")
 
     with desk.running(["sh", "-c", desk.fitted(start_app)], port=desk.ports["7010"]):
         runs = [
@@ -132,6 +133,27 @@ def test_tutorial_ends_with_the_sentence_on_the_lens_and_does_so_again(desk: Des
         assert 0 == done.returncode, done.stderr
         assert "amiable" in done.stdout
         assert [done.stdout.split(":")[0]] == [text.split(":")[0] for text in shown]
+
+
+def test_registration_of_an_app_server_is_answered_as_shown(desk: Desk) -> None:
+    _, _, _, register = blocks("sh")
+    [shown] = blocks("json")
+    address = f"http://127.0.0.1:{desk.ports['7010']}"
+    run(desk.data, "app", "add", "org.example.captions", "--api-key", "a key", "--url", address)
+
+    done = subprocess.run(
+        ["sh", "-c", desk.fitted(register)],
+        env={**desk.environment, "API_KEY": "a key"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+    answer, expected = json.loads(done.stdout), json.loads(shown)
+    assert list(expected) == list(answer)
+    count = r"\d+ sessions?"  # how many depends on what was done before
+    assert re.sub(count, "", expected["message"]) == re.sub(count, "", answer["message"])
 
 
 def test_app_on_the_official_sdk_needs_package_name_key_and_port(
