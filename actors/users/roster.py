@@ -226,8 +226,6 @@ class Roster(Actor[RosterMessage]):
         entry = self.state.get(user_id, Entry())
         if entry.session is not None and not entry.is_ending:
             reply_to.tell(entry.session)
-        elif entry.is_over:
-            reply_to.tell(None)
         else:
             self._wait(user_id, replace(entry, hoping=(*entry.hoping, reply_to)))
 

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 from actors.domain import DomainSettings
 from actors.ports import Change, Claim, RemoveApp, SetRunningApps
 from actors.session.settings import SessionSettings
+from actors.snapshots.snapshot import SessionSnapshot, decode
 from adapters.simulated.store import SimulatedDocuments, StoreFaults
 from tests.actors.world import ADA, CAPTIONS, AppServer, FakeConnection, World, open_world
 
@@ -479,6 +480,61 @@ async def test_a_list_that_is_not_stored_yet_is_in_no_snapshot(
         later = documents.owners[ADA].snapshot
         assert later is not None
         assert f'"{NOTES}","lifecycle":{{"phase":"running"'.encode() in later
+
+
+async def test_whatever_changes_of_a_session_is_written(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+
+    def kept() -> SessionSnapshot:
+        snapshot = documents.owners[ADA].snapshot
+        assert snapshot is not None
+        return decode(snapshot).session
+
+    async with open_world(documents) as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        notes = await world.app_server(NOTES)
+        notes.dials = False
+        await trio.sleep(20)
+
+        server.subscribe("audio_chunk")
+        await trio.sleep(1.1)
+        assert ["audio_chunk"] == [one.text for one in kept().apps[0].subscriptions]
+        notes.status = 500
+        phone.say({"type": "start_app", "packageName": NOTES})
+        await trio.sleep(2.2)
+        assert 2 == len(notes.requests)
+        notes.status = 200
+        server.subscribe("button_press")
+        await trio.sleep(1.1)
+        off_at = kept().microphone.off_at
+        assert off_at is not None
+        phone.say({"type": "glasses_battery_update", "level": 50, "charging": False})
+        await trio.sleep(1.1)
+        assert 50 == kept().glasses.battery_level
+        phone.hang_up()
+        await trio.sleep(1.1)
+        assert not kept().had_phone
+        await trio.sleep(6)
+        assert not kept().microphone.target.is_enabled
+
+
+async def test_a_second_webhook_of_a_start_is_known_to_the_next_process(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as world:
+        phone = await world.phone()
+        notes = await world.app_server(NOTES)
+        notes.down()
+        phone.say({"type": "start_app", "packageName": NOTES})
+        await trio.sleep(0.5)
+        notes.dials = False
+        notes.up()
+        await trio.sleep(2.2)
+        assert ["session_request"] == notes.kinds()
+
+        snapshot = documents.owners[ADA].snapshot
+        assert snapshot is not None
+        assert 2 == decode(snapshot).session.apps[0].lifecycle.awaited
 
 
 async def test_a_session_in_which_nothing_happens_is_not_written_again(autojump_clock: MockClock) -> None:
