@@ -193,14 +193,15 @@ async def test_an_app_that_started_in_the_last_second_keeps_its_session(autojump
 
     async with open_world(documents) as world:
         notes = world.known_server(NOTES)
-        connection = await notes.come_back()
         phone = await world.phone()
+        await trio.sleep(1)
+        assert NOTES == world.system.state_of(world.find(f"users/{ADA}/display")).core
+        connection = await notes.come_back()
         await trio.sleep(5)
 
         assert connection.is_open
         assert [] == notes.requests
         assert [CAPTIONS, NOTES] == phone.running()
-        assert NOTES == world.system.state_of(world.find(f"users/{ADA}/display")).core
 
 
 async def test_an_app_that_was_stopped_in_the_last_second_stays_stopped(autojump_clock: MockClock) -> None:
@@ -497,6 +498,13 @@ async def test_whatever_changes_of_a_session_is_written(autojump_clock: MockCloc
         notes.dials = False
         await trio.sleep(20)
 
+        phone.say({"type": "glasses_battery_update", "level": 50, "charging": False})
+        await trio.sleep(1.1)
+        assert 50 == kept().glasses.battery_level
+        release = {"type": "ownership_release", "packageName": CAPTIONS, "sessionId": f"{ADA}-{CAPTIONS}"}
+        server.connection.say({**release, "reason": "clean_shutdown"})
+        await trio.sleep(1.1)
+        assert kept().apps[0].lifecycle.is_released
         server.subscribe("audio_chunk")
         await trio.sleep(1.1)
         assert ["audio_chunk"] == [one.text for one in kept().apps[0].subscriptions]
@@ -509,9 +517,6 @@ async def test_whatever_changes_of_a_session_is_written(autojump_clock: MockCloc
         await trio.sleep(1.1)
         off_at = kept().microphone.off_at
         assert off_at is not None
-        phone.say({"type": "glasses_battery_update", "level": 50, "charging": False})
-        await trio.sleep(1.1)
-        assert 50 == kept().glasses.battery_level
         phone.hang_up()
         await trio.sleep(1.1)
         assert not kept().had_phone
