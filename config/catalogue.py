@@ -15,11 +15,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from config.ranges import bounds_of
+from config.ranges import LONGEST_S, MOST, bounds_of
 from config.settings import ALIASES, Settings
 
 PREFIX = "GLASSHOUSE_"
 
+_NO_NEWS = {"at least 0", f"at most {LONGEST_S}", f"at most {MOST}"}
 _UNITS = {"_s": "seconds", "_ms": "milliseconds", "_bytes": "bytes", "_hz": "hertz"}
 
 
@@ -55,6 +56,14 @@ class Setting:
     def expected(self) -> str:
         """What a value of it looks like, in words."""
         return _in_words(self.type, self.unit)
+
+    @property
+    def bounds(self) -> str:
+        """The least and the greatest value of a number, in words; empty where any that makes sense will do."""
+        metas = get_args(self.type)[1:] if get_origin(self.type) is Annotated else ()
+        words = "".join(_bounds_in_words(meta) for meta in metas if isinstance(meta, msgspec.Meta))
+        parts = [part for part in words.split(", ") if part and part not in _NO_NEWS]
+        return ", ".join(parts) if isinstance(self.default, int | float) else ""
 
 
 @cache

@@ -30,6 +30,8 @@ A value comes from the first of these that has it:
    others in the table of their group;
 4. the default.
 
+A number is 0 or more, and at most a year or a billion; other bounds stand beside its unit.
+
 `glasshouse config` shows each value and where it came from, secrets masked. A wrong setting is named with its
 source and what was expected, and nothing starts.
 
@@ -82,7 +84,7 @@ def _row(setting: Setting) -> list[str]:
     cells = [
         f"`{setting.name}`",
         _default(setting),
-        setting.unit or _kind(setting.type),
+        ", ".join(part for part in (setting.unit or _kind(setting.type), setting.bounds) if part),
         ", ".join(f"`{variable}`" for variable in setting.variables),
         setting.description,
     ]

@@ -74,6 +74,14 @@ def test_reference_is_up_to_date() -> None:
     assert configuration_reference() == written, "run: python -m config.reference"
 
 
+def test_reference_has_the_bounds_that_are_not_those_of_every_number() -> None:
+    rows = {line.split("`")[1]: line for line in configuration_reference().splitlines() if "| `" in line}
+
+    assert "| number, at most 3 |" in rows["pocketsphinx.vad_mode"]
+    assert "| number, more than 0, less than 1 |" in rows["pocketsphinx.ratio"]
+    assert "| seconds |" in rows["session.phone_grace_s"]
+
+
 def test_no_default_secret_is_built_in() -> None:
     assert [] == [one.name for one in catalogue().values() if one.is_secret and one.default]
 
