@@ -59,7 +59,7 @@ class Setting:
 
     @property
     def bounds(self) -> str:
-        """The least and the greatest value of a number, in words; empty where any that makes sense will do."""
+        """The least and the greatest value of a number, in words; empty where there are no special ones."""
         metas = get_args(self.type)[1:] if get_origin(self.type) is Annotated else ()
         words = "".join(_bounds_in_words(meta) for meta in metas if isinstance(meta, msgspec.Meta))
         parts = [part for part in words.split(", ") if part and part not in _NO_NEWS]
