@@ -92,6 +92,9 @@ class GlassesLink(Actor[LinkMessage]):
 
     def _opened(self, connection: Connection, *, token_in_query: bool) -> None:
         older = self.state.connection
+        if older is connection:
+            # A busy server's link may start after its phone has come, and took it up then by the slot.
+            older = None
         if older is not None:
             replaced = close_codes.PHONE_REPLACED
             self.perform(older.close, replaced.code, replaced.reason)

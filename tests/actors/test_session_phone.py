@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.link.messages import PhoneOpened
 from actors.ports import Admitted, Refused
 from actors.session.messages import start_app
 from adapters.simulated.store import SimulatedDocuments
@@ -316,6 +317,23 @@ async def test_a_phone_that_returns_in_the_last_moment_starts_a_session_anew(
 
         assert [CAPTIONS] == back.running()
         assert server.connection.is_open
+
+
+async def test_a_phone_that_came_before_its_link_had_started_is_not_replaced_by_itself(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+
+        # What a link that started late finds in its mail, after it took the phone up.
+        world.find(f"users/{ADA}/link").tell(PhoneOpened(phone, token_in_query=True))
+        await trio.sleep(1)
+
+        assert phone.is_open
+        server = await world.running_app(phone)
+        server.show("seen")
+        await trio.sleep(1)
+        assert "seen" == phone.texts()[-1]
 
 
 async def test_an_app_that_is_brought_back_while_its_session_ends_is_seen_again(
