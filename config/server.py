@@ -48,7 +48,7 @@ def main() -> None:
     try:
         start = parse(sys.argv[1:])
         inherited = inherit(start.inherited or "")
-    except (SettingsError, DataDirectoryError) as error:
+    except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(EX_CONFIG)
     end_with_keeper(inherited.lifeline)

@@ -27,9 +27,9 @@ from adapters.simulated.speech import ScriptedSpeech
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.simulated.webhooks import SimulatedWebhooks
-from adapters.tokens import CoreTokens
 from adapters.websocket import ServerConnection, response_of
 from config.assembly import World, assemble
+from config.core_tokens import core_tokens
 from config.running import Running
 from config.runtime_events import report
 from config.settings import Settings
@@ -70,7 +70,7 @@ class SimulatedServer:
         self.store = SimulatedStore(random.Random(system.random.random()), documents=documents)
         self.webhooks = webhooks or SimulatedWebhooks(random.Random(system.random.random()))
         self.speech = speech or ScriptedSpeech()
-        self.tokens = CoreTokens((self.settings.jwt_secret,), wall=system.clock.wall)
+        self.tokens = core_tokens(self.settings, wall=system.clock.wall)
         self._make_streams = make_streams
         self._engine: Running[SimulatedEngine[Head]] = Running()
         self._host: Running[HttpHost] = Running()
