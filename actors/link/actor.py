@@ -18,7 +18,7 @@ from ..audio import AudioSlot
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
-from .messages import LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, ToPhone
+from .messages import LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, Resync, ToPhone
 
 if TYPE_CHECKING:
     from ..session.messages import SessionMessage
@@ -56,10 +56,19 @@ class GlassesLink(Actor[LinkMessage]):
         self.state = LinkState()
 
     def started(self, restart: RestartInfo | None) -> None:
-        connection = self.audio_slot.connection
-        if self.state.connection is None and connection is not None and connection.is_open:
-            # Too many crashes took the state, but no crash closes a socket: the phone is taken up as it is.
-            self._opened(connection, token_in_query=True)
+        newest, connection = self.audio_slot.connection, self.state.connection
+        if newest is not None and newest.is_open and newest is not connection:
+            # A crash took the state, or the message of its arrival, but closes no socket: the phone is taken
+            # up as it is.
+            self._opened(newest, token_in_query=True)
+        elif restart is not None and connection is not None:
+            # The lost message may have been its end, its ack, or anything that it was to hear.
+            if not connection.is_open:
+                self._lost(connection)
+            elif not self.state.is_acked:
+                self._announce_again(connection)
+            else:
+                self.session.tell(session.Repeat(connection.id))
         self._arm()
 
     def receive(self, message: LinkMessage) -> None:
@@ -74,6 +83,8 @@ class GlassesLink(Actor[LinkMessage]):
                 self._send(outgoing, is_ack=is_ack)
             case LivenessTick():
                 self._tick()
+            case Resync(phone):
+                self._resync(phone)
             case PhoneOpened(connection, token_in_query):
                 self._opened(connection, token_in_query=token_in_query)
             case PhoneClosed(connection, info):
@@ -107,6 +118,22 @@ class GlassesLink(Actor[LinkMessage]):
         )
         self.session.tell(session.PhoneArrived(connection.id))
         self._step(liveness.Opened(token_in_query=token_in_query))
+
+    def _resync(self, phone: str | None) -> None:
+        connection = self.state.connection
+        if connection is None:
+            if phone is not None:
+                self.session.tell(session.PhoneGone(phone))
+        elif connection.id != phone or not self.state.is_acked:
+            self._announce_again(connection)
+
+    def _announce_again(self, connection: Connection) -> None:
+        """Without this a phone whose arrival or ack was lost in a crash would wait on a connection that
+        lives.
+        """
+        self.session.tell(session.PhoneArrived(connection.id))
+        if self.state.liveness.ack_at is None:
+            self.session.tell(session.AckDue(connection.id))
 
     def _heard(self, message: from_phone.PhoneMessage, raw: bytes) -> None:
         match message:

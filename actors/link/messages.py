@@ -42,4 +42,14 @@ class LivenessTick(msgspec.Struct, frozen=True):
     """The liveness machine's deadline."""
 
 
-LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | LivenessTick
+class Resync(msgspec.Struct, frozen=True):
+    """From the session after a crash, whose last message is lost: say again who is here.
+
+    Attributes:
+      phone: the connection that the session knows of.
+    """
+
+    phone: str | None
+
+
+LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | LivenessTick | Resync

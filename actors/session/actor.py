@@ -20,6 +20,7 @@ from ..apps.messages import EndSession, PhonePresence
 from ..audio.routing import StrayAudio
 from ..display import arbitration as display
 from ..journal import Commit, CommitDone, CommitFailed
+from ..link.messages import Resync
 from ..ports import PutUser
 from ..speech.messages import VoiceEnded
 from ..users.roster import UserReady
@@ -40,7 +41,9 @@ from .messages import (
     PhoneGone,
     PhoneReported,
     PhoneWelcome,
+    Repeat,
     SaveAgain,
+    SaveOverdue,
     SessionMessage,
     SessionOverError,
     StartApp,
@@ -82,6 +85,8 @@ class UserSession(Running):
         if self.state.saving:
             self._save(again=True)
         self._arm_microphone()
+        if restart is not None:
+            self.near.link.tell(Resync(self.state.phone))
         self.roster.tell(UserReady(self.user_id, self.ref, self.near.display))
 
     def receive(self, message: SessionMessage) -> None:
@@ -104,6 +109,10 @@ class UserSession(Running):
                 self._acknowledge(connection_id)
             case PhoneGone(connection_id):
                 self._phone_gone(connection_id)
+            case Repeat(connection_id):
+                if connection_id == self.state.acked:
+                    self._microphone(microphone.PhoneArrived())
+                    self._announce(is_answer=True)
             case GraceOver():
                 self._end()
             case StartApp(package_name, reply_to):
@@ -125,6 +134,8 @@ class UserSession(Running):
                 self._not_saved(token, retry_after_s)
             case SaveAgain():
                 self._save(again=True)
+            case SaveOverdue(token):
+                self._save_overdue(token)
             case AnnounceDue():
                 self._announce()
             case UserLoaded(user):
@@ -178,7 +189,8 @@ class UserSession(Running):
 
     def _phone_arrived(self, connection_id: str) -> None:
         self.cancel_timer("grace")
-        self.state = msgspec.structs.replace(self.state, phone=connection_id, grace_ends_at=None)
+        # It is acknowledged anew even if its arrival is told twice: the ack may be what was lost.
+        self.state = msgspec.structs.replace(self.state, phone=connection_id, acked=None, grace_ends_at=None)
 
     def _acknowledge(self, connection_id: str) -> None:
         if connection_id != self.state.phone:

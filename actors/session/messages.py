@@ -54,6 +54,14 @@ class PhoneGone(msgspec.Struct, frozen=True):
     connection_id: str
 
 
+class Repeat(msgspec.Struct, frozen=True):
+    """From the link after a crash: what it was about to send may be lost, so tell the phone again how things
+    stand.
+    """
+
+    connection_id: str
+
+
 class PhoneReported(msgspec.Struct, frozen=True):
     """From the link: a message of the phone that is not the link's own business."""
 
@@ -153,6 +161,12 @@ class LoadUser(msgspec.Struct, frozen=True):
     """Ask the store for the user again."""
 
 
+class SaveOverdue(msgspec.Struct, frozen=True):
+    """Nothing was heard of a commit: a crash of the journal may have lost it."""
+
+    token: int
+
+
 class SaveAgain(msgspec.Struct, frozen=True):
     """Storage asked to be tried again."""
 
@@ -170,6 +184,7 @@ SessionMessage = (
     | PhoneArrived
     | AckDue
     | PhoneGone
+    | Repeat
     | PhoneReported
     | GraceOver
     | StartApp
@@ -184,6 +199,7 @@ SessionMessage = (
     | UserNotLoaded
     | LoadUser
     | SaveAgain
+    | SaveOverdue
     | AnnounceDue
     | MicrophoneTick
     | StrayAudio

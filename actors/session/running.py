@@ -30,8 +30,12 @@ from .messages import (
     AppPhaseChanged,
     AppStartFailed,
     SaveAgain,
+    SaveOverdue,
 )
 from .state import AppEntry
+
+SAVE_OVERDUE_S = 2.0
+"""The journal answers every commit within the store's own patience, unless a crash has lost it."""
 
 
 class Running(Hearing):
@@ -290,7 +294,16 @@ class Running(Hearing):
             return
         token = self.state.tokens + 1
         self.state = msgspec.structs.replace(self.state, saved=wanted, saving=token, tokens=token)
+        self._commit(token, wanted)
+
+    def _commit(self, token: int, wanted: tuple[str, ...]) -> None:
         self.domain.journal.tell(Commit((SetRunningApps(self.user_id, wanted),), token, self.ref))
+        self.set_timer("save overdue", SAVE_OVERDUE_S, SaveOverdue(token))
+
+    def _save_overdue(self, token: int) -> None:
+        """The same list again, under the same token: whichever is stored first counts."""
+        if token == self.state.saving:
+            self._commit(token, self.state.saved)
 
     def _saved(self, token: int) -> None:
         if token == self.state.saving:
