@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from ..domain import Domain
 
 
+OVERLOOKED_S = 0.5
+"""After a crash of the doorman a socket that is not handed over by then is asked to dial again: early enough
+for the SDK, which gives a session up whose first ack does not come within 5 s."""
+
+
 class Opened(msgspec.Struct, frozen=True):
     """An app's socket is open; its init is awaited."""
 
@@ -56,6 +61,12 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class InitOverdue(msgspec.Struct, frozen=True):
+    connection: Connection
+
+
+class Overlooked(msgspec.Struct, frozen=True):
+    """It has not been handed over since a crash, which may have lost what it said."""
+
     connection: Connection
 
 
@@ -117,6 +128,7 @@ DoormanMessage = (
     | Misspoke
     | Left
     | InitOverdue
+    | Overlooked
     | Looked
     | Located
     | Sought
@@ -128,15 +140,14 @@ DoormanMessage = (
 
 
 class Stranger(msgspec.Struct, frozen=True):
-    """A connection whose init has not come. Times are the system clock's."""
+    """A connection that no session has taken over yet. `told_off_at` is the system clock's."""
 
     connection: Connection
-    deadline: float
     told_off_at: float = float("-inf")
 
 
 class Doorman(Actor[DoormanMessage]):
-    """One for the server. Its state is the strangers, by connection id."""
+    """One for the server. Its state is the strangers, by connection id, until a session has them."""
 
     mailbox_size = 16_384
 
@@ -149,16 +160,16 @@ class Doorman(Actor[DoormanMessage]):
 
     def started(self, restart: RestartInfo | None) -> None:
         for stranger in self.state.values():
-            self._await_init(stranger)
+            self.set_timer(stranger.connection.id, OVERLOOKED_S, Overlooked(stranger.connection))
 
     def receive(self, message: DoormanMessage) -> None:
         match message:
             case Opened(connection):
-                stranger = Stranger(connection, self.now + self.settings.init_s)
-                self.state = {**self.state, connection.id: stranger}
-                self._await_init(stranger)
+                self.state = {**self.state, connection.id: Stranger(connection)}
+                self.set_timer(connection.id, self.settings.init_s, InitOverdue(connection))
             case Presented(connection, init):
                 self._forget(connection)
+                self.state = {**self.state, connection.id: Stranger(connection)}
                 self.ask(
                     self.domain.directory,
                     find_app(init.package_name),
@@ -170,9 +181,11 @@ class Doorman(Actor[DoormanMessage]):
             case Left(connection):
                 self._forget(connection)
             case InitOverdue(connection):
-                self._forget(connection)
                 self.telemetry.warning("app_init_overdue", peer=connection.peer)
                 self._refuse(connection, ErrorCode.MALFORMED_MESSAGE, close_codes.INIT_TIMEOUT)
+            case Overlooked(connection):
+                self.telemetry.warning("app_overlooked", peer=connection.peer)
+                self._refuse(connection, ErrorCode.SESSION_NOT_FOUND, close_codes.SESSION_NOT_READY)
             case Looked(presented, app):
                 self._looked(presented, app)
             case Located(presented, user_id, session):
@@ -194,10 +207,6 @@ class Doorman(Actor[DoormanMessage]):
                 self._refuse(
                     presented.connection, ErrorCode.INTERNAL_ERROR, close_codes.INTERNAL_SERVER_ERROR
                 )
-
-    def _await_init(self, stranger: Stranger) -> None:
-        connection = stranger.connection
-        self.set_timer(connection.id, max(0.0, stranger.deadline - self.now), InitOverdue(connection))
 
     def _looked(self, presented: Presented, app: AppDocument | None) -> None:
         connection, init = presented.connection, presented.init
@@ -256,6 +265,9 @@ class Doorman(Actor[DoormanMessage]):
         )
 
     def _hand_over(self, presented: Presented, session: Ref[SessionMessage]) -> None:
+        self._forget(presented.connection)
+        if not presented.connection.is_open:
+            return
         session.tell(AppDialled(presented.init.package_name, presented.connection, presented.pending))
 
     def _remembered(self, presented: Presented, user: UserDocument | None) -> None:
@@ -267,6 +279,7 @@ class Doorman(Actor[DoormanMessage]):
         self._refuse(presented.connection, ErrorCode.SESSION_NOT_FOUND, close)
 
     def _refuse(self, connection: Connection, error_code: str, close: Close) -> None:
+        self._forget(connection)
         self._complain(connection, error_code, close.reason)
         self.perform(connection.close, close.code, close.reason)
 
