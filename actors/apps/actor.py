@@ -279,7 +279,7 @@ class AppSession(ServerSide):
                         self.app.package_name, webhooks.url(self.app.public_url, "/health"), reply
                     ),
                     then=ServerProbed,
-                    failed=lambda _: ServerProbed(is_up=False),
+                    failed=lambda _: ServerProbed(is_up=None),
                 )
             case lifecycle.Adopt(socket_id):
                 self._adopt(socket_id)

@@ -450,8 +450,10 @@ class _Turn:
         elif self.state.probe_until is None:
             self._change(probe_at=self.now)
 
-    def _probed(self, *, is_up: bool) -> None:
+    def _probed(self, *, is_up: bool | None) -> None:
         self._change(probe_until=None, probe_at=self.now + self._pause(self.settings.probe_s))
+        if is_up is None:
+            return
         if not is_up:
             self._change(is_server_gone=True, failures=0, post_at=None)
             if self.state.phase is Phase.GRACE:

@@ -172,9 +172,13 @@ class PhoneReturned(msgspec.Struct, frozen=True, tag=True):
 
 
 class ServerProbed(msgspec.Struct, frozen=True, tag=True):
-    """The outcome of `ProbeServer`: whether anybody answers there."""
+    """The outcome of `ProbeServer`.
 
-    is_up: bool
+    Attributes:
+      is_up: whether anybody answers there; None when it could not be asked, which says nothing of the server.
+    """
+
+    is_up: bool | None
 
 
 class ServerRegistered(msgspec.Struct, frozen=True, tag=True):

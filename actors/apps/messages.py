@@ -100,7 +100,7 @@ class StopWebhookOver(msgspec.Struct, frozen=True):
 
 
 class ServerProbed(msgspec.Struct, frozen=True):
-    is_up: bool
+    is_up: bool | None
 
 
 class DoubtTick(msgspec.Struct, frozen=True):

@@ -88,3 +88,19 @@ async def test_a_stop_is_announced_though_a_crash_of_the_journal_loses_its_commi
 
         assert [] == phone.running()
         assert () == documents.users[ADA].running_apps
+
+
+async def test_a_crash_of_the_directory_is_no_sign_that_an_app_server_died(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        crash(world.find("directory"), CrashPoint.BEFORE_HANDLER)
+
+        server.connection.hang_up()
+        await trio.sleep(3)
+        await server.come_back()
+        await trio.sleep(30)
+
+        assert 1 == world.system.tree(world.find("directory")).restarts
+        assert ["session_request"] == server.kinds(), "its retry was waited for"
+        assert server.connection.is_open
