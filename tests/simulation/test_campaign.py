@@ -1,0 +1,53 @@
+"""Seeded faults against the assembled server: `glasshouse bench simulate` has more seeds than these."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.simulation import rules
+from tests.simulation.faults import KINDS
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("runtime", "protocols", "actors", "adapters", "config")
+BATCH = 10
+
+
+@pytest.mark.parametrize("first", range(0, 140, BATCH))
+def test_whatever_breaks_sessions_and_apps_come_through_it(first: int) -> None:
+    verdicts = [rules.judge(seed) for seed in range(first, first + BATCH)]
+
+    assert {} == {verdict.seed: verdict.red for verdict in verdicts if verdict.red is not None}
+
+
+def test_a_seed_of_the_campaign_replays_step_by_step() -> None:
+    first, again = rules.judge(3), rules.judge(3)
+
+    assert 1000 < len(first.trace)
+    assert first == again
+
+
+def test_a_sweep_does_every_fault_and_reaches_every_fault_point() -> None:
+    done: Counter[str] = Counter()
+    reached: Counter[str] = Counter()
+    crashes = 0
+    for seed in range(12):
+        outcome = rules.judge(seed).outcome
+        assert outcome is not None
+        done.update(outcome.faults)
+        reached.update(outcome.fault_points)
+        crashes += outcome.crashes
+
+    assert set(KINDS) == set(done)
+    assert _fault_points() == set(reached)
+    assert 10 < crashes
+
+
+def _fault_points() -> set[str]:
+    """Every name that production code gives a fault point."""
+    files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    call = re.compile(r'\bfault_point\("([^"]+)"\)')
+    return {name for path in files for name in call.findall(path.read_text(encoding="utf-8"))}
