@@ -18,7 +18,7 @@ from ..audio import AudioSlot
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
-from .messages import LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, Resync, ToPhone
+from .messages import HangUp, LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, Resync, ToPhone
 
 if TYPE_CHECKING:
     from ..session.messages import SessionMessage
@@ -81,6 +81,10 @@ class GlassesLink(Actor[LinkMessage]):
                     self.perform(connection.close, close.code, close.reason)
             case ToPhone(outgoing, is_ack):
                 self._send(outgoing, is_ack=is_ack)
+            case HangUp():
+                if self.state.connection is not None:
+                    close = close_codes.SESSION_ENDED
+                    self.perform(self.state.connection.close, close.code, close.reason)
             case LivenessTick():
                 self._tick()
             case Resync(phone):

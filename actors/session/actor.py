@@ -20,7 +20,7 @@ from ..apps.messages import EndSession, PhonePresence
 from ..audio.routing import StrayAudio
 from ..display import arbitration as display
 from ..journal import Commit, CommitDone, CommitFailed
-from ..link.messages import Resync
+from ..link.messages import HangUp, Resync
 from ..ports import PutUser
 from ..speech.messages import VoiceEnded
 from ..users.roster import UserReady
@@ -34,6 +34,7 @@ from .messages import (
     AppNotFound,
     AppPhaseChanged,
     AppStartFailed,
+    Goodbye,
     GraceOver,
     LoadUser,
     MicrophoneTick,
@@ -53,6 +54,7 @@ from .messages import (
     UserNotLoaded,
 )
 from .running import Running
+from .state import with_takeover
 
 if TYPE_CHECKING:
     pass
@@ -113,6 +115,10 @@ class UserSession(Running):
                 if connection_id == self.state.acked:
                     self._microphone(microphone.PhoneArrived())
                     self._announce(is_answer=True)
+            case Goodbye(reply_to):
+                self.near.link.tell(HangUp())
+                self._end()
+                reply_to.tell(True)
             case GraceOver():
                 self._end()
             case StartApp(package_name, reply_to):
@@ -177,7 +183,10 @@ class UserSession(Running):
         if self.state.has_left:
             reply_to.fail(SessionOverError())
             return
-        reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot))
+        wait_s = 0.0
+        if self.state.phone is not None:
+            self.state, wait_s = with_takeover(self.state, self.now, self.settings)
+        reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot, wait_s))
         if self.state.phone is None:
             ends_at = max(self.state.grace_ends_at or 0.0, self.now + self.settings.empty_session_s)
             self.state = msgspec.structs.replace(self.state, grace_ends_at=ends_at)

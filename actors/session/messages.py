@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class PhoneWelcome(msgspec.Struct, frozen=True):
-    """Where a phone's connection belongs."""
+    """Where a phone's connection belongs, and how long it waits before it is let in."""
 
     link: Ref[LinkMessage]
     audio: AudioSlot
+    wait_s: float = 0.0
 
 
 class SessionOverError(Exception):
@@ -67,6 +68,12 @@ class PhoneReported(msgspec.Struct, frozen=True):
 
     message: PhoneMessage
     raw: bytes
+
+
+class Goodbye(msgspec.Struct, frozen=True):
+    """The wearer has logged out: the session ends at once. Answered when that is decided."""
+
+    reply_to: ReplyTo[bool]
 
 
 class GraceOver(msgspec.Struct, frozen=True):
@@ -186,6 +193,7 @@ SessionMessage = (
     | PhoneGone
     | Repeat
     | PhoneReported
+    | Goodbye
     | GraceOver
     | StartApp
     | StopApp

@@ -21,9 +21,11 @@ from ..microphone import MicrophoneState
 from ..ports import AppDocument, Connection
 from ..speech.messages import SpeechMessage
 from ..subscriptions import Routing, routing_of
+from .settings import SessionSettings
 
 ACTIVE = (Phase.RUNNING, Phase.GRACE, Phase.RESURRECTING, Phase.DORMANT)
 LEAVING = (Phase.STOPPING, Phase.STOPPED)
+_MOST_TAKEOVERS = 200
 
 
 class AppEntry(msgspec.Struct, frozen=True):
@@ -68,6 +70,7 @@ class SessionState(msgspec.Struct, frozen=True):
       saved: the running list as last handed to the journal.
       saving: token of the newest commit that is not answered yet; 0 when none.
       announced: what the phone was last told of its apps.
+      takeovers: when phones of the last minute took over from one that was there.
       is_ending: every app is being stopped because the session is over.
       has_left: the roster was asked to stop the subtree; whoever comes now belongs to the next session.
     """
@@ -92,6 +95,7 @@ class SessionState(msgspec.Struct, frozen=True):
     saving: int = 0
     tokens: int = 0
     glasses: GlassesInfo = GlassesInfo()
+    takeovers: tuple[float, ...] = ()
     is_ending: bool = False
     has_left: bool = False
 
@@ -148,6 +152,14 @@ def audio_table(state: SessionState) -> AudioTable:
 def put_app(state: SessionState, package_name: str, entry: AppEntry) -> SessionState:
     """The state with this entry; the order of first starts is kept."""
     return msgspec.structs.replace(state, apps={**state.apps, package_name: entry})
+
+
+def with_takeover(state: SessionState, now: float, settings: SessionSettings) -> tuple[SessionState, float]:
+    """The state after one more dial of a phone while another is there, and how long that one waits."""
+    takeovers = (*(at for at in state.takeovers if now - at < 60.0), now)[-_MOST_TAKEOVERS:]
+    beyond = max(0, len(takeovers) - settings.free_takeovers)
+    wait_s = min(beyond * settings.takeover_step_s, settings.takeover_wait_s)
+    return msgspec.structs.replace(state, takeovers=takeovers), wait_s
 
 
 def without_app(state: SessionState, package_name: str) -> SessionState:

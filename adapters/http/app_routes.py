@@ -7,7 +7,7 @@ from collections.abc import Callable
 from quart import Blueprint, Response, request
 
 from actors.ports import Telemetry, TokenError, Tokens
-from actors.session.messages import SessionMessage, start_app, stop_app
+from actors.session.messages import Goodbye, SessionMessage, start_app, stop_app
 from actors.users.roster import RosterMessage, find_user
 from protocols import rest, timestamps
 from runtime import Ref, RuntimeFailure
@@ -19,7 +19,7 @@ STOP_TIMEOUT_S = 10.0
 def app_routes(
     *, tokens: Tokens, roster: Ref[RosterMessage], telemetry: Telemetry, wall: Callable[[], float]
 ) -> Blueprint:
-    """`POST /apps/<package>/start` and `/stop`, also under `/api`."""
+    """`POST /apps/<package>/start` and `/stop`, also under `/api`; `POST /api/client/goodbye`."""
     blueprint = Blueprint("apps", __name__)
 
     async def start(package_name: str) -> Response:
@@ -46,6 +46,17 @@ def app_routes(
             return _json(500, rest.failure("The app could not be stopped", timestamp=_stamp()))
         return _json(200, rest.app_status(is_running=False, started=False))
 
+    async def goodbye() -> Response:
+        session = await _session()
+        if isinstance(session, Response):
+            return session
+        try:
+            await session.ask(Goodbye, timeout_s=STOP_TIMEOUT_S)
+        except RuntimeFailure as error:
+            telemetry.warning("rest_goodbye_failed", cause=str(error))
+            return _json(500, rest.failure("The session could not be ended", timestamp=_stamp()))
+        return _json(200, rest.success(timestamp=_stamp()))
+
     async def _session() -> Ref[SessionMessage] | Response:
         """The caller's session, or the answer that says why there is none."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -70,6 +81,7 @@ def app_routes(
             f"{prefix}/apps/<package_name>/start", f"{name}_start", start, methods=["POST"]
         )
         blueprint.add_url_rule(f"{prefix}/apps/<package_name>/stop", f"{name}_stop", stop, methods=["POST"])
+    blueprint.add_url_rule("/api/client/goodbye", "goodbye", goodbye, methods=["POST"])
     return blueprint
 
 

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from actors.link.messages import PhoneOpened
 from actors.ports import Admitted, Refused
-from actors.session.messages import start_app
+from actors.session.messages import Goodbye, start_app
 from adapters.simulated.store import SimulatedDocuments
 from adapters.tokens import CoreTokens
 from tests.actors.world import ADA, CAPTIONS, SECRET, open_world
@@ -435,3 +435,39 @@ async def test_a_rest_start_of_an_unknown_app_answers_none(autojump_clock: MockC
         outcome = await world.find(f"users/{ADA}/session").ask(start_app("org.example.none"))
 
         assert outcome is None
+
+
+async def test_a_goodbye_ends_the_session_at_once(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+
+        assert await world.find(f"users/{ADA}/session").ask(Goodbye)
+        await trio.sleep(3)
+
+        assert (1000, "Session ended") == phone.closed_with
+        assert not server.connection.is_open
+        assert world.system.find(f"/glasshouse/users/{ADA}") is None
+        back = await world.phone()
+        await trio.sleep(3)
+        assert [CAPTIONS] == back.running(), "what ran is started again with the next session"
+
+
+async def test_a_storm_of_takeovers_is_slowed_down_and_ends_nobody(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        dialled_at = []
+
+        for _ in range(40):
+            phone = await world.phone()
+            dialled_at.append(world.system.clock.now())
+        phone.stream(b"\1\0" * 1600)
+        await world.settle()
+
+        assert dialled_at[11] - dialled_at[0] < 0.1, "twelve in a minute are nobody's storm"
+        assert dialled_at[-1] - dialled_at[-11] == pytest.approx(30.0, abs=0.1)
+        assert phone.is_open
+        assert server.connection.is_open
+        assert ["session_request"] == server.kinds()
+        assert b"\1\0" * 1600 == server.connection.frames()[-1]

@@ -18,6 +18,7 @@ from tests.system.server import PATIENCE_S, Server, eventually
 
 ADA = "ada@example.org"
 PACKAGE = "org.example.captions"
+BROKEN = "org.example.broken"  # a server that fails is spared for a while, in other tests too
 OTHER_SECRET = "another secret of thirty-two bytes or more"
 PHONES = 20
 
@@ -61,11 +62,25 @@ async def test_app_is_started_and_stopped_over_rest(server: Server, prefix: str)
         assert ["session_request", "stop_request"] == running.webhooks
 
 
+async def test_goodbye_ends_the_session(server: Server) -> None:
+    async with app(server, PACKAGE) as running, wearer(server, ADA) as phone:
+        bearer = f"Bearer {server.token(ADA)}"
+        await post(server, f"/apps/{PACKAGE}/start", bearer)
+        await press_until_shown(phone, "one")
+
+        status, body = await post(server, "/api/client/goodbye", bearer)
+        again, _ = await post(server, "/api/client/goodbye", "Bearer nonsense")
+
+        assert (200, True) == (status, body["success"])
+        assert 401 == again
+        await eventually(lambda: running.stopped)
+
+
 async def test_start_that_fails_is_a_200_that_says_not_running(server: Server) -> None:
-    async with app(server, PACKAGE) as broken, wearer(server, ADA):
+    async with app(server, BROKEN) as broken, wearer(server, ADA):
         broken.webhook_status = 500
 
-        answer = await post(server, f"/apps/{PACKAGE}/start", f"Bearer {server.token(ADA)}")
+        answer = await post(server, f"/apps/{BROKEN}/start", f"Bearer {server.token(ADA)}")
 
     assert (200, status_of("started", is_running=False)) == answer
 
