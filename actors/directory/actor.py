@@ -140,8 +140,12 @@ class Directory(Actor[DirectoryMessage]):
             case CatalogueNotRead(error):
                 waiting = self.state.waiting
                 self.state = replace(self.state, waiting=())
+                self.telemetry.warning("catalogue_not_read", cause=str(error))
                 for question in waiting:
-                    question.reply_to.fail(error)
+                    if self.state.read_at > float("-inf"):
+                        self._answer(question)  # sessions go on from memory while the store is not well
+                    else:
+                        question.reply_to.fail(error)
             case LineMoves(package_name):
                 self._move_line(package_name)
             case _:

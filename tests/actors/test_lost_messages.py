@@ -104,3 +104,18 @@ async def test_a_crash_of_the_directory_is_no_sign_that_an_app_server_died(autoj
         assert 1 == world.system.tree(world.find("directory")).restarts
         assert ["session_request"] == server.kinds(), "its retry was waited for"
         assert server.connection.is_open
+
+
+async def test_an_app_dials_again_from_memory_while_the_store_is_not_well(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        server.connection.hang_up()
+        await trio.sleep(1)
+        world.store.outage = "no space left"
+
+        await server.come_back()
+        await trio.sleep(1)
+
+        assert server.connection.is_open
+        assert server.connection.heard("tpa_connection_ack")
