@@ -18,6 +18,7 @@ from .inspection import INSPECTION
 from .mail import MAIL
 from .mutation import ROOT, Mutation
 from .restarts import RESTARTS
+from .sessions import SESSIONS
 from .supervision import SUPERVISION
 from .testkit import TESTKIT
 from .transactions import TRANSACTIONS
@@ -32,4 +33,7 @@ PROMISES: dict[str, tuple[Mutation, ...]] = {
     **TESTKIT,
 }
 
-__all__ = ["PROMISES", "ROOT", "Mutation"]
+EVERY: dict[str, tuple[Mutation, ...]] = {**PROMISES, **SESSIONS}
+"""Those of the runtime, whose promises are in docs/runtime.md, and those of the sessions on it."""
+
+__all__ = ["EVERY", "PROMISES", "ROOT", "Mutation"]

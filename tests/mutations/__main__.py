@@ -21,7 +21,7 @@ import hypothesis  # noqa: F401 - imported once, before the fork
 import pytest
 import trio.testing  # noqa: F401 - likewise
 
-from . import PROMISES, ROOT, Mutation
+from . import EVERY, ROOT, Mutation
 
 ROOMS = ("runtime", "protocols", "actors", "adapters", "config", "clients", "bench", "tests", "docs")
 LIMIT_S = 300.0
@@ -86,7 +86,7 @@ def chosen(words: list[str]) -> list[Mutation]:
     """The mutations whose name or promise has one of `words` in it; all without a word."""
     return [
         mutation
-        for promise, mutations in PROMISES.items()
+        for promise, mutations in EVERY.items()
         for mutation in mutations
         if not words or any(word in f"{mutation.name} {promise}".lower() for word in words)
     ]
@@ -159,7 +159,7 @@ def main() -> int:
     options = parser.parse_args()
     mutations = chosen([word.lower() for word in options.words])
     if options.list:
-        for promise, members in PROMISES.items():
+        for promise, members in EVERY.items():
             print(promise, *(f"  {member.name}" for member in members), sep="\n")
         return 0
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:

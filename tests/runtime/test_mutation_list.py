@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations import PROMISES, ROOT, Mutation
+from tests.mutations import EVERY, PROMISES, ROOT, Mutation
 
-MUTATIONS = [mutation for mutations in PROMISES.values() for mutation in mutations]
+MUTATIONS = [mutation for mutations in EVERY.values() for mutation in mutations]
 PAGE = (ROOT / "docs" / "runtime.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
