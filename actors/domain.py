@@ -9,6 +9,7 @@ import msgspec
 
 from runtime import Ref
 
+from .allowance import TrafficLimits
 from .apps.lifecycle import LifecycleSettings
 from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
@@ -53,6 +54,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     liveness: LivenessSettings = LivenessSettings()
     app_liveness: LivenessSettings = APP_LIVENESS
     front_door: FrontDoorSettings = FrontDoorSettings()
+    limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
 

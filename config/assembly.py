@@ -73,6 +73,7 @@ def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
         roster=hall.roster,
         telemetry=ports.telemetry,
         settings=hall.domain.settings.front_door,
+        limits=hall.domain.settings.limits,
     )
     return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps}
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from actors.allowance import TrafficLimits
 from actors.apps.lifecycle import LifecycleSettings
 from actors.directory import BreakerSettings, DirectorySettings
 from actors.display.arbitration import DisplaySettings
@@ -126,6 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     liveness: LivenessSettings = LivenessSettings()
     app_liveness: LivenessSettings = APP_LIVENESS
     front_door: FrontDoorSettings = FrontDoorSettings()
+    limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
@@ -156,6 +158,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             liveness=self.liveness,
             app_liveness=self.app_liveness,
             front_door=self.front_door,
+            limits=self.limits,
             speech=self.speech,
             snapshots=self.snapshots,
         )

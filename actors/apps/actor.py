@@ -18,6 +18,7 @@ from protocols.session_ids import app_session_id
 from runtime import Ref, RestartInfo, StopReason
 
 from .. import liveness
+from ..allowance import Allowance
 from ..directory import ProbeServer, ServerRecovered, ServerStarted, app_sessions
 from ..display import arbitration as display
 from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookError
@@ -29,6 +30,7 @@ from .lifecycle import Phase
 from .lifecycle_events import Effect, Event
 from .messages import (
     AppBabbled,
+    AppFlooded,
     AppHungUp,
     AppMessage,
     AppSaid,
@@ -112,6 +114,8 @@ class AppSession(ServerSide):
                 self._heard(connection, said)
             case AppBabbled(connection, cause):
                 self._tell_off(connection, cause)
+            case AppFlooded(connection, dropped):
+                self._slow_down(connection, dropped)
             case Begin():
                 self._begin()
             case Dialled(connection):
@@ -218,6 +222,18 @@ class AppSession(ServerSide):
                 code=ErrorCode.MALFORMED_MESSAGE, message=cause, timestamp=self._stamp()
             )
             self._say(connection, error)
+
+    def _slow_down(self, connection: Connection, dropped: int) -> None:
+        """An app over its limit hears so and keeps its socket; what is dropped is said, never only done."""
+        rate = self.domain.settings.limits.app_messages
+        self.telemetry.warning(
+            "app_rate_limited", user=self.user_id, package=self.app.package_name, dropped=dropped
+        )
+        message = f"{dropped} messages were dropped: an app may send {rate:g} a second; send fewer"
+        error = to_app.TpaConnectionError(
+            code=ErrorCode.RATE_LIMITED, message=message, timestamp=self._stamp()
+        )
+        self._say(connection, error)
 
     def _hung_up(self, connection: Connection, info: CloseInfo) -> None:
         dialled = {known: other for known, other in self.state.dialled.items() if known != connection.id}
@@ -329,7 +345,9 @@ class AppSession(ServerSide):
 
     def _take_over(self, dialled: Dialled) -> None:
         connection = dialled.connection
-        handler = AppSocketHandler(self.ref)
+        limits = self.domain.settings.limits
+        allowance = Allowance(limits.app_messages, limits.app_burst, limits.report_s)
+        handler = AppSocketHandler(self.ref, allowance)
         connection.bind(handler)
         for payload in dialled.pending:
             handler.text(connection, payload)

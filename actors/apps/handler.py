@@ -6,22 +6,31 @@ from protocols import from_app
 from protocols.errors import MalformedMessage
 from runtime import Ref
 
+from ..allowance import Allowance
 from ..ports import CloseInfo, Connection
-from .messages import AppBabbled, AppHungUp, AppMessage, AppSaid
+from .messages import AppBabbled, AppFlooded, AppHungUp, AppMessage, AppSaid
 
 
 class AppSocketHandler:
     """Hears an authenticated app's connection; like the ref, it outlives the actor's incarnations."""
 
-    __slots__ = ("app",)
+    __slots__ = ("allowance", "app")
 
-    def __init__(self, app: Ref[AppMessage]) -> None:
+    def __init__(self, app: Ref[AppMessage], allowance: Allowance) -> None:
         self.app = app
+        self.allowance = allowance
 
     def opened(self, connection: Connection) -> None:
         """The upgrade was done before the app was known."""
 
     def text(self, connection: Connection, payload: bytes) -> None:
+        now = connection.health.last_activity_at
+        is_within = self.allowance.take(now)
+        dropped = self.allowance.report(now)
+        if dropped:
+            self.app.tell(AppFlooded(connection, dropped))
+        if not is_within:
+            return
         try:
             message = from_app.decode(payload)
         except MalformedMessage as error:

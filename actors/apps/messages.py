@@ -28,6 +28,13 @@ class AppSaid(msgspec.Struct, frozen=True):
     message: WireMessage
 
 
+class AppFlooded(msgspec.Struct, frozen=True):
+    """This connection said more than it may; `dropped` of its messages were not heard."""
+
+    connection: Connection
+    dropped: int
+
+
 class AppBabbled(msgspec.Struct, frozen=True):
     """Malformed or unknown input on one of the app's connections (protocol.md 13.13)."""
 
@@ -123,6 +130,7 @@ AppMessage = (
     | Dialled
     | AppSaid
     | AppBabbled
+    | AppFlooded
     | AppHungUp
     | EndSession
     | StopAnnounced

@@ -10,6 +10,7 @@ import trio
 from protocols import rest, timestamps
 from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
 
+from ..allowance import Allowance, TrafficLimits
 from ..link.handler import PhoneHandler
 from ..ports import Admitted, Refused, Telemetry, TokenError, Tokens, Upgrade
 from ..session.messages import AdmitPhone, PhoneWelcome, SessionOverError
@@ -28,8 +29,10 @@ class GlassesGate:
         roster: Ref[RosterMessage],
         telemetry: Telemetry,
         settings: FrontDoorSettings,
+        limits: TrafficLimits,
     ) -> None:
         self.settings = settings
+        self.limits = limits
         self.system = system
         self.tokens = tokens
         self.roster = roster
@@ -59,6 +62,9 @@ class GlassesGate:
                 audio=welcome.audio,
                 token_in_query=token_in_query,
                 telemetry=self.telemetry,
+                allowance=Allowance(
+                    self.limits.phone_messages, self.limits.phone_burst, self.limits.report_s
+                ),
             )
         )
 

@@ -6,6 +6,7 @@ from protocols import close_codes, from_phone
 from protocols.errors import MalformedMessage
 from runtime import Ref
 
+from ..allowance import Allowance
 from ..audio.routing import AudioSlot
 from ..ports import CloseInfo, Connection, Telemetry
 from .messages import LinkMessage, PhoneClosed, PhoneOpened, PhoneSaid
@@ -14,7 +15,7 @@ from .messages import LinkMessage, PhoneClosed, PhoneOpened, PhoneSaid
 class PhoneHandler:
     """Hears one phone connection."""
 
-    __slots__ = ("audio", "link", "telemetry", "token_in_query", "user_id")
+    __slots__ = ("allowance", "audio", "link", "telemetry", "token_in_query", "user_id")
 
     def __init__(
         self,
@@ -24,12 +25,14 @@ class PhoneHandler:
         audio: AudioSlot,
         token_in_query: bool,
         telemetry: Telemetry,
+        allowance: Allowance,
     ) -> None:
         self.user_id = user_id
         self.link = link
         self.audio = audio
         self.token_in_query = token_in_query
         self.telemetry = telemetry
+        self.allowance = allowance
 
     def opened(self, connection: Connection) -> None:
         # The slot follows at once and not by message: the first frames may stand behind the upgrade.
@@ -37,6 +40,13 @@ class PhoneHandler:
         self.link.tell(PhoneOpened(connection, self.token_in_query))
 
     def text(self, connection: Connection, payload: bytes) -> None:
+        now = connection.health.last_activity_at
+        is_within = self.allowance.take(now)
+        dropped = self.allowance.report(now)
+        if dropped:
+            self.telemetry.warning("phone_rate_limited", user=self.user_id, dropped=dropped)
+        if not is_within:
+            return
         try:
             message = from_phone.decode(payload)
         except MalformedMessage as error:

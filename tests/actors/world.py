@@ -308,6 +308,7 @@ class World:
             roster=self.hall.roster,
             telemetry=self.telemetry,
             settings=settings.front_door,
+            limits=settings.limits,
         )
         self.app_gate = AppGate(doorman=self.hall.doorman)
 
