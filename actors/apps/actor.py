@@ -93,6 +93,10 @@ class AppSession(ServerSide):
 
     def started(self, restart: RestartInfo | None) -> None:
         self.join(app_sessions(self.app.package_name))
+        connection = self.state.connection
+        if restart is not None and connection is not None and not connection.is_open:
+            # Its end was the message that the crash lost, or is still to come and then changes nothing.
+            self._hung_up(connection, CloseInfo(code=1006))
         self._arm()
         self._look_after()
         if self.state.doubted is not None:

@@ -119,3 +119,22 @@ async def test_an_app_dials_again_from_memory_while_the_store_is_not_well(autoju
 
         assert server.connection.is_open
         assert server.connection.heard("tpa_connection_ack")
+
+
+async def test_a_lost_app_is_brought_back_though_a_crash_loses_the_end_of_its_socket(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        ref = world.find(f"users/{ADA}/apps/{CAPTIONS}")
+        crash(ref, CrashPoint.BEFORE_HANDLER)
+
+        server.down()
+        await trio.sleep(1)
+        server.up()
+        await trio.sleep(2)
+
+        assert 1 == world.system.tree(ref).restarts
+        assert ["session_request"] * 2 == server.kinds()
+        assert server.connection.is_open
