@@ -5,8 +5,6 @@ The session exists before the upgrade completes, because a phone's REST calls ra
 
 from __future__ import annotations
 
-import trio
-
 from protocols import rest, timestamps
 from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
 
@@ -49,9 +47,6 @@ class GlassesGate:
             return self._refuse(401, error.message)
         try:
             welcome = await self._welcome(user_id)
-            if welcome.wait_s:
-                self.telemetry.warning("phone_slowed_down", user=user_id, wait_s=welcome.wait_s)
-                await trio.sleep(welcome.wait_s)
         except RuntimeFailure as error:
             self.telemetry.error("phone_not_admitted", user=user_id, cause=str(error))
             return self._refuse(503, "The session could not be opened; try again")

@@ -36,6 +36,7 @@ from .messages import (
     AppStartFailed,
     Goodbye,
     GraceOver,
+    LetIn,
     LoadUser,
     MicrophoneTick,
     PhoneArrived,
@@ -104,6 +105,8 @@ class UserSession(Running):
             case MicrophoneTick():
                 self._microphone(microphone.Tick())
             case AdmitPhone(reply_to):
+                self._slow_down(reply_to)
+            case LetIn(reply_to):
                 self._admit_phone(reply_to)
             case PhoneArrived(connection_id):
                 self._phone_arrived(connection_id)
@@ -178,15 +181,23 @@ class UserSession(Running):
 
     # -- the phone ----------------------------------------------------------------------------------------
 
+    def _slow_down(self, reply_to: ReplyTo[PhoneWelcome]) -> None:
+        """Let the phone in; a little later if this user's phones take over from each other too often."""
+        wait_s = 0.0
+        if self.state.phone is not None:
+            self.state, wait_s = with_takeover(self.state, self.now, self.settings)
+        if wait_s:
+            self.telemetry.warning("phone_slowed_down", user=self.user_id, wait_s=wait_s)
+            self.set_timer(f"let in {self.state.takeovers[-1]}", wait_s, LetIn(reply_to))
+        else:
+            self._admit_phone(reply_to)
+
     def _admit_phone(self, reply_to: ReplyTo[PhoneWelcome]) -> None:
         """Say where the connection belongs, and wait for it: the session does not end in between."""
         if self.state.has_left:
             reply_to.fail(SessionOverError())
             return
-        wait_s = 0.0
-        if self.state.phone is not None:
-            self.state, wait_s = with_takeover(self.state, self.now, self.settings)
-        reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot, wait_s))
+        reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot))
         if self.state.phone is None:
             ends_at = max(self.state.grace_ends_at or 0.0, self.now + self.settings.empty_session_s)
             self.state = msgspec.structs.replace(self.state, grace_ends_at=ends_at)

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 class PhoneWelcome(msgspec.Struct, frozen=True):
-    """Where a phone's connection belongs, and how long it waits before it is let in."""
+    """Where a phone's connection belongs."""
 
     link: Ref[LinkMessage]
     audio: AudioSlot
-    wait_s: float = 0.0
 
 
 class SessionOverError(Exception):
@@ -33,6 +32,12 @@ class SessionOverError(Exception):
 
 class AdmitPhone(msgspec.Struct, frozen=True):
     """A phone with a good token is about to upgrade: answer where it belongs. Fails with SessionOverError."""
+
+    reply_to: ReplyTo[PhoneWelcome]
+
+
+class LetIn(msgspec.Struct, frozen=True):
+    """A phone that was slowed down has waited long enough."""
 
     reply_to: ReplyTo[PhoneWelcome]
 
@@ -188,6 +193,7 @@ class MicrophoneTick(msgspec.Struct, frozen=True):
 
 SessionMessage = (
     AdmitPhone
+    | LetIn
     | PhoneArrived
     | AckDue
     | PhoneGone

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from quart.testing import QuartClient
 from trio.testing import MockClock
 
@@ -143,6 +144,8 @@ async def test_wrong_key_and_unknown_app_look_the_same_and_change_nothing(
 async def test_store_that_cannot_answer_is_a_503_with_a_time_to_retry(autojump_clock: MockClock) -> None:
     async with open_desk() as desk:
         desk.world.store.outage = "no space left"
+        directory = desk.world.find("directory")
+        await desk.world.system.replace_state(directory, lambda known: replace(known, read_at=float("-inf")))
         status, said, headers = await desk.post("register", {**WHO, "webhookUrl": URL})
 
     assert (503, False, "1") == (status, said["success"], headers["retry-after"])
