@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.runtime.matrix import ERLANG, SYSTEMS, WORKLOADS
+from bench.runtime.tables import against_kept, read_kept
 
 _ACTORS = ("Actor", "TaskActor")
 _ALWAYS_THERE = (*_ACTORS, "bare loop", "trio channel", "asyncio.Queue")
@@ -38,25 +41,28 @@ def test_bench_runtime_prints_tables_and_writes_json_and_plot(tmp_path: Path) ->
     document = json.loads((tmp_path / "out" / "runtime.json").read_text())
     assert document["cells"] == json.loads(kept.read_text())["cells"]
     assert document["machine"]["load_before"]
-    cells = {(cell["workload"], cell["size"], cell["system"]): cell for cell in document["cells"]}
+    cells = read_kept(kept)
     without = {
-        name: {key[:2] for key, cell in cells.items() if key[2] == name and cell["value"] is None}
+        name: {key[:2] for key, cell in cells.items() if key[2] == name and cell.value is None}
         for name in SYSTEMS
     }
     assert {name: set() for name in _ALWAYS_THERE} == {name: without[name] for name in _ALWAYS_THERE}
-    assert {"not installed"} >= {cell["why"] for cell in cells.values() if cell["value"] is None}
+    assert {"not installed"} >= {cell.why for cell in cells.values() if cell.value is None}
     for kind in _ACTORS:
         assert set(WORKLOADS) - {"spawn unsupervised"} == {key[0] for key in cells if key[2] == kind}
-    assert all(cell["value"] > 0 for key, cell in cells.items() if key[2] in _ACTORS and "mem" not in key[0])
+    assert all(cell.value > 0 for key, cell in cells.items() if key[2] in _ACTORS and "mem" not in key[0])
     assert ("spawn unsupervised", 100, ERLANG) in cells
     assert "TaskActor" in (tmp_path / "out" / "runtime.svg").read_text()
 
-    # Against what was kept just now: a ratio in its two columns.
+    # Against what was kept just now: what the two cells say, in two columns. Their size says nothing here.
     only = ("--only", "tell busy", "--system", "Actor", "--system", "TaskActor", "--system", "bare loop")
     table = _bench(*folders, *only).splitlines()
     row = next(line.split() for line in table if line.split()[:2] == ["tell", "busy"])
-    assert 0.05 < float(row[9]) < 20
-    assert 0.05 < float(row[10]) < 20
+    again = read_kept(tmp_path / "out" / "runtime.json")
+    for shown, kind in zip(row[10:12], _ACTORS, strict=True):
+        ratio = against_kept(again["tell busy", int(row[2]), kind], cells)
+        assert ratio is not None
+        assert float(shown) == pytest.approx(ratio, rel=0.01)
 
 
 def test_bench_runtime_opens_its_gates(tmp_path: Path) -> None:
