@@ -50,6 +50,8 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
       webhook_timeout_s: the caller's limit for one POST. An attempt that reports nothing until
         `report_margin_s` later is taken for lost: its task died with the caller.
       grace_s: how long the SDK's own retries (1, 2, 4 s and their connects) are awaited (DESIGN section 6).
+      returning_s: how long those retries are awaited for an app that had no socket when our process ended:
+        the longest of their pauses and the dial. The snapshot may be a second older than a socket.
       probe_s: time between two probes of a lost app's server at first; it grows to `probe_growth` of the
         outage, so that the wait adds 2 % to it, and no further than `probe_slowest_s`.
       probe_timeout_s: the caller's limit for one probe; see `webhook_timeout_s`.
@@ -68,6 +70,7 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_timeout_s: float = 10.0
     report_margin_s: float = 2.0
     grace_s: float = 10.0
+    returning_s: float = 5.0
     probe_s: float = 0.2
     probe_growth: float = 0.02
     probe_slowest_s: float = 5.0

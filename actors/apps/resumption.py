@@ -11,7 +11,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ..moments import moved
-from .lifecycle import LifecycleState, PhoneLost, SocketClosed, step
+from .lifecycle import LifecycleState, SocketClosed, step
 from .lifecycle_events import LifecycleSettings, Phase
 
 ABNORMAL = 1006
@@ -37,9 +37,11 @@ def resumed(state: LifecycleState, now: float, settings: LifecycleSettings) -> L
     """The machine as it goes on; None for an app that was stopping.
 
     - A running app, or one in its grace, has the whole grace from now on.
-    - A webhook that is out and has brought no socket yet is given `connect_s` for it: nothing more will be
-      heard of its POST, which is what `pending_until` is for.
-    - A resurrection with no webhook out waits for the phone, as does an app that is dormant.
+    - A resurrection or a dormant app has `returning_s`: its socket may have come, and been lost again, in the
+      second that the snapshot does not know. As in every grace, a server that refuses the probe ends it.
+    - An app that let go of its socket is dormant.
+    - A start whose webhook is out and has brought no socket yet is given `connect_s` for it: nothing more
+      will be heard of its POST, which is what `pending_until` is for.
 
     Args:
       state: as it stood, moved to this process's clock (`shifted`).
@@ -47,35 +49,39 @@ def resumed(state: LifecycleState, now: float, settings: LifecycleSettings) -> L
     """
     if state.phase in (Phase.STOPPING, Phase.STOPPED):
         return None
-    state = replace(state, pending=None, pending_until=None, probe_at=None, probe_until=None)
-    if state.phase is Phase.GRACE:
-        return replace(
-            state, is_phone_here=False, grace_until=now + settings.grace_s, probe_at=now, lost_at=now
-        )
-    if state.awaited is not None:
-        return replace(
-            state,
-            is_phone_here=False,
-            pending=state.awaited,
-            pending_until=now + settings.connect_s,
-            connect_until=None,
-        )
-    if state.phase is Phase.CONNECTING:
-        return replace(state, is_phone_here=False)
-    state, _ = step(state, PhoneLost(), now, settings)
-    if state.phase is Phase.RUNNING:
-        assert state.socket_id is not None
-        state, _ = step(state, SocketClosed(state.socket_id, ABNORMAL), now, settings)
-    # The probe that a lost socket asks for at once is asked for by the actor that will hear of it.
-    return replace(state, probe_at=now if state.phase is Phase.GRACE else None, probe_until=None)
+    state = replace(
+        state, is_phone_here=False, pending=None, pending_until=None, probe_at=None, probe_until=None
+    )
+    match state.phase:
+        case Phase.RUNNING if state.is_released:
+            assert state.socket_id is not None
+            return step(state, SocketClosed(state.socket_id, ABNORMAL), now, settings)[0]
+        case Phase.RUNNING | Phase.GRACE:
+            return _in_grace(state, now, settings.grace_s)
+        case Phase.RESURRECTING | Phase.DORMANT:
+            return _in_grace(state, now, settings.returning_s)
+        case _:
+            if state.awaited is None:
+                return state
+            until = now + settings.connect_s
+            return replace(state, pending=state.awaited, pending_until=until, connect_until=None)
+
+
+def _in_grace(state: LifecycleState, now: float, wait_s: float) -> LifecycleState:
+    """The machine that waits for its app from now on. Of its last business only the webhooks are kept."""
+    return LifecycleState(
+        phase=Phase.GRACE,
+        is_phone_here=False,
+        attempt=state.attempt,
+        is_posted=state.is_posted,
+        was_posted=state.was_posted,
+        posted_at=state.posted_at,
+        grace_until=now + wait_s,
+        lost_at=now,
+        probe_at=now,
+    )
 
 
 def awaited(now: float, settings: LifecycleSettings) -> LifecycleState:
     """The machine of an app of which is known only that it ran."""
-    return LifecycleState(
-        phase=Phase.GRACE,
-        is_phone_here=False,
-        grace_until=now + settings.grace_s,
-        lost_at=now,
-        probe_at=now,
-    )
+    return _in_grace(LifecycleState(), now, settings.grace_s)

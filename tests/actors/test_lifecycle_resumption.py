@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from actors.apps.lifecycle import (
@@ -19,6 +21,13 @@ from actors.apps.lifecycle import (
 )
 from actors.apps.resumption import awaited, resumed
 from tests.actors.lives import SETTINGS, Life, dormant, in_grace, resurrecting, running, stopping
+
+
+def waiting_for_its_server() -> Life:
+    """Its resurrection met nobody."""
+    life = resurrecting()
+    life.hear(WebhookFailed(2, "refused", "nobody"))
+    return life
 
 
 def restarted(life: Life) -> Life:
@@ -126,20 +135,8 @@ def test_a_resurrection_whose_webhook_is_out_may_still_get_its_socket() -> None:
     assert Adopt("s2", is_new_session=True) in life.hear(SocketArrived("s2"))
 
 
-def test_a_resurrection_whose_webhook_brought_nothing_is_tried_again() -> None:
-    life = restarted(resurrecting())
-    life.hear(PhoneReturned())
-
-    life.advance(SETTINGS.connect_s + SETTINGS.resurrect_backoff_s + 0.1, is_server_up=True)
-
-    assert 1 == len(life.times(PostWebhook))
-
-
 def test_a_resurrection_that_paused_waits_for_the_phone() -> None:
-    life = resurrecting()
-    life.hear(WebhookFailed(2, "refused", "nobody"))
-
-    restarted(life)
+    life = restarted(waiting_for_its_server())
     life.advance(60.0)
     assert [] == life.times(PostWebhook)
     life.hear(PhoneReturned())
@@ -148,14 +145,55 @@ def test_a_resurrection_that_paused_waits_for_the_phone() -> None:
     assert 1 == len(life.times(PostWebhook))
 
 
-def test_a_dormant_app_stays_dormant_until_the_phone_comes() -> None:
+def test_a_dormant_app_is_dormant_until_the_phone_comes() -> None:
     life = restarted(dormant())
 
     life.advance(60.0)
+    assert Phase.DORMANT is life.phase()
     assert [] == life.times(PostWebhook)
     life.hear(PhoneReturned())
 
     assert 1 == len(life.times(PostWebhook))
+
+
+@pytest.mark.parametrize("make", [resurrecting, waiting_for_its_server, dormant])
+def test_an_app_without_a_socket_may_have_got_one_after_the_snapshot(make: Callable[[], Life]) -> None:
+    """Seed 1199: it was back 0.4 s before kill -9, and its SDK dials again before any webhook is due."""
+    life = restarted(make())
+
+    life.hear(PhoneReturned())
+    life.advance(SETTINGS.returning_s - 0.1, is_server_up=True)
+    effects = life.hear(SocketArrived("s2"))
+
+    assert [] == life.times(PostWebhook)
+    assert any(isinstance(effect, Adopt) for effect in effects)
+    assert Phase.RUNNING is life.phase()
+
+
+@pytest.mark.parametrize("make", [resurrecting, waiting_for_its_server, dormant])
+def test_an_app_without_a_socket_that_does_not_dial_is_called_after_the_sdks_retries(
+    make: Callable[[], Life],
+) -> None:
+    life = restarted(make())
+
+    life.hear(PhoneReturned())
+    life.advance(SETTINGS.grace_s, is_server_up=True)
+
+    assert [SETTINGS.returning_s] == life.times(PostWebhook)
+
+
+@pytest.mark.parametrize("make", [resurrecting, waiting_for_its_server, dormant])
+def test_an_app_without_a_socket_whose_server_is_down_is_called_when_it_answers(
+    make: Callable[[], Life],
+) -> None:
+    life = restarted(make())
+    life.hear(PhoneReturned())
+
+    life.advance(0.5, is_server_up=False)
+    assert [] == life.times(PostWebhook)
+    back_after_s = life.advance_to_webhook(is_server_up=True)
+
+    assert back_after_s <= SETTINGS.probe_s + SETTINGS.webhook_retry_s
 
 
 @pytest.mark.parametrize("make", [Life, stopping])
