@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from .token_bucket import TokenBucket
+
 
 class TrafficLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one connection may send as text. Microphone frames are not text and not counted.
@@ -37,25 +39,18 @@ class Allowance:
       report_s: seconds between two reports.
     """
 
-    __slots__ = ("_burst", "_dropped", "_filled_at", "_left", "_rate", "_report_s", "_reported_at")
+    __slots__ = ("_bucket", "_dropped", "_report_s", "_reported_at")
 
     def __init__(self, rate: float, burst: int, report_s: float) -> None:
-        self._rate = rate
-        self._burst = burst
+        self._bucket = TokenBucket(rate, burst)
         self._report_s = report_s
-        self._left = float(burst)
-        self._filled_at = 0.0
         self._dropped = 0
         self._reported_at = float("-inf")
 
     def take(self, now: float) -> bool:
         """Whether a message at `now` (seconds, never going back) is within the limit."""
-        left = min(float(self._burst), self._left + (now - self._filled_at) * self._rate)
-        self._filled_at = now
-        if left >= 1.0:
-            self._left = left - 1.0
+        if self._bucket.take(now):
             return True
-        self._left = left
         self._dropped += 1
         return False
 

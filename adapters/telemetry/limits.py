@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors.token_bucket import TokenBucket
+
 
 class LineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes:
@@ -49,11 +51,12 @@ class Allowances:
         limits, now = self._limits, self._now()
         if not limits.interval_s:
             return True
-        allowance = self._of.setdefault(event, _Allowance(limits.burst_lines, now))
-        grown = (now - allowance.at) / limits.interval_s
-        allowance.lines, allowance.at = min(limits.burst_lines, allowance.lines + grown), now
-        if allowance.lines >= 1:
-            allowance.lines -= 1
+        allowance = self._of.get(event)
+        if allowance is None:
+            bucket = TokenBucket(1 / limits.interval_s, limits.burst_lines, now=now)
+            allowance = self._of[event] = _Allowance(bucket)
+        allowance.asked_at = now
+        if allowance.bucket.take(now):
             return True
         allowance.left_out += 1
         self._flooded.add(event)
@@ -63,16 +66,16 @@ class Allowances:
         """What is to be told before a line of `event`; each is told once."""
         for name in sorted(self._flooded):
             allowance = self._of[name]
-            if name == event or self._now() - allowance.at >= self._limits.interval_s:
+            if name == event or self._now() - allowance.asked_at >= self._limits.interval_s:
                 self._flooded.remove(name)
                 yield LeftOut(name, allowance.left_out)
                 allowance.left_out = 0
 
 
 class _Allowance:
-    __slots__ = ("at", "left_out", "lines")
+    __slots__ = ("asked_at", "bucket", "left_out")
 
-    def __init__(self, lines: float, at: float) -> None:
-        self.lines = lines
-        self.at = at
+    def __init__(self, bucket: TokenBucket) -> None:
+        self.bucket = bucket
+        self.asked_at = 0.0
         self.left_out = 0

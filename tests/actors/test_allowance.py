@@ -17,26 +17,6 @@ LIMITS = DomainSettings(
 PRESS = {"type": "button_press", "buttonId": "main", "pressType": "short"}
 
 
-@given(
-    rate=st.floats(1, 1000),
-    burst=st.integers(1, 100),
-    pauses=st.lists(st.floats(0, 2), min_size=1, max_size=200),
-)
-def test_no_stretch_of_time_takes_more_than_its_rate_and_one_burst(
-    rate: float, burst: int, pauses: list[float]
-) -> None:
-    allowance = Allowance(rate, burst, 1.0)
-    now, taken = 0.0, []
-    for pause in pauses:
-        now += pause
-        if allowance.take(now):
-            taken.append(now)
-
-    for first, begin in enumerate(taken):
-        for last in range(first, len(taken)):
-            assert last - first + 1 <= burst + (taken[last] - begin) * rate + 1e-6
-
-
 @given(pauses=st.lists(st.floats(0.1, 5), max_size=100))
 def test_who_keeps_to_the_rate_loses_nothing(pauses: list[float]) -> None:
     allowance = Allowance(10, 1, 1.0)
