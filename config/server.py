@@ -22,7 +22,7 @@ from actors.ports import StorageError
 from actors.service import ServiceSpec
 from adapters.listener.child import Inherited, end_with_keeper, inherit, lifeline_closed, say_ready
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
-from adapters.storage.sqlite import open_sqlite
+from adapters.storage import Seal, open_sqlite
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.webhooks import HttpWebhooks
 from config.assembly import World, assemble
@@ -138,7 +138,8 @@ async def open_ports(
     speech, media = speech_of(settings, telemetry)
     try:
         tokens = core_tokens(settings, wall=system.clock.wall)
-        store = await open_sqlite(make_data_directory(settings))
+        seal = Seal(settings.storage_key, settings.former_storage_keys)
+        store = await open_sqlite(make_data_directory(settings), seal=seal)
     except (DataDirectoryError, StorageError) as error:
         raise CannotBegin(str(error)) from error
     webhooks = HttpWebhooks(settings.webhooks)

@@ -80,6 +80,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       jwt_secret: what phones' tokens are signed with (HS256), 32 bytes or more. Empty means one that is made
         at random and kept in the data directory.
       former_jwt_secrets: secrets that signed tokens earlier and are still good for checking them.
+      storage_key: what private values in the store are encrypted with (AES-256-GCM), 32 bytes or more. Empty
+        leaves them plain.
+      former_storage_keys: keys that encrypted values earlier. A start reads them with these and writes them
+        anew under the storage key, or plain without one; after it they can go.
       require_token_expiry: refuse a token without an expiry.
       token_audience: refuse a token whose `aud` is another one; empty does not look.
       token_issuer: refuse a token whose `iss` is another one; empty does not look.
@@ -108,6 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_http_apps: bool = False
     jwt_secret: Secret = ""
     former_jwt_secrets: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
+    storage_key: Secret = ""
+    former_storage_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
     require_token_expiry: bool = False
     token_audience: str = ""
     token_issuer: str = ""

@@ -258,6 +258,9 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
             " token (a loopback host accepts it for trying things out); leave it out and one is made"
         )
         found.append(("jwt_secret", expected))
+    if _is_weak(settings.storage_key):
+        expected = f"expected {SHORTEST_SECRET_BYTES} bytes or more, as `openssl rand -base64 32` prints"
+        found.append(("storage_key", expected))
     return found
 
 

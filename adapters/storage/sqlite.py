@@ -1,6 +1,6 @@
 """The embedded store: one SQLite file in WAL mode, used from worker threads.
 
-Four decisions.
+Five decisions.
 
 - Two connections, one that writes documents and one that reads, each used by one thread at a time. In WAL a
   reader never waits for a writer, so a look-up does not stand behind another process's transaction. A thread
@@ -13,6 +13,8 @@ Four decisions.
 - Snapshots and claims are written by a third connection with `synchronous=NORMAL`, which leaves out the flush
   to disk: they have to survive the process, not the machine. The file keeps its order, so a power cut that
   loses a claim loses everything its owner wrote, too. It takes turns with the writer.
+- Snapshots hold what a wearer reads, so they are sealed when there is a key (`sealing`). Who opens the file
+  with another key than the last one seals them anew before it is ready: then the former key can go.
 
 Other processes may read and write the same file at any time (administration commands do). Every read begins a
 new snapshot, so it sees the newest committed data of all processes.
@@ -45,6 +47,7 @@ from actors.ports import (
     UserDocument,
 )
 from adapters.storage.schema import SchemaTooNewError, migrate
+from adapters.storage.sealing import Seal, SealError, key_of
 
 FILE_NAME: Final = "glasshouse.sqlite3"
 LOCK_WAIT_S: Final = 2.0
@@ -76,29 +79,37 @@ _FAULTS: Final[dict[int, tuple[str, float]]] = {
 
 
 async def open_sqlite(
-    folder: Path, *, lock_wait_s: float = LOCK_WAIT_S, max_waiting: int = MAX_WAITING
+    folder: Path,
+    *,
+    seal: Seal | None = None,
+    lock_wait_s: float = LOCK_WAIT_S,
+    max_waiting: int = MAX_WAITING,
 ) -> SqliteStore:
     """Open the store in `folder`; make the folder (mode 0700) and the file (mode 0600) when they are missing.
 
     Args:
       folder: the data directory.
+      seal: what private values are sealed with; those that are not under its current key are sealed anew.
+        Without it they are left as they lie there.
       lock_wait_s: how long a call waits for another process's transaction before it is a StorageError; 2 s is
         far more than an administration command needs. A cancelled call waits it out too.
       max_waiting: how many commits, and how many reads, may wait for their turn; one more is refused.
 
     Raises:
-      StorageError: the folder or file cannot be made, opened or brought to the current schema.
+      StorageError: the folder or file cannot be made, opened or brought to the current schema, or holds
+        values whose key `seal` does not have.
     """
     path = folder / FILE_NAME
-    opened = await trio.to_thread.run_sync(_reporting_faults, path, lambda: _open(path, lock_wait_s))
-    return SqliteStore(path, opened, max_waiting=max_waiting)
+    opened = await trio.to_thread.run_sync(_reporting_faults, path, lambda: _open(path, seal, lock_wait_s))
+    return SqliteStore(path, opened, seal=seal or Seal(), max_waiting=max_waiting)
 
 
 class SqliteStore:
     """`actors.ports.Store` over one SQLite file. Made by `open_sqlite`."""
 
-    def __init__(self, path: Path, connections: _Connections, *, max_waiting: int) -> None:
+    def __init__(self, path: Path, connections: _Connections, *, seal: Seal, max_waiting: int) -> None:
         self._path = path
+        self._seal = seal
         self._connections = connections
         self._reader = connections.reader
         self._max_waiting = max_waiting
@@ -142,16 +153,27 @@ class SqliteStore:
         return UserDocument(user_id=user_id, created_at_ms=row[0], running_apps=running_apps)
 
     async def claim_user(self, user_id: str) -> Claim:
-        """Become the user's owner. Cancellation: as `commit`."""
+        """Become the user's owner. Cancellation: as `commit`.
+
+        A snapshot that does not open comes as it lies there, and whoever decodes it says that it is
+        unreadable: a user is not locked out for what can be begun anew.
+        """
         key = _storable_key(user_id)
         claim: Claim = await self._write(
             self._snapshots, self._connections.snapshots, lambda connection: _claim(connection, key)
         )
+        if claim.snapshot is None:
+            return claim
+        with contextlib.suppress(SealError):
+            return Claim(claim.epoch, self._seal.open(_snapshot_row(key), claim.snapshot))
         return claim
 
     async def save_snapshots(self, snapshots: Sequence[SnapshotToSave]) -> tuple[str, ...]:
         """Replace snapshots; returns whose owner is another one. Cancellation: as `commit`."""
-        rows = [(one.body, _storable_key(one.user_id), one.epoch) for one in snapshots]
+        rows = [
+            (self._seal.seal(_snapshot_row(one.user_id), one.body), _storable_key(one.user_id), one.epoch)
+            for one in snapshots
+        ]
         stale: tuple[str, ...] = await self._write(
             self._snapshots, self._connections.snapshots, lambda connection: _save(connection, rows)
         )
@@ -288,7 +310,7 @@ class _Connections:
 # What follows up to `_statements` runs in a worker thread.
 
 
-def _open(path: Path, lock_wait_s: float) -> _Connections:
+def _open(path: Path, seal: Seal | None, lock_wait_s: float) -> _Connections:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(
         FileExistsError
@@ -298,12 +320,46 @@ def _open(path: Path, lock_wait_s: float) -> _Connections:
     try:
         connections.writer = connections.connect(path, lock_wait_s)
         migrate(connections.writer)
+        if seal is not None:
+            _seal_anew(connections.writer, seal)
         connections.reader = connections.connect(path, lock_wait_s)
         connections.snapshots = connections.connect(path, lock_wait_s, is_flushed=False)
     except BaseException:
         connections.close()
         raise
     return connections
+
+
+def _seal_anew(connection: sqlite3.Connection, seal: Seal) -> None:
+    """Bring every snapshot under the current key; those that are damaged stay as they are.
+
+    SQLite leaves the old text in pages that it no longer uses, so the file is then written anew.
+
+    Raises:
+      SealError: some are under a key that is not configured; nothing was changed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        query = "SELECT user_id, substr(snapshot, 1, 5) FROM owners WHERE snapshot IS NOT NULL"
+        keys = {user_id: key_of(head) for user_id, head in connection.execute(query)}
+        missing = sorted({key_id.hex() for key_id in keys.values() if not seal.knows(key_id)})
+        if missing:
+            raise SealError(f"it holds values sealed with keys that are not configured: {', '.join(missing)}")
+        others = [user_id for user_id, key_id in keys.items() if key_id != seal.current]
+        for user_id in others:
+            row = _snapshot_row(user_id)
+            query = "SELECT snapshot FROM owners WHERE user_id = ?"
+            (stored,) = connection.execute(query, (user_id,)).fetchone()
+            with contextlib.suppress(SealError):
+                value = seal.seal(row, seal.open(row, stored))
+                connection.execute("UPDATE owners SET snapshot = ? WHERE user_id = ?", (value, user_id))
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    if others:
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _connect(path: Path, lock_wait_s: float, *, is_flushed: bool) -> sqlite3.Connection:
@@ -367,7 +423,7 @@ def _reporting_faults(path: Path, call: Callable[[], Answer]) -> Answer:
         meaning, retry_after_s = _FAULTS.get(code, ("SQLite failed", 5.0))
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         raise StorageError(f"{path}: {meaning} ({name}: {error})", retry_after_s=retry_after_s) from error
-    except (OSError, SchemaTooNewError) as error:
+    except (OSError, SchemaTooNewError, SealError) as error:
         raise StorageError(f"{path}: {error}", retry_after_s=30.0) from error
 
 
@@ -400,6 +456,10 @@ def _statement(change: Change) -> Statement:
         "ON CONFLICT (user_id) DO UPDATE SET running_apps = excluded.running_apps"
     )
     return sql, (_unicode(change.user_id), running_apps)
+
+
+def _snapshot_row(user_id: str) -> str:
+    return f"snapshot {user_id}"
 
 
 def _unicode(key: str) -> str:

@@ -302,6 +302,13 @@ def test_a_secret_of_32_bytes_is_accepted_everywhere() -> None:
     assert () == _load(flags={"host": "0.0.0.0", "jwt_secret": LONG}).notices
 
 
+def test_a_short_storage_key_is_refused_even_on_loopback_and_not_shown() -> None:
+    message = _problem(flags={"storage_key": "short-key"})
+
+    assert "short-key" not in message
+    assert "openssl rand" in message
+
+
 def test_a_setting_that_does_nothing_yet_says_so() -> None:
     (notice,) = _load(environ={"MONGODB_URI": "mongodb://db"}).notices
 

@@ -52,18 +52,20 @@ def test_every_command_is_parsed_as_it_stands() -> None:
 
 
 def test_settings_file_is_read(tmp_path: Path) -> None:
-    settings_file, _ = blocks("toml")
+    *settings_files, _ = blocks("toml")
     path = tmp_path / "settings.toml"
-    path.write_text(settings_file)
+    path.write_text("".join(settings_files))
 
     settings = load(flags={}, environ={}, file=str(path)).settings
 
+    assert settings.storage_key.startswith("the new key")
+    assert len(settings.former_storage_keys) == 1
     assert settings.jwt_secret.startswith("the new secret")
     assert len(settings.former_jwt_secrets) == 1
 
 
 def test_app_file_makes_an_app(tmp_path: Path) -> None:
-    _, app_file = blocks("toml")
+    *_, app_file = blocks("toml")
     path = tmp_path / "app.toml"
     path.write_text(app_file)
 
