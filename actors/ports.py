@@ -243,6 +243,11 @@ class StorageError(Exception):
         self.retry_after_s = retry_after_s
 
 
+def retry_after_s(error: Exception) -> float:
+    """When it is worth asking again after `error`: what the store said, else a second."""
+    return error.retry_after_s if isinstance(error, StorageError) else 1.0
+
+
 class Store(Protocol):
     """Documents that outlive the process. Every method raises StorageError and nothing else."""
 
@@ -309,12 +314,24 @@ class WebhookError(Exception):
         self.cause = cause
 
 
+class ProbeOutcome(enum.Enum):
+    """What a probe says of an app server.
+
+    Only a refused connection proves that its process is gone: a name that is not known, a host without a
+    route, a certificate or a time-out may as well be the network's, or ours, with the process alive behind.
+    """
+
+    ANSWERS = "answers"  # somebody answers HTTP there, with any status
+    REFUSED = "refused"  # nobody listens
+    UNKNOWN = "unknown"  # it could not be asked, or did not answer in time
+
+
 class Webhooks(Protocol):
     async def post(self, url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
         """POST JSON once. Raises WebhookError."""
 
-    async def probe(self, url: str, *, timeout_s: float) -> bool:
-        """Whether somebody answers HTTP at `url` (any status). Never raises."""
+    async def probe(self, url: str, *, timeout_s: float) -> ProbeOutcome:
+        """GET `url` once and say who is there. Never raises."""
 
     async def aclose(self) -> None: ...
 

@@ -21,7 +21,7 @@ from .. import liveness
 from ..allowance import Allowance
 from ..directory import ProbeServer, ServerRecovered, ServerStarted, app_sessions
 from ..display import arbitration as display
-from ..ports import AppDocument, CloseInfo, Connection, Outgoing, WebhookError
+from ..ports import AppDocument, CloseInfo, Connection, Outgoing, ProbeOutcome, WebhookError
 from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
 from ..session.wire import SYSTEM_SETTINGS
 from . import lifecycle, refusals
@@ -151,8 +151,8 @@ class AppSession(ServerSide):
                 if cause is not None:
                     self.telemetry.warning("stop_webhook_failed", package=self.app.package_name, cause=cause)
                 self._step(lifecycle.StopWebhookDone())
-            case ServerProbed(is_up):
-                self._step(lifecycle.ServerProbed(is_up))
+            case ServerProbed(outcome):
+                self._step(lifecycle.ServerProbed(outcome))
             case ServerStarted():
                 self._server_started()
             case ServerRecovered():
@@ -299,7 +299,7 @@ class AppSession(ServerSide):
                         self.app.package_name, webhooks.url(self.app.public_url, "/health"), reply
                     ),
                     then=ServerProbed,
-                    failed=lambda _: ServerProbed(is_up=None),
+                    failed=lambda _: ServerProbed(ProbeOutcome.UNKNOWN),
                 )
             case lifecycle.Adopt(socket_id):
                 self._adopt(socket_id)

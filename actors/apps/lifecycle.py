@@ -6,9 +6,9 @@ what to do. What it holds on to:
 - An app is RUNNING exactly while it has a current socket; every socket that dials is adopted or refused.
 - No webhook goes out while a socket is current or an earlier webhook is unanswered: the SDK would drop the
   live session and run `onSession` again (protocol.md 10.6).
-- A lost socket gets the whole grace while its app server lives, since the SDK dials again by itself. A server
-  that is seen to be down has forgotten its sessions and will not dial: the grace ends, and the webhook goes
-  out when the server answers again, however long that takes.
+- A lost socket gets the whole grace while its app server may live, since the SDK dials again by itself. A
+  server that refuses a connection has forgotten its sessions and will not dial: the grace ends. No other
+  failure proves as much. Whoever did not answer gets the webhook when it does, however long that takes.
 - A server that answers but does not bring the app back gets a bounded number of webhooks.
 
 Deadlines are in the state and are looked at after every event, so a late tick delays but changes nothing.
@@ -21,6 +21,7 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
+from ..ports import ProbeOutcome
 from .lifecycle_events import (
     Adopt,
     AuthenticationFailed,
@@ -112,7 +113,7 @@ class LifecycleState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
       was_posted: `is_posted` as it was before the newest attempt, which may turn out to be held back.
       failures: webhooks of this start or resurrection that failed.
       lost_at: when the last socket was lost: the outage counts from here.
-      is_server_gone: the server was seen to be down and has not answered since.
+      is_server_gone: the server was not there when it was asked, and has not answered since.
       probe_until: a probe is under way, and until when its report is believed to come.
       refusal: why a socket was refused for its key during this start.
       is_start_wanted: somebody asked for a start while the stop was under way.
@@ -210,7 +211,7 @@ class _Turn:
                     self._resurrect()
             case ServerProbed():
                 if self.state.probe_until is not None:
-                    self._probed(is_up=event.is_up)
+                    self._probed(event.outcome)
             case ServerRegistered():
                 self._registered()
             case ServerRecovered():
@@ -228,7 +229,7 @@ class _Turn:
             if self._is_due(self.state.pending_until) and self.state.pending is not None:
                 self._failed(self.state.pending, "timeout", "nothing was heard of the POST")
             if self._is_due(self.state.probe_until):
-                self._probed(is_up=False)
+                self._probed(ProbeOutcome.UNKNOWN)
             if self.state.phase is Phase.STOPPING:
                 self._finish_stop()
             if self._is_due(self.state.connect_until):
@@ -450,16 +451,16 @@ class _Turn:
         elif self.state.probe_until is None:
             self._change(probe_at=self.now)
 
-    def _probed(self, *, is_up: bool | None) -> None:
+    def _probed(self, outcome: ProbeOutcome) -> None:
         self._change(probe_until=None, probe_at=self.now + self._pause(self.settings.probe_s))
-        if is_up is None:
-            return
-        if not is_up:
+        if outcome is ProbeOutcome.ANSWERS:
+            if self.state.is_server_gone:
+                self._change(is_server_gone=False, post_at=self._next_post())
+        elif self.state.phase is not Phase.GRACE:
             self._change(is_server_gone=True, failures=0, post_at=None)
-            if self.state.phase is Phase.GRACE:
-                self._end_grace()
-        elif self.state.is_server_gone:
-            self._change(is_server_gone=False, post_at=self._next_post())
+        elif outcome is ProbeOutcome.REFUSED:
+            self._change(is_server_gone=True)
+            self._end_grace()
 
     def _registered(self) -> None:
         """The server's process has just started: what it held is lost, and it answers."""

@@ -9,6 +9,8 @@ import enum
 
 import msgspec
 
+from ..ports import ProbeOutcome
+
 
 class Phase(enum.Enum):
     """Where an app session stands (protocol.md 4.6)."""
@@ -56,7 +58,7 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
         outage, so that the wait adds 2 % to it, and no further than `probe_slowest_s`.
       probe_timeout_s: the caller's limit for one probe; see `webhook_timeout_s`.
       resurrect_attempts: failed webhooks to a server that answers before the app is given up. A server that
-        is down, or whose proxy answers 502 to 504 for it, is awaited without end.
+        is down, that cannot be reached, or whose proxy answers 502 to 504 for it, is awaited without end.
       resurrect_backoff_s: pause after the first failed resurrection; it doubles up to `resurrect_slowest_s`.
       doubt_s: when a new process of the app server registers, a socket that does not answer a ping within so
         long is taken for one of the old process: the app is to be back within a second.
@@ -175,13 +177,9 @@ class PhoneReturned(msgspec.Struct, frozen=True, tag=True):
 
 
 class ServerProbed(msgspec.Struct, frozen=True, tag=True):
-    """The outcome of `ProbeServer`.
+    """The outcome of `ProbeServer`; UNKNOWN also when the probe could not be made."""
 
-    Attributes:
-      is_up: whether anybody answers there; None when it could not be asked, which says nothing of the server.
-    """
-
-    is_up: bool | None
+    outcome: ProbeOutcome
 
 
 class ServerRegistered(msgspec.Struct, frozen=True, tag=True):

@@ -7,7 +7,7 @@ import msgspec
 from protocols.from_app import AppMessage as WireMessage
 
 from ..directory import HeldBack, Permit, ServerRecovered, ServerStarted
-from ..ports import CloseInfo, Connection, Outgoing, WebhookAnswer
+from ..ports import CloseInfo, Connection, Outgoing, ProbeOutcome, WebhookAnswer
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ class StopWebhookOver(msgspec.Struct, frozen=True):
 
 
 class ServerProbed(msgspec.Struct, frozen=True):
-    is_up: bool | None
+    outcome: ProbeOutcome
 
 
 class DoubtTick(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from runtime import Actor, Ref, RestartInfo
 
-from ..ports import AppDocument, Store, Telemetry, Webhooks
+from ..ports import AppDocument, ProbeOutcome, Store, Telemetry, Webhooks
 from . import breaker, line
 from .breaker import BreakerEvent, BreakerSettings
 from .messages import (
@@ -111,8 +111,8 @@ class Directory(Actor[DirectoryMessage]):
                 self._asked(message)
             case ProbeServer():
                 self._probe_asked(message)
-            case Probed(url, is_up):
-                self._probed(url, is_up=is_up)
+            case Probed(url, outcome):
+                self._probed(url, outcome)
             case AskPermit():
                 self._permit_asked(message)
             case WebhookWorked(package_name, era):
@@ -187,9 +187,9 @@ class Directory(Actor[DirectoryMessage]):
     # -- whether a server answers -------------------------------------------------------------------------
 
     def _probe_asked(self, question: ProbeServer) -> None:
-        silent_at = self._server(question.package_name).silent_at
-        if silent_at is not None and self.now - silent_at < self.settings.silence_s:
-            question.reply_to.tell(False)
+        server = self._server(question.package_name)
+        if server.silent_at is not None and self.now - server.silent_at < self.settings.silence_s:
+            question.reply_to.tell(server.silence)
             return
         is_first = question.url not in self.state.probes
         askers = (*self.state.probes.get(question.url, ()), question)
@@ -198,12 +198,13 @@ class Directory(Actor[DirectoryMessage]):
             self._probe(question.url)
 
     def _probe(self, url: str) -> None:
-        self.start(self._is_up, url, then=lambda is_up: Probed(url, is_up), name="probe")
+        self.start(self._ask_server, url, then=lambda outcome: Probed(url, outcome), name="probe")
 
-    async def _is_up(self, url: str) -> bool:
+    async def _ask_server(self, url: str) -> ProbeOutcome:
         return await self.webhooks.probe(url, timeout_s=self.probe_timeout_s)
 
-    def _probed(self, url: str, *, is_up: bool) -> None:
+    def _probed(self, url: str, outcome: ProbeOutcome) -> None:
+        is_up = outcome is ProbeOutcome.ANSWERS
         askers = self.state.probes[url]
         rest = {other: waiting for other, waiting in self.state.probes.items() if other != url}
         self.state = replace(self.state, probes=rest)
@@ -216,13 +217,14 @@ class Directory(Actor[DirectoryMessage]):
                     self._server(package_name),
                     probed_at=self._wall(),
                     silent_at=None if is_up else self.now,
+                    silence=outcome,
                 ),
             )
             has_closed = self._step(package_name, breaker.Answered() if is_up else breaker.Silent())
             if is_up and was_up is False and not has_closed:
                 self._tell_sessions(package_name, ServerRecovered())
         for asker in askers:
-            asker.reply_to.tell(is_up)
+            asker.reply_to.tell(outcome)
 
     def _saw(self, package_name: str, *, is_up: bool) -> None:
         server = self._server(package_name)

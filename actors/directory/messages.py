@@ -10,7 +10,7 @@ import msgspec
 
 from runtime import Group, ReplyTo
 
-from ..ports import AppDocument
+from ..ports import AppDocument, ProbeOutcome
 from .servers import ServerReport
 
 
@@ -50,11 +50,11 @@ class ServerRecovered(msgspec.Struct, frozen=True):
 
 
 class ProbeServer(msgspec.Struct, frozen=True):
-    """Answer whether an app's server answers at `url`. Everybody who asks while a probe is out shares it."""
+    """Answer who is at `url`, of an app's server. Everybody who asks while a probe is out shares it."""
 
     package_name: str
     url: str
-    reply_to: ReplyTo[bool]
+    reply_to: ReplyTo[ProbeOutcome]
 
 
 class AskPermit(msgspec.Struct, frozen=True):
@@ -168,7 +168,7 @@ class Probed(msgspec.Struct, frozen=True):
     """A probe's outcome, from its task."""
 
     url: str
-    is_up: bool
+    outcome: ProbeOutcome
 
 
 class CatalogueRead(msgspec.Struct, frozen=True):

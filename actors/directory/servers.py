@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from ..ports import ProbeOutcome
 from .breaker import BreakerState, Mode
 from .line import Line
 
@@ -33,6 +34,7 @@ class AppServer(msgspec.Struct, frozen=True, kw_only=True):
       is_up: by the last probe, webhook or call; None before the first.
       since: when `is_up` became so.
       silent_at: when it last did not answer a probe, on the system's monotonic clock.
+      silence: what that probe said.
     """
 
     breaker: BreakerState = BreakerState()
@@ -43,6 +45,7 @@ class AppServer(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_at: float | None = None
     probed_at: float | None = None
     silent_at: float | None = None
+    silence: ProbeOutcome = ProbeOutcome.UNKNOWN
 
 
 class ServerReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import trio
 
-from actors.ports import WebhookAnswer, WebhookError
+from actors.ports import ProbeOutcome, WebhookAnswer, WebhookError
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 KINDS: Final = ("refused", "unreachable", "dns", "tls", "busy", "timeout", "too_slow", "protocol")
@@ -70,13 +70,13 @@ class SimulatedWebhooks:
         """
         return await self._call("POST", url, body, timeout_s)
 
-    async def probe(self, url: str, *, timeout_s: float) -> bool:
+    async def probe(self, url: str, *, timeout_s: float) -> ProbeOutcome:
         """As `HttpWebhooks.probe`."""
         try:
             await self._call("GET", url, b"", timeout_s)
-        except WebhookError:
-            return False
-        return True
+        except WebhookError as error:
+            return ProbeOutcome.REFUSED if error.kind == "refused" else ProbeOutcome.UNKNOWN
+        return ProbeOutcome.ANSWERS
 
     async def aclose(self) -> None:
         """Calls that run, and later ones, fail with kind `protocol`."""

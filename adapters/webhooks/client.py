@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.ports import WebhookAnswer, WebhookError
+from actors.ports import ProbeOutcome, WebhookAnswer, WebhookError
 from adapters.webhooks.places import Places
 from adapters.webhooks.settings import WebhookSettings
 
@@ -95,15 +95,15 @@ class HttpWebhooks:
                 return WebhookAnswer(response.status_code, await _read_at_most(response, BODY_LIMIT_BYTES))
         raise WebhookError(kind, url, f"{_MISSING[kind]} within {timeout_s:g} s")
 
-    async def probe(self, url: str, *, timeout_s: float) -> bool:
-        """GET `url`; whether somebody answers HTTP there, with any status. Never raises."""
+    async def probe(self, url: str, *, timeout_s: float) -> ProbeOutcome:
+        """GET `url`; who is there. Never raises."""
         with trio.move_on_after(timeout_s):
             try:
                 async with self._answer("GET", url, b"", _PROBE_HEADERS, self._probe_places):
-                    return True
-            except WebhookError:
-                return False
-        return False
+                    return ProbeOutcome.ANSWERS
+            except WebhookError as error:
+                return ProbeOutcome.REFUSED if error.kind == "refused" else ProbeOutcome.UNKNOWN
+        return ProbeOutcome.UNKNOWN
 
     async def aclose(self) -> None:
         """Close all connections. Calls that run, and later ones, fail with kind `protocol`."""

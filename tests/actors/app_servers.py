@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from actors.directory import Call, CallTaken, ListServers, ProbeServer, ServerReport, call_server
-from actors.ports import WebhookAnswer
+from actors.ports import ProbeOutcome, WebhookAnswer
 from actors.session.messages import start_app
 from adapters.simulated.webhooks import Call as HttpCall
 from runtime import ReplyTo
@@ -104,10 +104,11 @@ async def start(world: World, who: str = ADA) -> bool | None:
     return outcome
 
 
-async def is_up(world: World, url: str) -> bool:
-    """The directory's word on whether the app's server answers."""
+async def probed(world: World, url: str) -> ProbeOutcome:
+    """The directory's word on the app's server."""
 
-    def ask(reply_to: ReplyTo[bool]) -> ProbeServer:
+    def ask(reply_to: ReplyTo[ProbeOutcome]) -> ProbeServer:
         return ProbeServer(CAPTIONS, url, reply_to)
 
-    return bool(await world.find("directory").ask(ask))
+    outcome: ProbeOutcome = await world.find("directory").ask(ask)
+    return outcome

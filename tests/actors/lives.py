@@ -21,8 +21,10 @@ from actors.apps.lifecycle import (
     deadline,
     step,
 )
+from actors.ports import ProbeOutcome
 
 SETTINGS = LifecycleSettings()
+ANSWERS, REFUSED, UNKNOWN = ProbeOutcome
 
 
 class Life:
@@ -46,18 +48,22 @@ class Life:
             heard += effects
         return tuple(heard)
 
-    def advance(self, seconds: float, *, is_server_up: bool | None = None) -> tuple[Effect, ...]:
-        """Let time pass. With `is_server_up` every probe is answered so at once."""
+    def advance(
+        self, seconds: float, *, is_server_up: bool | None = None, probed: ProbeOutcome | None = None
+    ) -> tuple[Effect, ...]:
+        """Let time pass. With `probed` every probe says so at once; `is_server_up`: it answers or refuses."""
+        if is_server_up is not None:
+            probed = ANSWERS if is_server_up else REFUSED
         until = self.now + seconds
         heard: list[Effect] = []
-        if is_server_up is not None and self.state.probe_until is not None:
-            heard += self.hear(ServerProbed(is_server_up))
+        if probed is not None and self.state.probe_until is not None:
+            heard += self.hear(ServerProbed(probed))
         while (due := deadline(self.state)) is not None and due <= until:
             self.now = max(self.now, due)
             effects = self.hear(Tick())
             heard += effects
-            if is_server_up is not None and ProbeServer() in effects:
-                heard += self.hear(ServerProbed(is_server_up))
+            if probed is not None and ProbeServer() in effects:
+                heard += self.hear(ServerProbed(probed))
         self.now = until
         return tuple(heard)
 
@@ -95,7 +101,7 @@ def in_grace(settings: LifecycleSettings = SETTINGS) -> Life:
 def resurrecting(settings: LifecycleSettings = SETTINGS) -> Life:
     """The grace has passed with a server that answered; webhook 2 is out."""
     life = in_grace(settings)
-    life.hear(ServerProbed(True))
+    life.hear(ServerProbed(ANSWERS))
     life.advance(10.0, is_server_up=True)
     life.mark()
     return life
@@ -103,7 +109,7 @@ def resurrecting(settings: LifecycleSettings = SETTINGS) -> Life:
 
 def dormant() -> Life:
     life = in_grace()
-    life.hear(PhoneLost(), ServerProbed(True))
+    life.hear(PhoneLost(), ServerProbed(ANSWERS))
     life.advance(10.0, is_server_up=True)
     life.mark()
     return life

@@ -9,7 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from actors.directory import Call
-from tests.actors.app_servers import BACK_S, Meter, call, connected, is_up, until_up, wearers
+from actors.ports import ProbeOutcome
+from tests.actors.app_servers import BACK_S, Meter, call, connected, probed, until_up, wearers
 from tests.actors.world import CAPTIONS, FakeConnection, World, open_world
 
 USERS = 200
@@ -112,9 +113,9 @@ async def test_the_sessions_of_an_app_share_the_probes_of_their_server(autojump_
         await wearers(world, server, 50)
         probes = []
 
-        async def refuse(url: str, *, timeout_s: float) -> bool:
+        async def refuse(url: str, *, timeout_s: float) -> ProbeOutcome:
             probes.append(trio.current_time())
-            return False
+            return ProbeOutcome.REFUSED
 
         world.webhooks.probe = refuse  # type: ignore[method-assign]
         server.down()
@@ -132,19 +133,19 @@ async def test_a_server_that_did_not_answer_is_not_probed_again_at_once(autojump
     async with open_world() as world:
         server = await world.app_server()
         server.down()
-        probed = []
+        probes = []
 
-        async def refuse(url: str, *, timeout_s: float) -> bool:
-            probed.append(trio.current_time())
-            return False
+        async def refuse(url: str, *, timeout_s: float) -> ProbeOutcome:
+            probes.append(trio.current_time())
+            return ProbeOutcome.REFUSED
 
         world.webhooks.probe = refuse  # type: ignore[method-assign]
         began = trio.current_time()
         while trio.current_time() < began + 0.95:
-            assert not await is_up(world, f"{server.url}/health")
+            assert ProbeOutcome.REFUSED is await probed(world, f"{server.url}/health")
             await trio.sleep(0.01)
 
-        assert 8 <= len(probed) <= 10
+        assert 8 <= len(probes) <= 10
 
 
 async def test_a_registration_ends_the_pause_of_a_start_that_found_nobody(autojump_clock: MockClock) -> None:

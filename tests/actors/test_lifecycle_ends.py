@@ -33,7 +33,17 @@ from actors.apps.lifecycle import (
     WebhookFailed,
     deadline,
 )
-from tests.actors.lives import IN_PHASE, Life, dormant, in_grace, resurrecting, running, stopping
+from tests.actors.lives import (
+    ANSWERS,
+    IN_PHASE,
+    REFUSED,
+    Life,
+    dormant,
+    in_grace,
+    resurrecting,
+    running,
+    stopping,
+)
 
 # -- registration
 
@@ -51,7 +61,7 @@ def test_registration_brings_the_app_back_at_once(phase: Phase) -> None:
 
 def test_registration_of_a_server_that_was_gone_needs_no_probe() -> None:
     life = in_grace()
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
     life.advance(3600.0, is_server_up=False)
     life.mark()
 
@@ -83,7 +93,7 @@ def test_registration_while_the_phone_is_away_waits_for_the_phone() -> None:
 
 def test_grace_that_ends_without_a_phone_leaves_the_app_dormant() -> None:
     life = in_grace()
-    life.hear(PhoneLost(), ServerProbed(True))
+    life.hear(PhoneLost(), ServerProbed(ANSWERS))
 
     life.advance(3600.0, is_server_up=True)
 
@@ -101,7 +111,7 @@ def test_phone_that_returns_brings_a_dormant_app_back_with_one_webhook() -> None
 
 def test_phone_that_returns_within_the_grace_changes_nothing_for_the_app() -> None:
     life = in_grace()
-    life.hear(PhoneLost(), ServerProbed(True))
+    life.hear(PhoneLost(), ServerProbed(ANSWERS))
     life.advance(3.0, is_server_up=True)
     life.hear(PhoneReturned())
     assert [] == life.times(PostWebhook)
@@ -124,7 +134,7 @@ def test_phone_that_comes_and_goes_leaves_a_running_app_alone() -> None:
 
 def test_server_that_is_gone_is_not_awaited_for_a_phone_that_is_away() -> None:
     life = in_grace()
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
 
     life.hear(PhoneLost())
 
@@ -300,7 +310,7 @@ def test_early_tick_changes_nothing(phase: Phase) -> None:
 
 def test_late_tick_delays_and_loses_nothing() -> None:
     life = in_grace()
-    life.hear(ServerProbed(True))
+    life.hear(ServerProbed(ANSWERS))
 
     life.now += 3600.0
     effects = life.hear(Tick())

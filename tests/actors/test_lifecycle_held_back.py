@@ -23,7 +23,7 @@ from actors.apps.lifecycle import (
     WebhookFailed,
     WebhookHeldBack,
 )
-from tests.actors.lives import Life
+from tests.actors.lives import ANSWERS, Life
 
 
 def held_back(life: Life, *, retry_after_s: float = 3.0, is_gone: bool = False) -> WebhookHeldBack:
@@ -180,6 +180,6 @@ def test_probe_and_recovery_together_are_one_webhook() -> None:
     life.mark()
 
     life.hear(ServerRecovered())
-    life.hear(ServerProbed(is_up=True), ServerRecovered())
+    life.hear(ServerProbed(ANSWERS), ServerRecovered())
 
     assert 1 == len(life.times(PostWebhook))

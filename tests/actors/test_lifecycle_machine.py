@@ -47,6 +47,7 @@ from actors.apps.lifecycle import (
     deadline,
     step,
 )
+from actors.ports import ProbeOutcome
 
 SETTINGS = LifecycleSettings()
 KINDS = ("refused", "unreachable", "dns", "tls", "busy", "timeout", "too_slow", "protocol")
@@ -178,9 +179,9 @@ class Anything(RuleBasedStateMachine):
         attempt = data.draw(st.sampled_from(sorted(self.life.open_webhooks)))
         self.life.hear(WebhookHeldBack(attempt, seconds, "x", is_gone))
 
-    @rule(is_up=st.booleans())
-    def probe(self, is_up: bool) -> None:
-        self.life.hear(ServerProbed(is_up))
+    @rule(outcome=st.sampled_from(ProbeOutcome))
+    def probe(self, outcome: ProbeOutcome) -> None:
+        self.life.hear(ServerProbed(outcome))
 
     @rule(
         event=st.sampled_from(
@@ -218,6 +219,14 @@ class Anything(RuleBasedStateMachine):
         assert at_rest or deadline(self.life.state) is not None
 
 
+ABSENCES = (
+    (ProbeOutcome.REFUSED, "refused"),
+    (ProbeOutcome.UNKNOWN, "unreachable"),
+    (ProbeOutcome.UNKNOWN, "dns"),
+    (ProbeOutcome.UNKNOWN, "timeout"),
+)
+
+
 class Repaired(RuleBasedStateMachine):
     """An app server that can die, hang and come back; its SDK dials again after 1, 2 and 4 s."""
 
@@ -225,6 +234,7 @@ class Repaired(RuleBasedStateMachine):
         super().__init__()
         self.life = Checked()
         self.is_up = True
+        self.absence = (ProbeOutcome.REFUSED, "refused")
         self.is_erring = False
         self.is_held_back = False
         self.is_stopped = False
@@ -238,7 +248,7 @@ class Repaired(RuleBasedStateMachine):
                 case PostWebhook(attempt):
                     self.webhook(attempt)
                 case ProbeServer():
-                    self.act(ServerProbed(self.is_up))
+                    self.act(ServerProbed(ProbeOutcome.ANSWERS if self.is_up else self.absence[0]))
                 case PostStopWebhook():
                     self.act(StopWebhookDone())
                 case CloseSocket(socket_id) | RefuseSocket(socket_id):
@@ -250,7 +260,7 @@ class Repaired(RuleBasedStateMachine):
         if self.is_held_back:
             self.act(WebhookHeldBack(attempt, 5.0, "status 500", is_gone=not self.is_up))
         elif not self.is_up:
-            self.act(WebhookFailed(attempt, "refused", "nobody listens"))
+            self.act(WebhookFailed(attempt, self.absence[1], "nobody is there"))
         elif self.is_erring:
             self.held.append(attempt)
         else:
@@ -265,8 +275,9 @@ class Repaired(RuleBasedStateMachine):
             self.act(Tick())
         self.life.now = until
 
-    @rule()
-    def server_dies(self) -> None:
+    @rule(absence=st.sampled_from(ABSENCES))
+    def server_dies(self, absence: tuple[ProbeOutcome, str]) -> None:
+        self.absence = absence
         self.is_up = False
         for socket_id in sorted(self.life.open_sockets):
             self.act(SocketClosed(socket_id, 1006))

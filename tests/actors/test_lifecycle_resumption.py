@@ -20,7 +20,17 @@ from actors.apps.lifecycle import (
     WebhookFailed,
 )
 from actors.apps.resumption import awaited, resumed
-from tests.actors.lives import SETTINGS, Life, dormant, in_grace, resurrecting, running, stopping
+from tests.actors.lives import (
+    ANSWERS,
+    REFUSED,
+    SETTINGS,
+    Life,
+    dormant,
+    in_grace,
+    resurrecting,
+    running,
+    stopping,
+)
 
 
 def waiting_for_its_server() -> Life:
@@ -209,7 +219,7 @@ def test_a_post_of_the_old_process_holds_up_no_webhook_of_the_next() -> None:
     life.hear(StartRequested(), SocketArrived("s1"))
 
     restarted(life)
-    life.hear(PhoneReturned(), ServerProbed(False), ServerProbed(True))
+    life.hear(PhoneReturned(), ServerProbed(REFUSED), ServerProbed(ANSWERS))
     life.advance(SETTINGS.webhook_retry_s, is_server_up=True)
 
     assert 1 == len(life.times(PostWebhook))

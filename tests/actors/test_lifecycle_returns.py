@@ -8,6 +8,7 @@ import pytest
 
 from actors.apps.lifecycle import (
     Adopt,
+    Effect,
     Ended,
     Event,
     LifecycleSettings,
@@ -26,7 +27,8 @@ from actors.apps.lifecycle import (
     WebhookFailed,
     deadline,
 )
-from tests.actors.lives import Life, in_grace, resurrecting, running
+from actors.ports import ProbeOutcome
+from tests.actors.lives import ANSWERS, REFUSED, SETTINGS, UNKNOWN, Life, in_grace, resurrecting, running
 
 # -- ownership
 
@@ -78,7 +80,7 @@ def test_takeover_by_webhook_ends_running_in_either_order(closes_first: bool) ->
 
 def test_server_that_answers_gets_the_full_grace_and_then_one_webhook() -> None:
     life = in_grace()
-    life.hear(ServerProbed(True))
+    life.hear(ServerProbed(ANSWERS))
 
     life.advance(14.9, is_server_up=True)
 
@@ -90,26 +92,71 @@ def test_server_that_answers_gets_the_full_grace_and_then_one_webhook() -> None:
 
 def test_lost_socket_probes_the_server_at_once_and_then_every_200_ms() -> None:
     life = in_grace()
-    life.hear(ServerProbed(True))
+    life.hear(ServerProbed(ANSWERS))
 
     life.advance(1.01, is_server_up=True)
 
     assert [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] == pytest.approx(life.times(ProbeServer))
 
 
-def test_grace_ends_when_the_server_is_seen_to_be_gone() -> None:
+@pytest.mark.parametrize(
+    ("outcome", "effects"),
+    [(ANSWERS, ()), (UNKNOWN, ()), (REFUSED, (PhaseChanged(Phase.RESURRECTING),))],
+)
+def test_only_a_refused_probe_ends_the_grace(outcome: ProbeOutcome, effects: tuple[Effect, ...]) -> None:
     life = in_grace()
 
-    effects = life.hear(ServerProbed(False))
-
-    assert (PhaseChanged(Phase.RESURRECTING),) == effects
+    assert effects == life.hear(ServerProbed(outcome))
     assert [] == life.times(PostWebhook)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "wait_s"), [(ANSWERS, [0.0]), (UNKNOWN, []), (REFUSED, [])], ids=lambda one: str(one)
+)
+def test_a_resurrection_calls_its_server_when_a_probe_is_answered(
+    outcome: ProbeOutcome, wait_s: list[float]
+) -> None:
+    life = in_grace()
+    life.hear(ServerProbed(REFUSED))
+    life.advance(1.0, is_server_up=False)
+    life.advance(0.2)
+    life.mark()
+
+    life.hear(ServerProbed(outcome))
+
+    assert wait_s == life.times(PostWebhook)
+
+
+def test_an_app_behind_a_broken_network_has_the_whole_grace_to_dial() -> None:
+    life = in_grace()
+
+    life.advance(SETTINGS.grace_s - 0.1, probed=UNKNOWN)
+
+    assert [] == life.times(PostWebhook)
+    assert Adopt("s2", is_new_session=False) in life.hear(SocketArrived("s2"))
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "dns", "tls", "timeout", "busy"])
+def test_an_app_whose_server_cannot_be_reached_is_called_when_it_answers(kind: str) -> None:
+    life = in_grace()
+    life.advance(SETTINGS.grace_s, probed=UNKNOWN)
+    for _ in range(20):
+        if life.state.pending is not None:
+            life.hear(WebhookFailed(life.state.pending, kind, "x"))
+        life.advance(30.0, probed=UNKNOWN)
+    assert 1 == len(life.times(PostWebhook)), "the probes find out"
+    life.mark()
+
+    life.advance(SETTINGS.probe_slowest_s, is_server_up=True)
+
+    assert 1 == len(life.times(PostWebhook))
+    assert Phase.RESURRECTING is life.phase()
 
 
 @pytest.mark.parametrize("outage_s", [2.0, 12.0, 3600.0])
 def test_webhook_goes_out_the_moment_the_server_answers_again(outage_s: float) -> None:
     life = in_grace()
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
     life.advance(outage_s - 0.05, is_server_up=False)
     assert [] == life.times(PostWebhook)
 
@@ -123,7 +170,7 @@ def test_webhook_goes_out_the_moment_the_server_answers_again(outage_s: float) -
 
 def test_probes_of_a_server_that_is_down_for_long_come_every_five_seconds() -> None:
     life = in_grace()
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
 
     life.advance(3600.0, is_server_up=False)
 
@@ -132,26 +179,26 @@ def test_probes_of_a_server_that_is_down_for_long_come_every_five_seconds() -> N
     assert len(probes) < 1000
 
 
-def test_probe_whose_report_never_comes_counts_as_down() -> None:
+def test_a_probe_whose_report_never_comes_proves_nothing() -> None:
     life = in_grace()
 
-    life.advance(4.0)
+    life.advance(SETTINGS.grace_s - 0.1)
 
-    assert Phase.RESURRECTING is life.phase()
-    assert life.state.is_server_gone
+    assert Phase.GRACE is life.phase()
+    assert [0.0, 4.2, 8.4] == pytest.approx(life.times(ProbeServer))
 
 
 def test_report_of_a_probe_nobody_waits_for_changes_nothing() -> None:
     life = running()
     before = life.state
 
-    assert () == life.hear(ServerProbed(False), ServerProbed(True))
+    assert () == life.hear(ServerProbed(REFUSED), ServerProbed(ANSWERS))
     assert before == life.state
 
 
 def test_app_that_dials_by_itself_while_its_server_seemed_gone_is_adopted() -> None:
     life = in_grace()
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
 
     assert Adopt("s2", is_new_session=False) == life.hear(SocketArrived("s2"))[0]
     assert () == life.advance(3600.0)
@@ -171,7 +218,7 @@ def test_resurrected_app_has_a_new_session() -> None:
 def test_webhook_is_not_posted_while_an_older_one_is_open() -> None:
     life = Life(LifecycleSettings(grace_s=1.0))
     life.hear(StartRequested(), SocketArrived("s1"))  # onSession still runs, so the POST is open
-    life.hear(SocketClosed("s1", 1006), ServerProbed(True))
+    life.hear(SocketClosed("s1", 1006), ServerProbed(ANSWERS))
 
     life.advance(3.0, is_server_up=True)
     assert [0.0] == life.times(PostWebhook)
@@ -194,7 +241,7 @@ def test_resurrection_waits_for_a_server_that_refuses() -> None:
 
 def test_server_that_flaps_gets_one_webhook_a_second_at_most() -> None:
     life = in_grace()
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
     life.mark()
 
     attempt = 1
@@ -248,7 +295,7 @@ def test_open_webhook_judged_by_its_missing_socket_is_not_judged_again() -> None
 
 def test_server_that_dies_between_two_resurrections_is_awaited() -> None:
     life = resurrecting()
-    life.hear(WebhookAnswered(2, 500), ServerProbed(False))
+    life.hear(WebhookAnswered(2, 500), ServerProbed(REFUSED))
 
     life.advance(60.0, is_server_up=False)
     assert [] == life.times(PostWebhook)
@@ -264,7 +311,7 @@ def test_server_that_died_meanwhile_has_its_failures_forgiven() -> None:
         life.hear(WebhookAnswered(attempt, 500))
         if attempt < 6:
             life.advance_to_webhook(is_server_up=True)
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
     life.advance_to_webhook(is_server_up=True)
 
     life.hear(WebhookAnswered(7, 500))
@@ -300,9 +347,9 @@ def test_failures_are_forgotten_once_the_app_runs() -> None:
 
 def test_start_during_a_pause_of_the_resurrection_tries_at_once() -> None:
     life = resurrecting()
-    life.hear(WebhookAnswered(2, 500), ServerProbed(True))
+    life.hear(WebhookAnswered(2, 500), ServerProbed(ANSWERS))
     life.advance(1.0, is_server_up=True)
-    life.hear(WebhookAnswered(3, 500), ServerProbed(True))
+    life.hear(WebhookAnswered(3, 500), ServerProbed(ANSWERS))
     life.advance(1.2, is_server_up=True)
     life.mark()
 
@@ -313,7 +360,7 @@ def test_start_during_a_pause_of_the_resurrection_tries_at_once() -> None:
 
 def test_start_while_the_server_is_gone_probes_at_once() -> None:
     life = in_grace()
-    life.hear(ServerProbed(False))
+    life.hear(ServerProbed(REFUSED))
     life.advance(3600.0, is_server_up=False)
     life.advance((deadline(life.state) or 0.0) - life.now - 1.0)
     life.mark()
@@ -327,7 +374,7 @@ def test_start_while_the_server_is_gone_probes_at_once() -> None:
 def test_start_during_an_attempt_or_a_probe_adds_nothing(is_probing: bool) -> None:
     life = in_grace() if is_probing else resurrecting()
     if is_probing:
-        life.hear(ServerProbed(False))
+        life.hear(ServerProbed(REFUSED))
         life.advance(0.2)
     life.mark()
 

@@ -27,7 +27,7 @@ from actors.apps.lifecycle import (
     WebhookFailed,
     deadline,
 )
-from tests.actors.lives import IN_PHASE, Life, in_grace, running
+from tests.actors.lives import ANSWERS, IN_PHASE, Life, in_grace, running
 
 # -- starting
 
@@ -345,7 +345,7 @@ def test_thirty_drops_in_a_row_post_no_webhook() -> None:
     life = running()
 
     for number in range(30):
-        life.hear(SocketClosed(life.state.socket_id or "", 1006), ServerProbed(True))
+        life.hear(SocketClosed(life.state.socket_id or "", 1006), ServerProbed(ANSWERS))
         life.advance(1.05, is_server_up=True)
         life.hear(SocketArrived(f"drop-{number}"))
 

@@ -17,6 +17,7 @@ from actors.apps import lifecycle
 from actors.apps.resumption import shifted as shifted_lifecycle
 from actors.display import arbitration as display
 from actors.display.state import shifted as shifted_display
+from actors.ports import ProbeOutcome
 
 MOST = 400
 
@@ -42,7 +43,7 @@ lifecycle_events: st.SearchStrategy[lifecycle.Event] = st.one_of(
     st.builds(lifecycle.OwnershipReleased, sockets, st.just("")),
     st.just(lifecycle.PhoneLost()),
     st.just(lifecycle.PhoneReturned()),
-    st.builds(lifecycle.ServerProbed, st.booleans()),
+    st.builds(lifecycle.ServerProbed, st.sampled_from(ProbeOutcome)),
     st.just(lifecycle.ServerRegistered()),
     st.just(lifecycle.Tick()),
 )

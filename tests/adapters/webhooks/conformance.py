@@ -7,7 +7,7 @@ import abc
 import pytest
 import trio
 
-from actors.ports import WebhookAnswer, WebhookError, Webhooks
+from actors.ports import ProbeOutcome, WebhookAnswer, WebhookError, Webhooks
 
 
 class World(abc.ABC):
@@ -81,14 +81,18 @@ class WebhooksConformance:
 
         assert scope.cancelled_caught
 
-    async def test_a_probe_is_true_for_any_status_and_false_otherwise(self, world: World) -> None:
+    async def test_a_probe_is_answered_by_any_status(self, world: World) -> None:
+        url = await world.answering(503, b"")
+
+        assert ProbeOutcome.ANSWERS is await world.webhooks.probe(url, timeout_s=5)
+        assert ["GET"] == [method for method, _ in world.received]
+
+    async def test_only_a_refused_probe_proves_that_nobody_is_there(self, world: World) -> None:
         probe = world.webhooks.probe
 
-        assert await probe(await world.answering(503, b""), timeout_s=5)
-        assert ["GET"] == [method for method, _ in world.received]
-        assert not await probe(await world.nobody(), timeout_s=5)
-        assert not await probe(await world.dying(), timeout_s=5)
-        assert not await probe(await world.hanging(), timeout_s=0.05)
+        assert ProbeOutcome.REFUSED is await probe(await world.nobody(), timeout_s=5)
+        assert ProbeOutcome.UNKNOWN is await probe(await world.dying(), timeout_s=5)
+        assert ProbeOutcome.UNKNOWN is await probe(await world.hanging(), timeout_s=0.05)
 
     async def test_closing_ends_what_runs_and_refuses_the_rest(self, world: World) -> None:
         url = await world.hanging()
@@ -106,4 +110,4 @@ class WebhooksConformance:
         await post()
 
         assert ["protocol", "protocol"] == kinds
-        assert not await world.webhooks.probe(url, timeout_s=1)
+        assert ProbeOutcome.UNKNOWN is await world.webhooks.probe(url, timeout_s=1)
