@@ -1,5 +1,5 @@
-"""docs/configuration.md, written from the settings themselves. A test compares; `python -m config.reference`
-writes.
+"""docs/configuration.md, written from the settings themselves, and the errors in docs/apps.md, from their
+table. Tests compare; `python -m config.reference` writes.
 
 Defaults that are the machine's (the data directory) are described, not printed.
 """
@@ -15,6 +15,10 @@ import msgspec
 
 from config.catalogue import Setting, catalogue, group_names
 from config.settings import Settings
+from protocols.error_codes import ERRORS
+
+ERRORS_BEGIN = "<!-- errors -->"
+ERRORS_END = "<!-- end of errors -->"
 
 _HEAD = """# Configuration
 
@@ -65,9 +69,31 @@ def configuration_reference() -> str:
     return "\n".join(parts)
 
 
+def with_errors(page: str) -> str:
+    """docs/apps.md with the table of errors between its two marks.
+
+    Raises:
+      ValueError: the page has no such marks.
+    """
+    before, begin, rest = page.partition(ERRORS_BEGIN)
+    _, end, after = rest.partition(ERRORS_END)
+    if not end:
+        raise ValueError(f"the page has no {ERRORS_BEGIN} with {ERRORS_END} after it")
+    rows = ["| Code | Means | Refused by | What to do | Waiting helps |", "| --- | --- | --- | --- | --- |"]
+    rows += [
+        f"| `{code}` | {kind.meaning} | {kind.hop} | {kind.remedy} | {_waiting(kind.retry_after_s)} |"
+        for code, kind in ERRORS.items()
+    ]
+    return before + begin + "\n" + "\n".join(rows) + "\n" + end + after
+
+
 def undescribed() -> list[str]:
     """Settings whose struct says nothing about them."""
     return [one.name for one in catalogue().values() if not one.description]
+
+
+def _waiting(retry_after_s: float | None) -> str:
+    return "no" if retry_after_s is None else f"yes, {retry_after_s:g} s"
 
 
 def _table(settings: list[Setting], extra: Sequence[str] = (), extra_title: str = "") -> str:
@@ -118,5 +144,7 @@ def _summary(struct: type) -> str:
 
 
 if __name__ == "__main__":
-    target = Path(__file__).parent.parent / "docs" / "configuration.md"
-    target.write_text(configuration_reference(), encoding="utf-8")
+    docs = Path(__file__).parent.parent / "docs"
+    (docs / "configuration.md").write_text(configuration_reference(), encoding="utf-8")
+    page = docs / "apps.md"
+    page.write_text(with_errors(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -9,7 +9,8 @@ No sockets, no clock, no state. A module is a table of protocol.md or one of its
     streams, permissions    subscription texts, and what they need
     session_ids, paths      ids and addresses
     timestamps              ISO text and epoch milliseconds
-    close_codes             close codes, their reasons, error codes
+    close_codes             close codes and their reasons
+    error_codes             the table of errors that an app can read
     webhooks, rest          HTTP bodies
     transcription, layouts  what `data_stream.data` and `display_event.layout` hold
     capabilities, device_state, location_tiers, system_settings
@@ -22,6 +23,7 @@ from protocols import (
     close_codes,
     device_state,
     envelope,
+    error_codes,
     errors,
     from_app,
     from_phone,
@@ -56,6 +58,7 @@ __all__ = [
     "close_codes",
     "device_state",
     "envelope",
+    "error_codes",
     "errors",
     "from_app",
     "from_phone",

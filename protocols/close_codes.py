@@ -1,4 +1,4 @@
-"""WebSocket close codes and error codes, and which of them an app survives (protocol.md 3.5, 10.17, 13.13).
+"""WebSocket close codes, and which of them an app survives (protocol.md 3.5, 10.17, 13.13).
 
 How `@mentra/sdk` 2.1.29 reacts is what makes the choice matter:
 
@@ -43,6 +43,8 @@ INVALID_SESSION_ID = Close(POLICY, "Invalid session ID format")
 PACKAGE_NOT_FOUND = Close(POLICY, "Package not found")
 SUPERSEDED = Close(POLICY, "Replaced by a newer connection")
 SESSION_NOT_READY = Close(TRY_AGAIN_LATER, "Session not ready, try again")
+NOT_NOW = Close(TRY_AGAIN_LATER, "Not now, try again")
+TOO_MANY_SOCKETS = Close(TRY_AGAIN_LATER, "Too many sockets of this user")
 INTERNAL_SERVER_ERROR = Close(INTERNAL_ERROR, "Internal server error")
 SESSION_ENDED = Close(NORMAL, "Session ended")
 SERVER_RESTARTING = Close(SERVICE_RESTART, "Server restarting")
@@ -60,23 +62,3 @@ NOT_UTF8 = Close(INVALID_TEXT, "Text is not UTF-8")
 CONTROL_BACKLOG = Close(TRY_AGAIN_LATER, "Too slow: messages piled up")
 
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
-
-
-class ErrorCode:
-    """Values of `code` in `tpa_connection_error` and `connection_error`."""
-
-    INVALID_API_KEY = "INVALID_API_KEY"
-    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
-    APP_NOT_STARTED = "APP_NOT_STARTED"
-    MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
-    RATE_LIMITED = "RATE_LIMITED"
-    INTERNAL_ERROR = "INTERNAL_ERROR"
-    INVALID_JWT = "INVALID_JWT"
-    JWT_SIGNATURE_FAILED = "JWT_SIGNATURE_FAILED"
-    JWT_INVALID = "JWT_INVALID"
-    MISSING_HEADERS = "MISSING_HEADERS"
-    PACKAGE_NOT_FOUND = "PACKAGE_NOT_FOUND"
-    PERMISSION_DENIED = "PERMISSION_DENIED"
-    WIFI_NOT_CONNECTED = "WIFI_NOT_CONNECTED"
-    INVALID_TOKEN = "INVALID_TOKEN"
-    SESSION_ERROR = "SESSION_ERROR"

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from protocols import error_codes
+from protocols.error_codes import ErrorCode
+
 AUTHORIZATION_MISSING = "Authorization header missing or invalid"
 INVALID_TOKEN = "Invalid token"
 INVALID_TOKEN_DATA = "Invalid token data"
@@ -27,19 +30,24 @@ def success(*, timestamp: str | None = None, **fields: object) -> bytes:
     return _body({"success": True, **fields}, timestamp)
 
 
-def failure(message: str, *, timestamp: str | None = None, **fields: object) -> bytes:
-    """`{success: false, message, ...}`."""
+def failure(
+    message: str, code: ErrorCode, *, timestamp: str | None = None, retry_after_s: float | None = None
+) -> bytes:
+    """`{success: false, message, code, hop, remedy[, retry_after]}`."""
+    fields = error_codes.details(code, retry_after_s=retry_after_s)
     return _body({"success": False, "message": message, **fields}, timestamp)
 
 
-def unauthorized(error: str, message: str | None = None) -> bytes:
-    """The body of a REST 401: `{error[, message]}`."""
-    return _body({"error": error} if message is None else {"error": error, "message": message}, None)
+def unauthorized(error: str, code: ErrorCode, message: str | None = None) -> bytes:
+    """The body of a REST 401: `{error[, message], code, hop, remedy}`."""
+    said = {"error": error} if message is None else {"error": error, "message": message}
+    return _body({**said, **error_codes.details(code)}, None)
 
 
 def no_active_session(message: str) -> bytes:
     """The body of the 503 that makes a phone reopen its WebSocket; no other failure may look like it."""
-    return _body({"error": NO_ACTIVE_SESSION, "message": message}, None)
+    details = error_codes.details(ErrorCode.SESSION_NOT_FOUND)
+    return _body({"error": NO_ACTIVE_SESSION, "message": message, **details}, None)
 
 
 def app_status(*, is_running: bool, started: bool) -> bytes:
@@ -50,16 +58,21 @@ def app_status(*, is_running: bool, started: bool) -> bytes:
     )
 
 
-def upgrade_refusal(type_name: str, message: str, *, timestamp: str, code: str | None = None) -> bytes:
-    """The body of a 401 to an upgrade (1.1).
+def upgrade_refusal(
+    type_name: str,
+    message: str,
+    code: ErrorCode,
+    *,
+    timestamp: str,
+    retry_after_s: float | None = None,
+) -> bytes:
+    """The body of an answer that refuses an upgrade (1.1).
 
     Args:
       type_name: `connection_error` for phones, `tpa_connection_error` for apps.
     """
-    body: dict[str, object] = {"type": type_name, "message": message}
-    if code is not None:
-        body["code"] = code
-    return _body(body, timestamp)
+    fields = error_codes.details(code, retry_after_s=retry_after_s)
+    return _body({"type": type_name, "message": message, **fields}, timestamp)
 
 
 def _body(fields: Mapping[str, object], timestamp: str | None) -> bytes:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
+from protocols import error_codes
 from protocols.envelope import ABSENT, Codec, Message, Number, Scalar, Timestamp, Unknown, encode
+from protocols.error_codes import ErrorCode
 
 __all__ = [
     "AppDirectMessageResponse",
@@ -44,6 +46,8 @@ __all__ = [
     "data_stream",
     "decode",
     "encode",
+    "error",
+    "permission_error",
 ]
 
 # The connection
@@ -60,18 +64,25 @@ class TpaConnectionAck(Message, frozen=True, kw_only=True, tag="tpa_connection_a
     config: msgspec.Raw = ABSENT
 
 
-class TpaConnectionError(Message, frozen=True, kw_only=True, tag="tpa_connection_error"):
+class _Explained(Message, frozen=True, kw_only=True, tag=""):
+    """What says no: its `code` and what follows from it (`error_codes`). `retry_after` is in seconds."""
+
+    code: str | None = None
+    hop: str | None = None
+    remedy: str | None = None
+    retry_after: float | None = msgspec.field(default=None, name="retry_after")
+
+
+class TpaConnectionError(_Explained, frozen=True, kw_only=True, tag="tpa_connection_error"):
     """The SDK raises its error event and nothing more: to end a connect, close as well (3.5)."""
 
     message: str
-    code: str | None = None
 
 
-class ConnectionError(Message, frozen=True, kw_only=True, tag="connection_error"):
+class ConnectionError(_Explained, frozen=True, kw_only=True, tag="connection_error"):
     """The other name of `tpa_connection_error`."""
 
     message: str
-    code: str | None = None
 
 
 class Pong(Message, frozen=True, tag="pong"):
@@ -126,13 +137,14 @@ class DeviceStateUpdate(Message, frozen=True, kw_only=True, tag="device_state_up
     full_snapshot: bool | None = None
 
 
-class PermissionProblem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PermissionProblem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     stream: str
     required_permission: str
     message: str
+    code: str | None = None
 
 
-class PermissionError(Message, frozen=True, kw_only=True, tag="permission_error"):
+class PermissionError(_Explained, frozen=True, kw_only=True, tag="permission_error"):
     message: str
     details: tuple[PermissionProblem, ...]
 
@@ -153,7 +165,7 @@ class CustomMessage(Message, frozen=True, kw_only=True, tag="custom_message"):
 # Answers to what the app asked for
 
 
-class AudioPlayResponse(Message, frozen=True, kw_only=True, tag="audio_play_response"):
+class AudioPlayResponse(_Explained, frozen=True, kw_only=True, tag="audio_play_response"):
     request_id: str
     success: bool
     error: msgspec.Raw = ABSENT
@@ -176,7 +188,7 @@ class RgbLedControlResponse(Message, frozen=True, kw_only=True, tag="rgb_led_con
     error: msgspec.Raw = ABSENT
 
 
-class RtmpStreamStatus(Message, frozen=True, kw_only=True, tag="rtmp_stream_status"):
+class RtmpStreamStatus(_Explained, frozen=True, kw_only=True, tag="rtmp_stream_status"):
     status: str
     stream_id: str | None = None
     error_details: msgspec.Raw = ABSENT
@@ -184,7 +196,7 @@ class RtmpStreamStatus(Message, frozen=True, kw_only=True, tag="rtmp_stream_stat
     stats: msgspec.Raw = ABSENT
 
 
-class ManagedStreamStatus(Message, frozen=True, kw_only=True, tag="managed_stream_status"):
+class ManagedStreamStatus(_Explained, frozen=True, kw_only=True, tag="managed_stream_status"):
     status: str
     hls_url: str | None = None
     dash_url: str | None = None
@@ -266,6 +278,25 @@ MessageToApp = (
 )
 
 _codec: Codec[MessageToApp] = Codec(MessageToApp)
+
+
+def error(
+    code: ErrorCode, message: str, timestamp: Timestamp, *, retry_after_s: float | None = None
+) -> TpaConnectionError:
+    """An error that the app can read: `message` is what happened this time, the rest is the table's.
+
+    Args:
+      retry_after_s: when the same is worth trying again, where that is known better than in the table.
+    """
+    details = error_codes.details(code, retry_after_s=retry_after_s)
+    return TpaConnectionError(message=message, timestamp=timestamp, **details)
+
+
+def permission_error(problems: tuple[PermissionProblem, ...], timestamp: Timestamp) -> PermissionError:
+    """Entries of a subscription list that were not accepted, one or more; the table's row is the first's."""
+    details = error_codes.details(ErrorCode(problems[0].code or ErrorCode.INVALID_STREAM))
+    message = f"{len(problems)} of the requested streams were refused"
+    return PermissionError(message=message, details=problems, timestamp=timestamp, **details)
 
 
 def connection_ack(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols import close_codes, from_app, timestamps, to_app, webhooks
-from protocols.close_codes import ErrorCode
 from protocols.envelope import Message
+from protocols.error_codes import ErrorCode
 from protocols.session_ids import app_session_id
 from runtime import Ref, RestartInfo, StopReason
 
@@ -222,10 +222,7 @@ class AppSession(ServerSide):
         )
         if self.now - self.state.complained_at >= self.domain.settings.front_door.error_interval_s:
             self.state = msgspec.structs.replace(self.state, complained_at=self.now)
-            error = to_app.TpaConnectionError(
-                code=ErrorCode.MALFORMED_MESSAGE, message=cause, timestamp=self._stamp()
-            )
-            self._say(connection, error)
+            self._say(connection, to_app.error(ErrorCode.MALFORMED_MESSAGE, cause, self._stamp()))
 
     def _slow_down(self, connection: Connection, dropped: int) -> None:
         """An app over its limit hears so and keeps its socket; what is dropped is said, never only done."""
@@ -234,10 +231,7 @@ class AppSession(ServerSide):
             "app_rate_limited", user=self.user_id, package=self.app.package_name, dropped=dropped
         )
         message = f"{dropped} messages were dropped: an app may send {rate:g} a second; send fewer"
-        error = to_app.TpaConnectionError(
-            code=ErrorCode.RATE_LIMITED, message=message, timestamp=self._stamp()
-        )
-        self._say(connection, error)
+        self._say(connection, to_app.error(ErrorCode.RATE_LIMITED, message, self._stamp()))
 
     def _hung_up(self, connection: Connection, info: CloseInfo) -> None:
         dialled = {known: other for known, other in self.state.dialled.items() if known != connection.id}
@@ -306,10 +300,7 @@ class AppSession(ServerSide):
             case lifecycle.RefuseSocket(socket_id, code, error_code, message):
                 connection = self._connection(socket_id)
                 if connection is not None:
-                    error = to_app.TpaConnectionError(
-                        code=error_code, message=message, timestamp=self._stamp()
-                    )
-                    self._say(connection, error)
+                    self._say(connection, to_app.error(ErrorCode(error_code), message, self._stamp()))
                     self.perform(connection.close, code, message)
             case lifecycle.CloseSocket(socket_id, code, reason):
                 connection = self._connection(socket_id)

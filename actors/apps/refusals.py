@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from protocols import from_app, to_app
+from protocols import error_codes, from_app, to_app
 from protocols.envelope import Message
+from protocols.error_codes import ErrorCode
 
 NOT_OFFERED = "This server does not offer it"
+_NO = error_codes.details(ErrorCode.NOT_SUPPORTED)
 
 
 def answer(message: from_app.AppMessage, stamp: str) -> Message | None:
@@ -20,13 +22,13 @@ def answer(message: from_app.AppMessage, stamp: str) -> Message | None:
         case from_app.AudioPlayRequest(request_id=request_id):
             error = msgspec.Raw(msgspec.json.encode(NOT_OFFERED))
             return to_app.AudioPlayResponse(
-                request_id=request_id, success=False, error=error, timestamp=stamp
+                request_id=request_id, success=False, error=error, timestamp=stamp, **_NO
             )
         case from_app.RtmpStreamRequest() | from_app.RtmpStreamStop():
             details = msgspec.Raw(msgspec.json.encode(NOT_OFFERED))
-            return to_app.RtmpStreamStatus(status="error", error_details=details, timestamp=stamp)
+            return to_app.RtmpStreamStatus(status="error", error_details=details, timestamp=stamp, **_NO)
         case from_app.ManagedStreamRequest() | from_app.ManagedStreamStop():
-            return to_app.ManagedStreamStatus(status="error", message=NOT_OFFERED, timestamp=stamp)
+            return to_app.ManagedStreamStatus(status="error", message=NOT_OFFERED, timestamp=stamp, **_NO)
         case from_app.StreamStatusCheck():
             return to_app.StreamStatusCheckResponse(has_active_stream=False, timestamp=stamp)
         case (
@@ -39,8 +41,6 @@ def answer(message: from_app.AppMessage, stamp: str) -> Message | None:
             | from_app.AppRoomJoin()
         ):
             name = type(message).__struct_config__.tag
-            return to_app.TpaConnectionError(
-                code="NOT_SUPPORTED", message=f"{name}: {NOT_OFFERED}", timestamp=stamp
-            )
+            return to_app.error(ErrorCode.NOT_SUPPORTED, f"{name}: {NOT_OFFERED}", stamp)
         case _:
             return None

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols import close_codes, session_ids, timestamps, to_app
-from protocols.close_codes import Close, ErrorCode
+from protocols.close_codes import Close
+from protocols.error_codes import ErrorCode
 from protocols.errors import InvalidSessionId
 from protocols.from_app import TpaConnectionInit
 from runtime import Actor, Ref, RestartInfo
 
 from ..directory import find_app
-from ..ports import AppDocument, Connection, Outgoing, UserDocument
+from ..ports import AppDocument, Connection, Outgoing, StorageError, UserDocument, retry_after_s
 from ..session.messages import AppDialled, SessionMessage
 from ..snapshots.messages import find_snapshot
 from ..users.roster import RosterMessage, find_user, resume_user
@@ -185,7 +186,7 @@ class Doorman(Actor[DoormanMessage]):
                 self._refuse(connection, ErrorCode.MALFORMED_MESSAGE, close_codes.INIT_TIMEOUT)
             case Overlooked(connection):
                 self.telemetry.warning("app_overlooked", peer=connection.peer)
-                self._refuse(connection, ErrorCode.SESSION_NOT_FOUND, close_codes.SESSION_NOT_READY)
+                self._refuse(connection, ErrorCode.SESSION_NOT_READY, close_codes.SESSION_NOT_READY)
             case Looked(presented, app):
                 self._looked(presented, app)
             case Located(presented, user_id, session):
@@ -197,16 +198,19 @@ class Doorman(Actor[DoormanMessage]):
             case NotReadable(presented, error):
                 package = presented.init.package_name
                 self.telemetry.warning("app_without_session", package=package, cause=str(error))
-                self._refuse(presented.connection, ErrorCode.SESSION_NOT_FOUND, close_codes.SESSION_NOT_READY)
+                self._not_now(presented, error, ErrorCode.SESSION_NOT_READY, close_codes.SESSION_NOT_READY)
             case Remembered(presented, user):
                 self._remembered(presented, user)
             case LookFailed(presented, error):
                 self.telemetry.error(
                     "app_lookup_failed", package=presented.init.package_name, cause=str(error)
                 )
-                self._refuse(
-                    presented.connection, ErrorCode.INTERNAL_ERROR, close_codes.INTERNAL_SERVER_ERROR
+                code = (
+                    ErrorCode.STORE_UNAVAILABLE
+                    if isinstance(error, StorageError)
+                    else ErrorCode.INTERNAL_ERROR
                 )
+                self._not_now(presented, error, code, close_codes.NOT_NOW)
 
     def _looked(self, presented: Presented, app: AppDocument | None) -> None:
         connection, init = presented.connection, presented.init
@@ -274,18 +278,30 @@ class Doorman(Actor[DoormanMessage]):
         # protocol.md 13.14: after a restart of ours the session may come back, and the SDK is to try again.
         package_name = presented.init.package_name
         may_return = user is not None and package_name in user.running_apps
-        close = close_codes.SESSION_NOT_READY if may_return else close_codes.SESSION_NOT_FOUND
+        code, close = (
+            (ErrorCode.SESSION_NOT_READY, close_codes.SESSION_NOT_READY)
+            if may_return
+            else (ErrorCode.SESSION_NOT_FOUND, close_codes.SESSION_NOT_FOUND)
+        )
         self.telemetry.warning("app_without_session", package=package_name, code=close.code)
-        self._refuse(presented.connection, ErrorCode.SESSION_NOT_FOUND, close)
+        self._refuse(presented.connection, code, close)
 
-    def _refuse(self, connection: Connection, error_code: str, close: Close) -> None:
+    def _not_now(self, presented: Presented, error: Exception, code: ErrorCode, close: Close) -> None:
+        """What failed may work later: the SDK's retries are to find a server that accepts them."""
+        self._refuse(presented.connection, code, close, retry_after_s=retry_after_s(error))
+
+    def _refuse(
+        self, connection: Connection, code: ErrorCode, close: Close, *, retry_after_s: float | None = None
+    ) -> None:
         self._forget(connection)
-        self._complain(connection, error_code, close.reason)
+        self._complain(connection, code, close.reason, retry_after_s=retry_after_s)
         self.perform(connection.close, close.code, close.reason)
 
-    def _complain(self, connection: Connection, error_code: str, message: str) -> None:
+    def _complain(
+        self, connection: Connection, code: ErrorCode, message: str, *, retry_after_s: float | None = None
+    ) -> None:
         stamp = timestamps.iso(self.system.clock.wall())
-        error = to_app.TpaConnectionError(code=error_code, message=message, timestamp=stamp)
+        error = to_app.error(code, message, stamp, retry_after_s=retry_after_s)
         self.perform(connection.send, Outgoing(to_app.encode(error)))
 
     def _tell_off(self, connection: Connection, cause: str) -> None:

@@ -6,6 +6,7 @@ The session exists before the upgrade completes, because a phone's REST calls ra
 from __future__ import annotations
 
 from protocols import rest, timestamps
+from protocols.error_codes import ErrorCode
 from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
 
 from ..allowance import Allowance, TrafficLimits
@@ -44,12 +45,12 @@ class GlassesGate:
             user_id = self.tokens.verify(token)
         except TokenError as error:
             self.telemetry.warning("phone_refused", peer=upgrade.peer, cause=error.cause)
-            return self._refuse(401, error.message)
+            return self._refuse(401, error.message, ErrorCode.INVALID_TOKEN)
         try:
             welcome = await self._welcome(user_id)
         except RuntimeFailure as error:
             self.telemetry.error("phone_not_admitted", user=user_id, cause=str(error))
-            return self._refuse(503, "The session could not be opened; try again")
+            return self._refuse(503, "The session could not be opened; try again", ErrorCode.INTERNAL_ERROR)
         return Admitted(
             PhoneHandler(
                 user_id=user_id,
@@ -73,9 +74,9 @@ class GlassesGate:
                 # stands, and the listener bounds the whole.
                 continue
 
-    def _refuse(self, status: int, message: str) -> Refused:
+    def _refuse(self, status: int, message: str, code: ErrorCode) -> Refused:
         stamp = timestamps.iso(self.system.clock.wall())
-        body = rest.upgrade_refusal("connection_error", message, timestamp=stamp)
+        body = rest.upgrade_refusal("connection_error", message, code, timestamp=stamp)
         headers = {"Retry-After": "1"} if status == 503 else {}
         return Refused(status, body, headers)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from runtime import Actor, Recipient, RestartInfo
 
-from ..ports import Change, StorageError, Store, Telemetry
+from ..ports import Change, Store, Telemetry, retry_after_s
 
 
 class CommitDone(msgspec.Struct, frozen=True):
@@ -95,11 +95,10 @@ class Journal(Actor[JournalMessage]):
         self.start(self.store.commit, changes, then=_written, failed=_NotWritten, name="commit")
 
     def _answer_failure(self, error: Exception) -> None:
-        retry_after_s = error.retry_after_s if isinstance(error, StorageError) else 1.0
         self.telemetry.error("storage_commit_failed", cause=str(error), commits=len(self.state.writing))
         for commit in self.state.writing:
             if commit.reply_to is not None:
-                commit.reply_to.tell(CommitFailed(commit.token, retry_after_s))
+                commit.reply_to.tell(CommitFailed(commit.token, retry_after_s(error)))
         self.state = msgspec.structs.replace(self.state, writing=(), is_well=False)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from protocols import capabilities, device_state, from_phone, streams, to_app
 from protocols.device_state import GlassesInfo
+from protocols.error_codes import ErrorCode
 from protocols.session_ids import app_session_id
 from runtime import ChildSpec
 
@@ -70,7 +71,9 @@ class Hearing(SessionCore):
         ]
         if unserved:
             message = f"no recogniser of this server serves {', '.join(unserved)}"
-            entry.ref.tell(Deliver(wire.connection_error("NOT_SUPPORTED", message, self._stamp())))
+            entry.ref.tell(
+                Deliver(wire.connection_error(ErrorCode.LANGUAGE_NOT_SUPPORTED, message, self._stamp()))
+            )
 
     def _is_recognised(self, language: str | None) -> bool:
         return language is None or self._provider_for(language) is not None

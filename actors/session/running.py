@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from protocols import close_codes
+from protocols.error_codes import ErrorCode
 from runtime import ChildSpec, Ref
 
 from ..apps.lifecycle import LifecycleState, Phase
@@ -207,10 +208,10 @@ class Running(Hearing):
             return
         if states.may_still_start(self.state, dialled.package_name):
             # After our restart the SDK's retry can be quicker than our look at the stored list (13.14).
-            error, close = close_codes.ErrorCode.SESSION_NOT_FOUND, close_codes.SESSION_NOT_READY
+            error, close = ErrorCode.SESSION_NOT_READY, close_codes.SESSION_NOT_READY
         else:
             # A late joiner of a start that was given up has no handlers behind it (protocol.md 10.20).
-            error, close = close_codes.ErrorCode.APP_NOT_STARTED, close_codes.APP_NOT_STARTED
+            error, close = ErrorCode.APP_NOT_STARTED, close_codes.APP_NOT_STARTED
         self.telemetry.warning(
             "app_refused", package=dialled.package_name, peer=dialled.connection.peer, cause=close.reason
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols import system_settings, to_app, to_phone
+from protocols.error_codes import ErrorCode
 from protocols.user_session import UserSession
 
 from ..ports import Outgoing
@@ -90,13 +91,13 @@ def permission_error(problems: Sequence[Problem], stamp: str) -> Outgoing:
             stream=problem.stream,
             required_permission=problem.required_permission or "",
             message=problem.message,
+            code=ErrorCode.PERMISSION_DENIED if problem.required_permission else ErrorCode.INVALID_STREAM,
         )
         for problem in problems
     )
-    message = f"{len(details)} of the requested streams were refused"
-    return control(to_app.encode(to_app.PermissionError(message=message, details=details, timestamp=stamp)))
+    return control(to_app.encode(to_app.permission_error(details, stamp)))
 
 
-def connection_error(code: str, message: str, stamp: str) -> Outgoing:
+def connection_error(code: ErrorCode, message: str, stamp: str) -> Outgoing:
     """An error an app can read. It ends nothing by itself."""
-    return control(to_app.encode(to_app.TpaConnectionError(code=code, message=message, timestamp=stamp)))
+    return control(to_app.encode(to_app.error(code, message, stamp)))

@@ -23,7 +23,7 @@ from runtime import Actor, Ref, ReplyTo, RestartInfo
 
 from ..apps.lifecycle import LifecycleState
 from ..display.arbitration import DisplayState
-from ..ports import SnapshotToSave, StorageError, Store, Telemetry
+from ..ports import SnapshotToSave, StorageError, Store, Telemetry, retry_after_s
 from ..session.state import SessionState
 from . import snapshot as snapshots
 from .messages import (
@@ -187,7 +187,7 @@ class Snapshots(Actor[SnapshotsMessage]):
                 self._listed(owners)
             case NotListed(error):
                 self.telemetry.error("snapshots_not_listed", cause=str(error))
-                self.set_timer("list", _retry_after_s(error), ListAgain())
+                self.set_timer("list", retry_after_s(error), ListAgain())
             case ListAgain():
                 self._list()
             case NobodyCame():
@@ -418,7 +418,7 @@ class Snapshots(Actor[SnapshotsMessage]):
             if forget.reply_to is not None:
                 forget.reply_to.fail(error)
         self.state = replace(self.state, is_well=False, forgets=forgets[1:])
-        self.set_timer("again", _retry_after_s(error), TryAgain())
+        self.set_timer("again", retry_after_s(error), TryAgain())
         self._answer_flushes()
 
     def _done(self) -> None:
@@ -441,7 +441,3 @@ def _is_alike(session: SessionState, other: SessionState) -> bool:
         and session.microphone.off_at is other.microphone.off_at
         and session.glasses is other.glasses
     )
-
-
-def _retry_after_s(error: Exception) -> float:
-    return error.retry_after_s if isinstance(error, StorageError) else 1.0

@@ -10,6 +10,7 @@ from actors.ports import Telemetry, TokenError, Tokens
 from actors.session.messages import Goodbye, SessionMessage, start_app, stop_app
 from actors.users.roster import RosterMessage, find_user
 from protocols import rest, timestamps
+from protocols.error_codes import ErrorCode
 from runtime import Ref, RuntimeFailure
 
 START_TIMEOUT_S = 30.0  # two webhooks of 10 s, a pause and the connect; the start itself goes on
@@ -30,9 +31,9 @@ def app_routes(
             is_running = await session.ask(start_app(package_name), timeout_s=START_TIMEOUT_S)
         except RuntimeFailure as error:
             telemetry.warning("rest_start_failed", package=package_name, cause=str(error))
-            return _json(500, rest.failure("The app could not be started", timestamp=_stamp()))
+            return _failure(500, "The app could not be started", ErrorCode.INTERNAL_ERROR)
         if is_running is None:
-            return _json(404, rest.failure("App not found", timestamp=_stamp()))
+            return _failure(404, "App not found", ErrorCode.PACKAGE_NOT_FOUND)
         return _json(200, rest.app_status(is_running=is_running, started=True))
 
     async def stop(package_name: str) -> Response:
@@ -43,7 +44,7 @@ def app_routes(
             await session.ask(stop_app(package_name), timeout_s=STOP_TIMEOUT_S)
         except RuntimeFailure as error:
             telemetry.warning("rest_stop_failed", package=package_name, cause=str(error))
-            return _json(500, rest.failure("The app could not be stopped", timestamp=_stamp()))
+            return _failure(500, "The app could not be stopped", ErrorCode.INTERNAL_ERROR)
         return _json(200, rest.app_status(is_running=False, started=False))
 
     async def goodbye() -> Response:
@@ -54,23 +55,26 @@ def app_routes(
             await session.ask(Goodbye, timeout_s=STOP_TIMEOUT_S)
         except RuntimeFailure as error:
             telemetry.warning("rest_goodbye_failed", cause=str(error))
-            return _json(500, rest.failure("The session could not be ended", timestamp=_stamp()))
+            return _failure(500, "The session could not be ended", ErrorCode.INTERNAL_ERROR)
         return _json(200, rest.success(timestamp=_stamp()))
 
     async def _session() -> Ref[SessionMessage] | Response:
         """The caller's session, or the answer that says why there is none."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            return _json(401, rest.unauthorized(rest.AUTHORIZATION_MISSING))
+            return _json(401, rest.unauthorized(rest.AUTHORIZATION_MISSING, ErrorCode.INVALID_TOKEN))
         try:
             user_id = tokens.verify(token.strip())
         except TokenError as error:
             telemetry.warning("rest_refused", cause=error.cause)
-            return _json(401, rest.unauthorized(rest.INVALID_TOKEN))
+            return _json(401, rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN))
         session = await roster.ask(find_user(user_id))
         if session is None:
-            return _json(401, rest.unauthorized(rest.NO_ACTIVE_SESSION_FOUND))
+            return _json(401, rest.unauthorized(rest.NO_ACTIVE_SESSION_FOUND, ErrorCode.SESSION_NOT_FOUND))
         return session
+
+    def _failure(status: int, message: str, code: ErrorCode) -> Response:
+        return _json(status, rest.failure(message, code, timestamp=_stamp()))
 
     def _stamp() -> str:
         return timestamps.iso(wall())

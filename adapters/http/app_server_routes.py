@@ -11,13 +11,12 @@ from quart import Blueprint, Response, request
 
 from actors.directory import Call, CallTaken, DirectoryMessage, call_server, find_app
 from actors.front.doorman import key_matches
-from actors.ports import AppDocument, StorageError, Telemetry
+from actors.ports import AppDocument, StorageError, Telemetry, retry_after_s
 from protocols import app_servers, rest, timestamps, webhooks
 from protocols.app_servers import AppServerCall
+from protocols.error_codes import ErrorCode
 from protocols.errors import MalformedMessage
 from runtime import Ref, RuntimeFailure
-
-RETRY_AFTER_S = 1.0
 
 _WHO = ("packageName", "apiKey")
 _REQUIRED = {Call.REGISTER: (*_WHO, "webhookUrl"), Call.HEARTBEAT: _WHO, Call.RESTART: _WHO}
@@ -39,21 +38,23 @@ def app_server_routes(
             payload = await request.get_data(cache=True, as_text=False, parse_form_data=False)
             body = app_servers.decode(payload, required=_REQUIRED[call])
         except MalformedMessage as error:
-            return _failure(400, error.cause)
+            return _failure(400, error.cause, ErrorCode.INVALID_REQUEST)
         try:
             app = await directory.ask(find_app(body.package_name))
             if app is None or not key_matches(app, body.api_key):
                 cause = "unknown app" if app is None else "wrong key"
                 telemetry.warning("app_server_refused", package=body.package_name, cause=cause)
-                return _failure(401, "Invalid API key")
+                return _failure(401, "Invalid API key", ErrorCode.INVALID_API_KEY)
             taken = await directory.ask(
                 call_server(app.package_name, call, body.webhook_url, body.server_urls)
             )
         except (StorageError, RuntimeFailure) as error:
             telemetry.error("app_server_call_failed", package=body.package_name, cause=str(error))
-            retry_after_s = error.retry_after_s if isinstance(error, StorageError) else RETRY_AFTER_S
-            answer = _failure(503, f"Not now, try again in {retry_after_s:g} s")
-            answer.headers["Retry-After"] = str(max(1, round(retry_after_s)))
+            wait_s = retry_after_s(error)
+            is_store = isinstance(error, StorageError)
+            code = ErrorCode.STORE_UNAVAILABLE if is_store else ErrorCode.INTERNAL_ERROR
+            answer = _failure(503, f"Not now, try again in {wait_s:g} s", code, wait_s)
+            answer.headers["Retry-After"] = str(max(1, round(wait_s)))
             return answer
         message = _said(call, taken, app, body)
         return _json(
@@ -75,8 +76,8 @@ def app_server_routes(
     async def restart() -> Response:
         return await take(Call.RESTART)
 
-    def _failure(status: int, message: str) -> Response:
-        return _json(status, rest.failure(message, timestamp=_stamp()))
+    def _failure(status: int, message: str, code: ErrorCode, wait_s: float | None = None) -> Response:
+        return _json(status, rest.failure(message, code, timestamp=_stamp(), retry_after_s=wait_s))
 
     def _stamp() -> str:
         return timestamps.iso(wall())

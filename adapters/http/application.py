@@ -1,8 +1,8 @@
 """The quart-trio application: health, JSON errors, and the place where routes are registered.
 
 The routes themselves are blueprints that the assembly hands in. Here is what holds for all of them: an
-error is JSON in the shape the wire's clients expect (protocol.md 1.2: `{success: false, message,
-timestamp}`), an exception in a route is a 500 that says nothing about it and an event in telemetry that
+error is JSON in the shape the wire's clients expect (protocol.md 1.2: `{success: false, message, code,
+..., timestamp}`), an exception in a route is a 500 that says nothing about it and an event in telemetry that
 does, a body has a limit, and every path is also served under `/o/<owner>/` (an SDK keeps the prefix of the
 WebSocket URL it was given).
 """
@@ -20,7 +20,8 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from actors.ports import Telemetry
-from protocols import paths, timestamps
+from protocols import paths, rest, timestamps
+from protocols.error_codes import ErrorCode
 
 _NO_SUCH_PATH = "/\x00"  # no route matches it
 
@@ -67,8 +68,9 @@ def create_application(
     async def answer_error(error: HTTPException) -> Response:
         # An exception of a route arrives here as a 500 around it: its text stays inside.
         message = "Internal server error" if error.code == 500 else error.name
-        body = {"success": False, "message": message, "timestamp": timestamps.iso(wall())}
-        answer = json_response(body, status=error.code or 500)
+        status = error.code or 500
+        body = rest.failure(message, code_of(status), timestamp=timestamps.iso(wall()))
+        answer = Response(body, status=status, content_type="application/json")
         for name, value in error.get_headers():
             if name == "Allow":  # quart holds the methods in a set: a seeded run would not replay
                 value = ", ".join(sorted(value.split(", ")))
@@ -81,6 +83,13 @@ def create_application(
     for blueprint in blueprints:
         application.register_blueprint(blueprint)
     return application
+
+
+def code_of(status: int) -> ErrorCode:
+    """What a plain HTTP error means in the table of errors."""
+    if status in (404, 405):
+        return ErrorCode.NOT_FOUND
+    return ErrorCode.INTERNAL_ERROR if status >= 500 else ErrorCode.INVALID_REQUEST
 
 
 def json_response(body: object, *, status: int = 200) -> Response:

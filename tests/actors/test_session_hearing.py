@@ -264,7 +264,7 @@ async def test_a_language_nobody_recognises_is_told_and_harms_nobody(autojump_cl
         server = await world.running_app(phone, subscriptions=wanted)
 
         error = server.connection.heard("tpa_connection_error")[0]
-        assert "NOT_SUPPORTED" == error["code"]
+        assert ("LANGUAGE_NOT_SUPPORTED", "provider") == (error["code"], error["hop"])
         assert "transcription:de-DE, translation:en-US-to-de-DE" in error["message"]
         assert server.connection.is_open
         assert "de-DE" == world.telemetry.of("speech_language_unknown")[0]["language"]

@@ -20,6 +20,7 @@ from protocols import (
     timestamps,
     webhooks,
 )
+from protocols.error_codes import ErrorCode
 
 # Session ids (3.4)
 
@@ -225,16 +226,41 @@ def test_the_bodies_of_settings_and_tools_have_the_sdk_s_names() -> None:
 
 # REST (1.2)
 
+TOKEN = {
+    "code": "INVALID_TOKEN",
+    "hop": "cloud",
+    "remedy": "Send a token of `glasshouse user token` as `Authorization: Bearer`.",
+}
+STORE = {"code": "STORE_UNAVAILABLE", "hop": "store", "remedy": "Try again after `retry_after`."}
+
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         (rest.success(timestamp="t", data={"a": 1}), {"success": True, "data": {"a": 1}, "timestamp": "t"}),
         (rest.success(), {"success": True}),
-        (rest.failure("m", timestamp="t"), {"success": False, "message": "m", "timestamp": "t"}),
-        (rest.unauthorized(rest.INVALID_TOKEN), {"error": "Invalid token"}),
-        (rest.unauthorized(rest.INVALID_TOKEN, "why"), {"error": "Invalid token", "message": "why"}),
-        (rest.no_active_session("m"), {"error": "no_active_session", "message": "m"}),
+        (
+            rest.failure("m", ErrorCode.STORE_UNAVAILABLE, timestamp="t", retry_after_s=2.5),
+            {"success": False, "message": "m", **STORE, "retry_after": 2.5, "timestamp": "t"},
+        ),
+        (
+            rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN),
+            {"error": "Invalid token", **TOKEN},
+        ),
+        (
+            rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN, "why"),
+            {"error": "Invalid token", "message": "why", **TOKEN},
+        ),
+        (
+            rest.no_active_session("m"),
+            {
+                "error": "no_active_session",
+                "message": "m",
+                "code": "SESSION_NOT_FOUND",
+                "hop": "session",
+                "remedy": "Wait for the next webhook.",
+            },
+        ),
         (
             rest.app_status(is_running=False, started=True),
             {"success": True, "data": {"status": "started", "isRunning": False}},
@@ -244,12 +270,15 @@ def test_the_bodies_of_settings_and_tools_have_the_sdk_s_names() -> None:
             {"success": True, "data": {"status": "stopped", "isRunning": False}},
         ),
         (
-            rest.upgrade_refusal("connection_error", rest.NO_CORE_TOKEN, timestamp="t"),
-            {"type": "connection_error", "message": "No core token provided", "timestamp": "t"},
-        ),
-        (
-            rest.upgrade_refusal("tpa_connection_error", "m", timestamp="t", code="MISSING_HEADERS"),
-            {"type": "tpa_connection_error", "message": "m", "code": "MISSING_HEADERS", "timestamp": "t"},
+            rest.upgrade_refusal(
+                "connection_error", rest.NO_CORE_TOKEN, ErrorCode.INVALID_TOKEN, timestamp="t"
+            ),
+            {
+                "type": "connection_error",
+                "message": "No core token provided",
+                **TOKEN,
+                "timestamp": "t",
+            },
         ),
     ],
 )

@@ -136,7 +136,15 @@ async def test_wrong_key_and_unknown_app_look_the_same_and_change_nothing(
         status, said, _ = await desk.post(route, {**who, "webhookUrl": URL})
         _, known = await desk.known()
 
-    assert (401, {"success": False, "message": "Invalid API key"}) == (status, said)
+    key_hint = "Use the package name and the key that `glasshouse app add` was given or has printed."
+    assert 401 == status
+    assert {
+        "success": False,
+        "message": "Invalid API key",
+        "code": "INVALID_API_KEY",
+        "hop": "cloud",
+        "remedy": key_hint,
+    } == said
     (server,) = known["appServers"]
     assert (None, None) == (server["registeredAt"], server["heartbeatAt"])
 
@@ -149,6 +157,7 @@ async def test_store_that_cannot_answer_is_a_503_with_a_time_to_retry(autojump_c
         status, said, headers = await desk.post("register", {**WHO, "webhookUrl": URL})
 
     assert (503, False, "1") == (status, said["success"], headers["retry-after"])
+    assert ("STORE_UNAVAILABLE", "store", 1.0) == (said["code"], said["hop"], said["retry_after"])
 
 
 async def test_admin_route_is_for_the_admin_only(autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 
 from adapters.http import ApplicationLimits, create_application, json_response
 from adapters.simulated.telemetry import RecordingTelemetry
+from protocols.error_codes import ErrorCode, details
 
 NOW = 1_763_704_800.0  # 2025-11-21T06:00:00Z
 
@@ -62,21 +63,22 @@ async def test_health_may_say_that_it_is_not_well(telemetry: RecordingTelemetry)
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "status", "message"),
+    ("path", "method", "status", "message", "code"),
     [
-        ("/nothing", "GET", 404, "Not Found"),
-        ("/health", "DELETE", 405, "Method Not Allowed"),
-        ("/gone", "GET", 410, "Gone"),
-        ("/broken/a", "GET", 500, "Internal server error"),
+        ("/nothing", "GET", 404, "Not Found", ErrorCode.NOT_FOUND),
+        ("/health", "DELETE", 405, "Method Not Allowed", ErrorCode.NOT_FOUND),
+        ("/gone", "GET", 410, "Gone", ErrorCode.INVALID_REQUEST),
+        ("/broken/a", "GET", 500, "Internal server error", ErrorCode.INTERNAL_ERROR),
     ],
 )
 async def test_errors_are_json_in_the_wires_shape(
-    telemetry: RecordingTelemetry, path: str, method: str, status: int, message: str
+    telemetry: RecordingTelemetry, path: str, method: str, status: int, message: str, code: ErrorCode
 ) -> None:
     got, body, _ = await ask(made(telemetry), path, method=method)
 
     assert status == got
-    assert {"success": False, "message": message, "timestamp": "2025-11-21T06:00:00.000Z"} == body
+    expected = {"success": False, "message": message, "timestamp": "2025-11-21T06:00:00.000Z"}
+    assert {**expected, **details(code)} == body
 
 
 async def test_method_not_allowed_names_the_methods_in_order(telemetry: RecordingTelemetry) -> None:

@@ -1,0 +1,166 @@
+"""Every error an app can read, in one table: what it means, who refused, what the developer can do.
+
+An error carries `code`, `message` (what happened this time), `hop` (which part refused), `remedy` (one
+sentence) and, where waiting helps, `retry_after` in seconds. An SDK that knows only `code` and `message`
+ignores the rest. Errors close nothing; where a close follows, `close_codes` says with which code and why.
+
+The same codes stand in the bodies of refused HTTP requests. docs/apps.md shows this table; a test compares.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+
+class Hop(enum.StrEnum):
+    """Which part refused."""
+
+    CLOUD = "cloud"  # the door and the routes: nothing of a wearer's was touched
+    SESSION = "session"  # the wearer's session, with its display
+    PHONE = "phone"
+    APP_SERVER = "app server"
+    STORE = "store"
+    PROVIDER = "provider"  # a recogniser
+
+
+class ErrorCode(enum.StrEnum):
+    """Values of `code`; what each means is in `ERRORS`."""
+
+    APP_NOT_STARTED = "APP_NOT_STARTED"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    INVALID_API_KEY = "INVALID_API_KEY"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    INVALID_STREAM = "INVALID_STREAM"
+    INVALID_TOKEN = "INVALID_TOKEN"
+    LANGUAGE_NOT_SUPPORTED = "LANGUAGE_NOT_SUPPORTED"
+    MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
+    NOT_FOUND = "NOT_FOUND"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    PACKAGE_NOT_FOUND = "PACKAGE_NOT_FOUND"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    RATE_LIMITED = "RATE_LIMITED"
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    SESSION_NOT_READY = "SESSION_NOT_READY"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+
+
+class ErrorKind(msgspec.Struct, frozen=True):
+    """One row of the table.
+
+    Attributes:
+      meaning: what happened, for the documentation; what happened this time is the error's `message`.
+      remedy: what the developer can do, one sentence.
+      retry_after_s: when the same is worth trying again, where the sender knows no better; None where waiting
+        alone does not help.
+    """
+
+    hop: Hop
+    meaning: str
+    remedy: str
+    retry_after_s: float | None = None
+
+
+ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
+    ErrorCode.APP_NOT_STARTED: ErrorKind(
+        Hop.SESSION,
+        "the socket belongs to a start that was given up, or to an app that the wearer has stopped",
+        "Wait for the next webhook, and dial within 5 s of it.",
+    ),
+    ErrorCode.INTERNAL_ERROR: ErrorKind(
+        Hop.CLOUD,
+        "a mistake in the cloud",
+        "Try again; if it stays, report it with the time and the code.",
+        1.0,
+    ),
+    ErrorCode.INVALID_API_KEY: ErrorKind(
+        Hop.CLOUD,
+        "the app is not known, or its key is another one; both look the same",
+        "Use the package name and the key that `glasshouse app add` was given or has printed.",
+    ),
+    ErrorCode.INVALID_REQUEST: ErrorKind(
+        Hop.CLOUD,
+        "an HTTP request cannot be understood, lacks something, or is too large or too slow",
+        "Correct the request; `message` names what is wrong.",
+    ),
+    ErrorCode.INVALID_STREAM: ErrorKind(
+        Hop.SESSION,
+        "an entry of a subscription list names no stream; the others count",
+        "Correct or remove the entries that `details` names.",
+    ),
+    ErrorCode.INVALID_TOKEN: ErrorKind(
+        Hop.CLOUD,
+        "no good core token came with the request",
+        "Send a token of `glasshouse user token` as `Authorization: Bearer`.",
+    ),
+    ErrorCode.LANGUAGE_NOT_SUPPORTED: ErrorKind(
+        Hop.PROVIDER,
+        "no recogniser of this cloud understands the language, or translates it",
+        "Subscribe to a language that is served; the subscription stands and stays silent.",
+    ),
+    ErrorCode.MALFORMED_MESSAGE: ErrorKind(
+        Hop.CLOUD,
+        "what came is no message, of an unknown type, or lacks something; it was dropped",
+        "Send what `message` says was expected.",
+    ),
+    ErrorCode.NOT_FOUND: ErrorKind(
+        Hop.CLOUD,
+        "nothing is served under this path, or not by this method",
+        "Check path and method: what is not offered yet has no path.",
+    ),
+    ErrorCode.NOT_SUPPORTED: ErrorKind(
+        Hop.CLOUD,
+        "a request of the protocol that this cloud does not offer yet",
+        "Go on without it: docs/apps.md lists what works today.",
+    ),
+    ErrorCode.PACKAGE_NOT_FOUND: ErrorKind(
+        Hop.CLOUD,
+        "no app of this name is in the catalogue",
+        "Add it with `glasshouse app add`, or correct the name.",
+    ),
+    ErrorCode.PERMISSION_DENIED: ErrorKind(
+        Hop.SESSION,
+        "a stream needs a permission that the app does not declare; it was left out, the others count",
+        "Declare it: `glasshouse app add PACKAGE --permission NAME`, with all that the app needs.",
+    ),
+    ErrorCode.RATE_LIMITED: ErrorKind(
+        Hop.CLOUD,
+        "more messages or more bytes came than one app may send; those over the limit were dropped",
+        "Send less often: of displays only one in 300 ms is shown anyway.",
+        1.0,
+    ),
+    ErrorCode.SESSION_NOT_FOUND: ErrorKind(
+        Hop.SESSION,
+        "the wearer has no session here",
+        "Wait for the next webhook.",
+    ),
+    ErrorCode.SESSION_NOT_READY: ErrorKind(
+        Hop.SESSION,
+        "the wearer's session is being brought back",
+        "Dial again with the same session id.",
+        1.0,
+    ),
+    ErrorCode.STORE_UNAVAILABLE: ErrorKind(
+        Hop.STORE,
+        "the store did not answer",
+        "Try again after `retry_after`.",
+        1.0,
+    ),
+}
+
+
+def details(code: ErrorCode, *, retry_after_s: float | None = None) -> dict[str, Any]:
+    """What an error says beside its message: `code`, `hop`, `remedy`, and `retry_after` where waiting helps.
+
+    Args:
+      retry_after_s: when it is known better than in the table.
+    """
+    kind = ERRORS[code]
+    fields: dict[str, Any] = {"code": code.value, "hop": kind.hop.value, "remedy": kind.remedy}
+    wait_s = kind.retry_after_s if retry_after_s is None else retry_after_s
+    if wait_s is not None:
+        fields["retry_after"] = round(wait_s, 3)
+    return fields
