@@ -18,7 +18,7 @@ from ..audio import AudioSlot
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
-from .messages import HangUp, LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, Resync, ToPhone
+from .messages import LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, Resync, ToPhone
 
 if TYPE_CHECKING:
     from ..session.messages import SessionMessage
@@ -28,12 +28,16 @@ _PING = Outgoing(to_phone.encode(to_phone.Ping()))
 
 
 class LinkState(msgspec.Struct, frozen=True):
-    """What a crash does not lose: the connection itself is the engine's and stays open."""
+    """What a crash does not lose: the connection itself is the engine's and stays open.
+
+    Attributes:
+      phones: how many connections there were, this one included.
+    """
 
     connection: Connection | None = None
     liveness: LivenessState = LivenessState()
     is_acked: bool = False
-    takeovers: int = 0
+    phones: int = 0
 
 
 class GlassesLink(Actor[LinkMessage]):
@@ -81,10 +85,6 @@ class GlassesLink(Actor[LinkMessage]):
                     self.perform(connection.close, close.code, close.reason)
             case ToPhone(outgoing, is_ack):
                 self._send(outgoing, is_ack=is_ack)
-            case HangUp():
-                if self.state.connection is not None:
-                    close = close_codes.SESSION_ENDED
-                    self.perform(self.state.connection.close, close.code, close.reason)
             case LivenessTick():
                 self._tick()
             case Resync(phone):
@@ -101,7 +101,7 @@ class GlassesLink(Actor[LinkMessage]):
                         reason=info.reason,
                         was_reset=info.was_reset,
                         silent_s=round(self.now - connection.health.last_activity_at, 3),
-                        takeovers=self.state.takeovers,
+                        reconnects=self.state.phones - 1,
                     )
                     self._lost(connection)
 
@@ -116,10 +116,7 @@ class GlassesLink(Actor[LinkMessage]):
         self.telemetry.info(
             "phone_connected", user=self.user_id, connection=connection.id, peer=connection.peer
         )
-        self.state = LinkState(
-            connection=connection,
-            takeovers=self.state.takeovers + (older is not None),
-        )
+        self.state = LinkState(connection=connection, phones=self.state.phones + 1)
         self.session.tell(session.PhoneArrived(connection.id))
         self._step(liveness.Opened(token_in_query=token_in_query))
 
@@ -170,7 +167,7 @@ class GlassesLink(Actor[LinkMessage]):
             )
 
     def _lost(self, connection: Connection) -> None:
-        self.state = LinkState(takeovers=self.state.takeovers)
+        self.state = LinkState(phones=self.state.phones)
         self.session.tell(session.PhoneGone(connection.id))
         self._arm()
 

@@ -38,10 +38,6 @@ class ToPhone(msgspec.Struct, frozen=True):
     is_ack: bool = False  # nothing else goes out before the first ack
 
 
-class HangUp(msgspec.Struct, frozen=True):
-    """The session is over because the wearer said so: close the phone's connection."""
-
-
 class LivenessTick(msgspec.Struct, frozen=True):
     """The liveness machine's deadline."""
 
@@ -56,4 +52,4 @@ class Resync(msgspec.Struct, frozen=True):
     phone: str | None
 
 
-LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | HangUp | LivenessTick | Resync
+LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | LivenessTick | Resync

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import from_phone
+from protocols import close_codes, from_phone
 from protocols.device_state import GlassesInfo
 from runtime import ReplyTo, RestartInfo, StopKind, Terminated
 
@@ -20,7 +20,7 @@ from ..apps.messages import EndSession, PhonePresence
 from ..audio.routing import StrayAudio
 from ..display import arbitration as display
 from ..journal import Commit, CommitDone, CommitFailed
-from ..link.messages import HangUp, Resync
+from ..link.messages import Resync
 from ..ports import PutUser
 from ..speech.messages import VoiceEnded
 from ..users.roster import UserReady
@@ -34,6 +34,7 @@ from .messages import (
     AppNotFound,
     AppPhaseChanged,
     AppStartFailed,
+    BootAgain,
     Goodbye,
     GraceOver,
     LetIn,
@@ -119,7 +120,7 @@ class UserSession(Running):
                     self._microphone(microphone.PhoneArrived())
                     self._announce(is_answer=True)
             case Goodbye(reply_to):
-                self.near.link.tell(HangUp())
+                self._hang_up()
                 self._end()
                 reply_to.tell(True)
             case GraceOver():
@@ -131,8 +132,9 @@ class UserSession(Running):
             case AppFound(package_name, app):
                 self._app_found(package_name, app)
             case AppNotFound(package_name, error):
-                self.telemetry.error("app_lookup_failed", package=package_name, cause=str(error))
-                self._start_over(package_name, None, error="The app could not be looked up; try again")
+                self._app_not_found(package_name, error)
+            case BootAgain():
+                self._boot()
             case AppDialled():
                 self._app_dialled(message)
             case AppStartFailed():
@@ -180,6 +182,12 @@ class UserSession(Running):
             self._leave()
 
     # -- the phone ----------------------------------------------------------------------------------------
+
+    def _hang_up(self) -> None:
+        """Close the phone's connection: the link may be stopped before it would hear of it."""
+        phone = self.near.audio_slot.connection
+        if phone is not None:
+            self.perform(phone.close, close_codes.SESSION_ENDED.code, close_codes.SESSION_ENDED.reason)
 
     def _slow_down(self, reply_to: ReplyTo[PhoneWelcome]) -> None:
         """Let the phone in; a little later if this user's phones take over from each other too often."""
