@@ -169,6 +169,10 @@ class UserNotLoaded(msgspec.Struct, frozen=True):
     error: Exception
 
 
+class BootAgain(msgspec.Struct, frozen=True):
+    """Start what is left of the stored list: the store may answer now."""
+
+
 class LoadUser(msgspec.Struct, frozen=True):
     """Ask the store for the user again."""
 
@@ -212,6 +216,7 @@ SessionMessage = (
     | UserLoaded
     | UserNotLoaded
     | LoadUser
+    | BootAgain
     | SaveAgain
     | SaveOverdue
     | AnnounceDue

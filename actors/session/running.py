@@ -16,7 +16,7 @@ from ..apps.messages import AppMessage, Begin, Dialled, EndSession, PhonePresenc
 from ..directory import find_app
 from ..display import arbitration as display
 from ..journal import Commit
-from ..ports import AppDocument, SetRunningApps
+from ..ports import AppDocument, SetRunningApps, retry_after_s
 from ..users.roster import EndUser
 from . import state as states
 from . import wire
@@ -30,6 +30,7 @@ from .messages import (
     AppNotFound,
     AppPhaseChanged,
     AppStartFailed,
+    BootAgain,
     SaveAgain,
     SaveOverdue,
 )
@@ -113,6 +114,15 @@ class Running(Hearing):
         if self.state.phone is None:
             ref.tell(PhonePresence(is_present=False))
         ref.tell(Begin())
+
+    def _app_not_found(self, package_name: str, error: Exception) -> None:
+        """Nobody could say what the app is: one of the stored list is asked for again, and not given up."""
+        self.telemetry.error("app_lookup_failed", package=package_name, cause=str(error))
+        if package_name in (self.state.to_boot or ()):
+            self._start_over(package_name, None)
+            self.set_timer("boot", retry_after_s(error), BootAgain())
+        else:
+            self._start_over(package_name, None, error="The app could not be looked up; try again")
 
     def _take_in(self, one: ResumedApp, phase: Phase) -> Ref[AppMessage]:
         """Give an app its actor and its entry."""

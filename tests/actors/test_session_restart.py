@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.domain import DomainSettings
-from actors.ports import Claim, RemoveApp, SetRunningApps
+from actors.ports import AppDocument, Claim, RemoveApp, SetRunningApps, StorageError
 from actors.session.settings import SessionSettings
 from adapters.simulated.store import SimulatedDocuments, StoreFaults
 from tests.actors.flights import incarnation, mid_flight
@@ -255,6 +255,36 @@ async def test_an_app_that_nobody_can_know_of_yet_is_not_refused_for_good(autoju
         assert early.closed_with is not None
         assert 1013 == early.closed_with[0]
         assert later.is_open
+
+
+async def test_a_stored_app_is_looked_up_until_the_store_says_what_it_is(autojump_clock: MockClock) -> None:
+    """Seed 66: the catalogue could not be read, and the app was off the running list for good."""
+    documents = SimulatedDocuments()
+    async with mid_flight(documents):
+        documents.owners.clear()  # and with them the snapshot
+
+    async with open_world(documents) as world:
+        server = world.known_server()
+        server.down()
+        read = world.store.list_apps
+        left = 3
+
+        async def list_apps() -> tuple[AppDocument, ...]:
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                raise StorageError("the catalogue is on another disk")
+            return await read()
+
+        world.store.list_apps = list_apps  # type: ignore[method-assign]
+        phone = await world.phone()
+        await trio.sleep(10)
+
+        assert [CAPTIONS] == phone.running(), "its server is awaited"
+        assert (CAPTIONS,) == documents.users[ADA].running_apps
+        server.up()
+        await trio.sleep(1)
+        assert ["session_request"] == server.kinds()
 
 
 async def test_an_unreadable_snapshot_counts_as_none(autojump_clock: MockClock) -> None:

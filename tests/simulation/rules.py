@@ -18,11 +18,8 @@ FAULTS_S = 40.0
 BEYOND_S = 2.0
 SHORT_S = 0.5  # a message is under way no longer, if nothing holds it up
 HELD_S = 4.0  # and no longer than this if something does
-ENDS_SESSIONS = frozenset({"app half-open", "down", "chosen", "unreachable"})
-"""Troubles after which an app may hear `on_session` again: its socket, or its server, failed for good.
-
-An app server that cannot be reached is taken for dead, though it may live behind a broken network.
-"""
+ENDS_SESSIONS = frozenset({"app half-open", "down", "chosen"})
+"""Troubles after which an app may hear `on_session` again: its socket, or its server, failed for good."""
 
 
 class Red(AssertionError):  # noqa: N818 - the colour of a seed
@@ -168,10 +165,7 @@ def _wrong_now(campaign: Campaign) -> Iterator[str]:
         stored = set(document.running_apps if document else ())
         if shown != stored:
             yield f"running list: {user} is shown {sorted(shown)}, stored are {sorted(stored)}"
-        # A session that began while the store was silent starts what it ran anew once it knows what that was,
-        # and gives up where the app server is down just then.
-        is_blind = _is_blind(campaign, campaign.troubles)
-        certain = set() if is_blind else set(PACKAGES) - wearer.is_fickle
+        certain = set(PACKAGES) - wearer.is_fickle
         if shown & certain != wearer.wanted & certain:
             yield f"running list: {user} wants {sorted(wearer.wanted)} and is shown {sorted(shown)}"
         if glasses.is_microphone_on != (CAPTIONS in shown):
