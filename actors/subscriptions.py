@@ -20,13 +20,12 @@ from protocols.errors import InvalidStream
 from protocols.permissions import grants
 from protocols.streams import Event, Subscription
 
+from .allowance import TrafficLimits
+
 Subscriber = tuple[str, str]
 """A package and the text its events go out under."""
 
 K = TypeVar("K")
-
-LONGEST_LIST = 1000
-"""Entries of one list that are looked at; an SDK sends one per handler of the app."""
 
 REPLAYED = (
     streams.LOCATION_UPDATE,
@@ -56,25 +55,32 @@ class Update(msgspec.Struct, frozen=True):
       accepted: the whole new list, without repetitions.
       refused: what was left out, once each; the socket stays open whatever is in it.
       replays: accepted entries the app did not have before, of streams whose last data it is owed now.
+      ignored: how many entries at the end were not looked at.
     """
 
     accepted: tuple[Subscription, ...]
     refused: tuple[Problem, ...] = ()
     replays: tuple[Subscription, ...] = ()
+    ignored: int = 0
 
 
 def apply_update(
-    current: Sequence[Subscription], requested: Sequence[object], permissions: Collection[str] | None
+    current: Sequence[Subscription],
+    requested: Sequence[object],
+    permissions: Collection[str] | None,
+    *,
+    most: int = TrafficLimits().subscriptions,
 ) -> Update:
     """Replace an app's list by the one it requests: keep what is valid, report the rest (5.6, 10.8).
 
     Args:
       requested: entries as they came; the last of several with the same text counts.
       permissions: what the app's developer declared; None when that could not be looked up: all is allowed.
+      most: entries that are looked at; an SDK sends one per handler of the app.
     """
     accepted: dict[str, Subscription] = {}
     refused: dict[str, Problem] = {}
-    for entry in requested[:LONGEST_LIST]:
+    for entry in requested[:most]:
         try:
             subscription = streams.parse(entry)
         except InvalidStream as error:
@@ -86,14 +92,12 @@ def apply_update(
         else:
             message = f"the stream {subscription.text} needs the permission {required}, which is not declared"
             refused[subscription.text] = Problem(subscription.text, required, message)
-    if len(requested) > LONGEST_LIST:
-        message = f"{len(requested) - LONGEST_LIST} entries beyond the first {LONGEST_LIST} were ignored"
-        refused["..."] = Problem("...", None, message)
     known = {subscription.text for subscription in current}
     return Update(
         accepted=tuple(accepted.values()),
         refused=tuple(refused.values()),
         replays=tuple(s for s in accepted.values() if s.text not in known and s.base in REPLAYED),
+        ignored=max(0, len(requested) - most),
     )
 
 

@@ -66,7 +66,7 @@ def assemble(
 
 def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
     """Who may upgrade, by path without the owner's prefix."""
-    apps = AppGate(doorman=hall.doorman)
+    apps = AppGate(doorman=hall.doorman, limits=hall.domain.settings.limits)
     glasses = GlassesGate(
         system=system,
         tokens=ports.tokens,

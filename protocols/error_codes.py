@@ -31,6 +31,8 @@ class ErrorCode(enum.StrEnum):
     """Values of `code`; what each means is in `ERRORS`."""
 
     APP_NOT_STARTED = "APP_NOT_STARTED"
+    AUDIO_DROPPED = "AUDIO_DROPPED"
+    DISPLAY_TOO_LARGE = "DISPLAY_TOO_LARGE"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     INVALID_API_KEY = "INVALID_API_KEY"
     INVALID_REQUEST = "INVALID_REQUEST"
@@ -46,6 +48,8 @@ class ErrorCode(enum.StrEnum):
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
     SESSION_NOT_READY = "SESSION_NOT_READY"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    TOO_MANY_SOCKETS = "TOO_MANY_SOCKETS"
+    TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
 
 
 class ErrorKind(msgspec.Struct, frozen=True):
@@ -69,6 +73,16 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         Hop.SESSION,
         "the socket belongs to a start that was given up, or to an app that the wearer has stopped",
         "Wait for the next webhook, and dial within 5 s of it.",
+    ),
+    ErrorCode.AUDIO_DROPPED: ErrorKind(
+        Hop.APP_SERVER,
+        "the app read its socket too slowly, so its oldest microphone frames were dropped",
+        "Read the socket without waiting for slow work, or drop the subscription to audio_chunk.",
+    ),
+    ErrorCode.DISPLAY_TOO_LARGE: ErrorKind(
+        Hop.SESSION,
+        "a display has more text, a larger bitmap or more elements than one may have; it was not shown",
+        "Shorten what is shown; `message` names the limit and what came.",
     ),
     ErrorCode.INTERNAL_ERROR: ErrorKind(
         Hop.CLOUD,
@@ -148,6 +162,17 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "the store did not answer",
         "Try again after `retry_after`.",
         1.0,
+    ),
+    ErrorCode.TOO_MANY_SOCKETS: ErrorKind(
+        Hop.SESSION,
+        "one wearer's apps and phones hold, or wait for, more sockets than one wearer may have",
+        "Close sockets that are not used any more, and dial again after `retry_after`.",
+        5.0,
+    ),
+    ErrorCode.TOO_MANY_SUBSCRIPTIONS: ErrorKind(
+        Hop.SESSION,
+        "a subscription list is longer than one may be; its first entries count",
+        "Subscribe to less; `message` names the limit and what came.",
     ),
 }
 

@@ -7,6 +7,7 @@ state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,13 +19,14 @@ from protocols.session_ids import app_session_id
 from runtime import Ref, RestartInfo, StopReason
 
 from .. import liveness
-from ..allowance import Allowance
+from ..allowance import app_allowance
 from ..directory import ProbeServer, ServerRecovered, ServerStarted, app_sessions
 from ..display import arbitration as display
+from ..display.size import text_too_long, too_large
 from ..ports import AppDocument, CloseInfo, Connection, Outgoing, ProbeOutcome, WebhookError
 from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
 from ..session.wire import SYSTEM_SETTINGS
-from . import lifecycle, refusals
+from . import complaints, lifecycle, refusals
 from .handler import AppSocketHandler
 from .lifecycle import Phase
 from .lifecycle_events import Effect, Event
@@ -35,6 +37,7 @@ from .messages import (
     AppMessage,
     AppSaid,
     Begin,
+    ComplaintsTick,
     Deliver,
     Dialled,
     DoubtTick,
@@ -98,6 +101,7 @@ class AppSession(ServerSide):
             # Its end was the message that the crash lost, or is still to come and then changes nothing.
             self._hung_up(connection, CloseInfo(code=1006))
         self._arm()
+        self._arm_complaints()
         self._look_after()
         if self.state.doubted is not None:
             self._doubt(self.state.doubted)
@@ -117,9 +121,11 @@ class AppSession(ServerSide):
             case AppSaid(connection, said):
                 self._heard(connection, said)
             case AppBabbled(connection, cause):
-                self._tell_off(connection, cause)
-            case AppFlooded(connection, dropped):
-                self._slow_down(connection, dropped)
+                self._complain(connection, ErrorCode.MALFORMED_MESSAGE, cause, "app_message_malformed")
+            case AppFlooded():
+                self._slow_down(message)
+            case ComplaintsTick():
+                self._tell_held()
             case Begin():
                 self._begin()
             case Dialled(connection):
@@ -185,11 +191,13 @@ class AppSession(ServerSide):
             case from_app.SubscriptionUpdate(subscriptions=requested):
                 self.session.tell(SubscriptionsRequested(package, requested))
             case from_app.DisplayEvent():
-                self.display.tell(self._display_request(message))
+                if self._fits(connection, too_large(message.layout, self.domain.settings.limits)):
+                    self.display.tell(self._display_request(message))
             case from_app.DashboardContentUpdate(content=content, modes=modes):
-                self.display.tell(display.DashboardContent(package, content, modes))
+                if self._fits(connection, self._line_too_large(content, modes)):
+                    self.display.tell(display.DashboardContent(package, content, modes))
             case from_app.DashboardSystemUpdate(section=section, content=content):
-                if self._is_dashboard():
+                if self._is_dashboard() and self._fits(connection, self._line_too_large(content)):
                     self.display.tell(display.DashboardSection(section, content))
             case from_app.DashboardModeChange(mode=mode):
                 if self._is_dashboard():
@@ -215,23 +223,67 @@ class AppSession(ServerSide):
     def _is_dashboard(self) -> bool:
         return self.app.package_name == self.domain.settings.display.dashboard_package
 
-    def _tell_off(self, connection: Connection, cause: str) -> None:
-        """Malformed or unknown input is answered and dropped; it closes nothing (protocol.md 13.13)."""
-        self.telemetry.warning(
-            "app_message_malformed", user=self.user_id, package=self.app.package_name, cause=cause
-        )
-        if self.now - self.state.complained_at >= self.domain.settings.front_door.error_interval_s:
-            self.state = msgspec.structs.replace(self.state, complained_at=self.now)
-            self._say(connection, to_app.error(ErrorCode.MALFORMED_MESSAGE, cause, self._stamp()))
+    # -- what the app is told of its mistakes --------------------------------------------------------------
 
-    def _slow_down(self, connection: Connection, dropped: int) -> None:
+    def _line_too_large(self, content: str, modes: Sequence[str] = ()) -> str | None:
+        limits = self.domain.settings.limits
+        if len(content) > limits.display_text:
+            return text_too_long(len(content), limits)
+        return f"{len(modes)} modes are too many" if len(modes) > limits.display_elements else None
+
+    def _fits(self, connection: Connection, problem: str | None) -> bool:
+        if problem is not None:
+            self._complain(connection, ErrorCode.DISPLAY_TOO_LARGE, problem, "app_display_too_large")
+        return problem is None
+
+    def _complain(self, connection: Connection, code: ErrorCode, message: str, event: str) -> None:
+        """Say it now, or together with others a little later; it closes nothing (protocol.md 13.13)."""
+        self.telemetry.warning(event, user=self.user_id, package=self.app.package_name, cause=message)
+        if connection is not self.state.connection:
+            return
+        interval_s = self.domain.settings.front_door.error_interval_s
+        held, now_said = complaints.heard(self.state.complaints, code, message, self.now, interval_s)
+        self.state = msgspec.structs.replace(self.state, complaints=held)
+        if now_said is not None:
+            self._say(connection, to_app.error(code, now_said, self._stamp()))
+        self._arm_complaints()
+
+    def _tell_held(self) -> None:
+        interval_s = self.domain.settings.front_door.error_interval_s
+        held, due = complaints.told(self.state.complaints, self.now, interval_s)
+        self.state = msgspec.structs.replace(self.state, complaints=held)
+        for code, message in due:
+            if self.state.connection is not None:
+                self._say(self.state.connection, to_app.error(code, message, self._stamp()))
+        self._arm_complaints()
+
+    def _arm_complaints(self) -> None:
+        due = complaints.due_at(self.state.complaints, self.domain.settings.front_door.error_interval_s)
+        if due is not None:
+            self.set_timer("complaints", max(0.0, due - self.now), ComplaintsTick())
+
+    def _slow_down(self, flood: AppFlooded) -> None:
         """An app over its limit hears so and keeps its socket; what is dropped is said, never only done."""
-        rate = self.domain.settings.limits.app_messages
+        limits = self.domain.settings.limits
         self.telemetry.warning(
-            "app_rate_limited", user=self.user_id, package=self.app.package_name, dropped=dropped
+            "app_rate_limited", user=self.user_id, package=self.app.package_name, dropped=flood.dropped
         )
-        message = f"{dropped} messages were dropped: an app may send {rate:g} a second; send fewer"
-        self._say(connection, to_app.error(ErrorCode.RATE_LIMITED, message, self._stamp()))
+        message = (
+            f"{flood.dropped} messages were dropped: an app may send {limits.app_messages:g} messages"
+            f" and {limits.app_bytes} bytes a second"
+        )
+        stamp = self._stamp()
+        error = to_app.error(ErrorCode.RATE_LIMITED, message, stamp, retry_after_s=flood.wait_s)
+        self._say(flood.connection, error)
+
+    def _tell_missed_audio(self, connection: Connection) -> None:
+        """Frames that waited too long for the app to read them are gone: it hears how many."""
+        dropped = connection.health.audio_dropped
+        missed = dropped - self.state.audio_dropped
+        if missed > 0:
+            self.state = msgspec.structs.replace(self.state, audio_dropped=dropped)
+            message = f"{missed} microphone frames were dropped: the app reads its socket too slowly"
+            self._complain(connection, ErrorCode.AUDIO_DROPPED, message, "app_too_slow_for_audio")
 
     def _hung_up(self, connection: Connection, info: CloseInfo) -> None:
         dialled = {known: other for known, other in self.state.dialled.items() if known != connection.id}
@@ -320,7 +372,9 @@ class AppSession(ServerSide):
         """Make a dialled connection the current one: ack, the glasses' state, what came meanwhile."""
         dialled = self.state.dialled[socket_id]
         connection = dialled.connection
-        self.state = msgspec.structs.replace(self.state, connection=connection)
+        self.state = msgspec.structs.replace(
+            self.state, connection=connection, audio_dropped=connection.health.audio_dropped
+        )
         self._report_success()
         stamp = self._stamp()
         glasses = self.state.glasses
@@ -341,8 +395,7 @@ class AppSession(ServerSide):
     def _take_over(self, dialled: Dialled) -> None:
         connection = dialled.connection
         limits = self.domain.settings.limits
-        allowance = Allowance(limits.app_messages, limits.app_burst, limits.report_s)
-        handler = AppSocketHandler(self.ref, allowance)
+        handler = AppSocketHandler(self.ref, app_allowance(limits))
         connection.bind(handler)
         for payload in dialled.pending:
             handler.text(connection, payload)
@@ -355,6 +408,7 @@ class AppSession(ServerSide):
 
     def _look_after(self) -> None:
         if self.state.connection is not None:
+            self._tell_missed_audio(self.state.connection)
             health = self.state.connection.health
             self._watch_over(
                 liveness.Tick(

@@ -24,12 +24,7 @@ class AppSocketHandler:
         """The upgrade was done before the app was known."""
 
     def text(self, connection: Connection, payload: bytes) -> None:
-        now = connection.health.last_activity_at
-        is_within = self.allowance.take(now)
-        dropped = self.allowance.report(now)
-        if dropped:
-            self.app.tell(AppFlooded(connection, dropped))
-        if not is_within:
+        if not self._is_within(connection, payload):
             return
         try:
             message = from_app.decode(payload)
@@ -40,10 +35,19 @@ class AppSocketHandler:
 
     def binary(self, connection: Connection, payload: bytes) -> None:
         """SDK 2.x sends no binary; 3.x may (streaming playback), which is not offered here."""
-        self.app.tell(AppBabbled(connection, "a binary frame is not expected from an app"))
+        if self._is_within(connection, payload):
+            self.app.tell(AppBabbled(connection, "a binary frame is not expected from an app"))
 
     def closed(self, connection: Connection, info: CloseInfo) -> None:
         self.app.tell(AppHungUp(connection, info))
 
     def failed(self, connection: Connection, error: Exception) -> None:
         self.app.crash(error)
+
+    def _is_within(self, connection: Connection, payload: bytes) -> bool:
+        now = connection.health.last_activity_at
+        is_within = self.allowance.take(now, len(payload))
+        dropped = self.allowance.report(now)
+        if dropped:
+            self.app.tell(AppFlooded(connection, dropped, self.allowance.wait_s(now)))
+        return is_within

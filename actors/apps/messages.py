@@ -29,10 +29,14 @@ class AppSaid(msgspec.Struct, frozen=True):
 
 
 class AppFlooded(msgspec.Struct, frozen=True):
-    """This connection said more than it may; `dropped` of its messages were not heard."""
+    """This connection said more than it may; `dropped` of its messages were not heard.
+
+    `wait_s`: until it is heard again.
+    """
 
     connection: Connection
     dropped: int
+    wait_s: float
 
 
 class AppBabbled(msgspec.Struct, frozen=True):
@@ -121,6 +125,10 @@ class LivenessTick(msgspec.Struct, frozen=True):
     """The deadline of the machine that watches the connection."""
 
 
+class ComplaintsTick(msgspec.Struct, frozen=True):
+    """What was held back of the app's mistakes is to be told now."""
+
+
 class LifecycleTick(msgspec.Struct, frozen=True):
     """The lifecycle machine's deadline."""
 
@@ -145,6 +153,7 @@ AppMessage = (
     | ServerStarted
     | ServerRecovered
     | DoubtTick
+    | ComplaintsTick
     | LifecycleTick
     | LivenessTick
 )

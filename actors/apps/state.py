@@ -11,6 +11,7 @@ from protocols import capabilities
 from ..liveness import LivenessState
 from ..ports import Connection
 from . import lifecycle
+from .complaints import Complaints
 from .lifecycle_events import Effect
 from .messages import Dialled, DoubtTick, GlassesKnown
 
@@ -23,7 +24,8 @@ class AppState(msgspec.Struct, frozen=True):
       liveness: whether its peer is still there.
       dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
       parting: the last effects of a stop; they wait until the session has stored and announced it.
-      complained_at: when malformed input was last answered.
+      complaints: what of the app's mistakes was told, and what is to be told yet.
+      audio_dropped: how many of the connection's microphone frames the app was told it has missed.
       era: the permit of the webhook whose outcome the directory has not been told.
       doubted: the connection that a new process of the app server put in doubt: it may be half-open.
     """
@@ -34,6 +36,7 @@ class AppState(msgspec.Struct, frozen=True):
     dialled: Mapping[str, Dialled] = {}
     parting: tuple[Effect, ...] = ()
     glasses: GlassesKnown = GlassesKnown(capabilities.to_raw(None), None, msgspec.Raw(b"{}"))
-    complained_at: float = float("-inf")
+    complaints: Complaints = Complaints()
+    audio_dropped: int = 0
     era: int | None = None
     doubted: DoubtTick | None = None

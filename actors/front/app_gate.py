@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from protocols import from_app
+from protocols.error_codes import ErrorCode
 from protocols.errors import MalformedMessage
 from runtime import Ref
 
+from ..allowance import Allowance, TrafficLimits, app_allowance
 from ..ports import Admitted, CloseInfo, Connection, Upgrade
 from .doorman import DoormanMessage, Left, Misspoke, Opened, Presented
 
@@ -15,23 +17,26 @@ PENDING_LIMIT = 16
 class AppGate:
     """Accepts app servers' sockets and introduces them to the doorman."""
 
-    def __init__(self, *, doorman: Ref[DoormanMessage]) -> None:
+    def __init__(self, *, doorman: Ref[DoormanMessage], limits: TrafficLimits) -> None:
         self.doorman = doorman
+        self.limits = limits
 
     async def admit(self, upgrade: Upgrade) -> Admitted:
-        return Admitted(StrangerHandler(self.doorman))
+        return Admitted(StrangerHandler(self.doorman, app_allowance(self.limits)))
 
 
 class StrangerHandler:
     """Hears an app's connection until its session takes it over with a handler of its own.
 
-    Texts that come between the init and that moment are kept, in order and bounded, and handed on.
+    Texts that come between the init and that moment are kept, in order and bounded, and handed on. A
+    stranger's flood is dropped here: the doorman's mailbox is everybody's.
     """
 
-    __slots__ = ("doorman", "is_presented", "pending")
+    __slots__ = ("allowance", "doorman", "is_presented", "pending")
 
-    def __init__(self, doorman: Ref[DoormanMessage]) -> None:
+    def __init__(self, doorman: Ref[DoormanMessage], allowance: Allowance) -> None:
         self.doorman = doorman
+        self.allowance = allowance
         self.is_presented = False
         self.pending: list[bytes] = []
 
@@ -39,11 +44,10 @@ class StrangerHandler:
         self.doorman.tell(Opened(connection))
 
     def text(self, connection: Connection, payload: bytes) -> None:
+        if not self._is_within(connection, payload):
+            return
         if self.is_presented:
-            if len(self.pending) < PENDING_LIMIT:
-                self.pending.append(payload)
-            else:
-                self.doorman.tell(Misspoke(connection, "too many messages before the ack"))
+            self.pending.append(payload)
             return
         try:
             message = from_app.decode(payload)
@@ -57,10 +61,23 @@ class StrangerHandler:
             self.doorman.tell(Misspoke(connection, "the first message must be tpa_connection_init"))
 
     def binary(self, connection: Connection, payload: bytes) -> None:
-        self.doorman.tell(Misspoke(connection, "the first message must be tpa_connection_init"))
+        if self._is_within(connection, payload):
+            self.doorman.tell(Misspoke(connection, "the first message must be tpa_connection_init"))
 
     def closed(self, connection: Connection, info: CloseInfo) -> None:
         self.doorman.tell(Left(connection))
 
     def failed(self, connection: Connection, error: Exception) -> None:
         self.doorman.crash(error)
+
+    def _is_within(self, connection: Connection, payload: bytes) -> bool:
+        now = connection.health.last_activity_at
+        is_within = self.allowance.take(now, len(payload))
+        if is_within and len(self.pending) >= PENDING_LIMIT:
+            self.allowance.drop()
+            is_within = False
+        dropped = self.allowance.report(now)
+        if dropped:
+            cause = f"{dropped} messages before the ack were dropped"
+            self.doorman.tell(Misspoke(connection, cause, ErrorCode.RATE_LIMITED))
+        return is_within

@@ -51,10 +51,11 @@ class Presented(msgspec.Struct, frozen=True):
 
 
 class Misspoke(msgspec.Struct, frozen=True):
-    """Something else came first."""
+    """Something else came first, or too much."""
 
     connection: Connection
     cause: str
+    code: ErrorCode = ErrorCode.MALFORMED_MESSAGE
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -177,8 +178,8 @@ class Doorman(Actor[DoormanMessage]):
                     then=lambda app: Looked(message, app),
                     failed=lambda error: LookFailed(message, error),
                 )
-            case Misspoke(connection, cause):
-                self._tell_off(connection, cause)
+            case Misspoke():
+                self._tell_off(message)
             case Left(connection):
                 self._forget(connection)
             case InitOverdue(connection):
@@ -304,14 +305,18 @@ class Doorman(Actor[DoormanMessage]):
         error = to_app.error(code, message, stamp, retry_after_s=retry_after_s)
         self.perform(connection.send, Outgoing(to_app.encode(error)))
 
-    def _tell_off(self, connection: Connection, cause: str) -> None:
-        """Answer malformed input, at most once a second a connection (protocol.md 13.13)."""
-        self.telemetry.warning("app_message_malformed", peer=connection.peer, cause=cause)
+    def _tell_off(self, wrong: Misspoke) -> None:
+        """Answer what is wrong, malformed input at most once a second a connection (protocol.md 13.13)."""
+        connection = wrong.connection
+        self.telemetry.warning("app_message_malformed", peer=connection.peer, cause=wrong.cause)
         stranger = self.state.get(connection.id)
-        if stranger is not None and self.now - stranger.told_off_at >= self.settings.error_interval_s:
+        if wrong.code is ErrorCode.RATE_LIMITED:  # who sends it keeps the interval
+            if connection.is_open:
+                self._complain(connection, wrong.code, wrong.cause)
+        elif stranger is not None and self.now - stranger.told_off_at >= self.settings.error_interval_s:
             told = msgspec.structs.replace(stranger, told_off_at=self.now)
             self.state = {**self.state, connection.id: told}
-            self._complain(connection, ErrorCode.MALFORMED_MESSAGE, cause)
+            self._complain(connection, wrong.code, wrong.cause)
 
     def _forget(self, connection: Connection) -> None:
         self.cancel_timer(connection.id)

@@ -5,11 +5,13 @@ The session exists before the upgrade completes, because a phone's REST calls ra
 
 from __future__ import annotations
 
+from collections import Counter
+
 from protocols import rest, timestamps
-from protocols.error_codes import ErrorCode
+from protocols.error_codes import ERRORS, ErrorCode
 from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
 
-from ..allowance import Allowance, TrafficLimits
+from ..allowance import TrafficLimits, phone_allowances
 from ..link.handler import PhoneHandler
 from ..ports import Admitted, Refused, Telemetry, TokenError, Tokens, Upgrade
 from ..session.messages import AdmitPhone, PhoneWelcome, SessionOverError
@@ -36,6 +38,7 @@ class GlassesGate:
         self.tokens = tokens
         self.roster = roster
         self.telemetry = telemetry
+        self.dials: Counter[str] = Counter()  # under way, by user
 
     async def admit(self, upgrade: Upgrade) -> Admitted | Refused:
         token, token_in_query = token_of(upgrade)
@@ -46,11 +49,19 @@ class GlassesGate:
         except TokenError as error:
             self.telemetry.warning("phone_refused", peer=upgrade.peer, cause=error.cause)
             return self._refuse(401, error.message, ErrorCode.INVALID_TOKEN)
+        if self.dials[user_id] >= self.limits.sockets_per_user:
+            self.telemetry.warning("user_sockets_limited", user=user_id)
+            return self._refuse(503, "Too many phones of this user wait", ErrorCode.TOO_MANY_SOCKETS)
+        self.dials[user_id] += 1
         try:
             welcome = await self._welcome(user_id)
         except RuntimeFailure as error:
             self.telemetry.error("phone_not_admitted", user=user_id, cause=str(error))
             return self._refuse(503, "The session could not be opened; try again", ErrorCode.INTERNAL_ERROR)
+        finally:
+            self.dials[user_id] -= 1
+            if not self.dials[user_id]:
+                del self.dials[user_id]
         return Admitted(
             PhoneHandler(
                 user_id=user_id,
@@ -58,9 +69,7 @@ class GlassesGate:
                 audio=welcome.audio,
                 token_in_query=token_in_query,
                 telemetry=self.telemetry,
-                allowance=Allowance(
-                    self.limits.phone_messages, self.limits.phone_burst, self.limits.report_s
-                ),
+                allowances=phone_allowances(self.limits),
             )
         )
 
@@ -77,7 +86,8 @@ class GlassesGate:
     def _refuse(self, status: int, message: str, code: ErrorCode) -> Refused:
         stamp = timestamps.iso(self.system.clock.wall())
         body = rest.upgrade_refusal("connection_error", message, code, timestamp=stamp)
-        headers = {"Retry-After": "1"} if status == 503 else {}
+        wait_s = ERRORS[code].retry_after_s
+        headers = {} if wait_s is None else {"Retry-After": str(max(1, round(wait_s)))}
         return Refused(status, body, headers)
 
 

@@ -15,7 +15,7 @@ from .messages import LinkMessage, PhoneClosed, PhoneOpened, PhoneSaid
 class PhoneHandler:
     """Hears one phone connection."""
 
-    __slots__ = ("allowance", "audio", "link", "telemetry", "token_in_query", "user_id")
+    __slots__ = ("audio", "frames", "link", "telemetry", "texts", "token_in_query", "user_id")
 
     def __init__(
         self,
@@ -25,14 +25,14 @@ class PhoneHandler:
         audio: AudioSlot,
         token_in_query: bool,
         telemetry: Telemetry,
-        allowance: Allowance,
+        allowances: tuple[Allowance, Allowance],
     ) -> None:
         self.user_id = user_id
         self.link = link
         self.audio = audio
         self.token_in_query = token_in_query
         self.telemetry = telemetry
-        self.allowance = allowance
+        self.texts, self.frames = allowances
 
     def opened(self, connection: Connection) -> None:
         # The slot follows at once and not by message: the first frames may stand behind the upgrade.
@@ -40,12 +40,7 @@ class PhoneHandler:
         self.link.tell(PhoneOpened(connection, self.token_in_query))
 
     def text(self, connection: Connection, payload: bytes) -> None:
-        now = connection.health.last_activity_at
-        is_within = self.allowance.take(now)
-        dropped = self.allowance.report(now)
-        if dropped:
-            self.telemetry.warning("phone_rate_limited", user=self.user_id, dropped=dropped)
-        if not is_within:
+        if not self._is_within(connection, self.texts, payload):
             return
         try:
             message = from_phone.decode(payload)
@@ -61,10 +56,20 @@ class PhoneHandler:
                 connection.close(close.code, close.reason)
 
     def binary(self, connection: Connection, payload: bytes) -> None:
-        self.audio.offer(connection, payload)
+        if self._is_within(connection, self.frames, payload):
+            self.audio.offer(connection, payload)
 
     def closed(self, connection: Connection, info: CloseInfo) -> None:
         self.link.tell(PhoneClosed(connection, info))
 
     def failed(self, connection: Connection, error: Exception) -> None:
         self.link.crash(error)
+
+    def _is_within(self, connection: Connection, allowance: Allowance, payload: bytes) -> bool:
+        now = connection.health.last_activity_at
+        is_within = allowance.take(now, len(payload))
+        dropped = allowance.report(now)
+        if dropped:
+            what = "texts" if allowance is self.texts else "frames"
+            self.telemetry.warning("phone_rate_limited", user=self.user_id, what=what, dropped=dropped)
+        return is_within

@@ -42,7 +42,18 @@ class Hearing(SessionCore):
         if entry is None or entry.phase in states.LEAVING:
             return
         permissions = tuple(permission.type for permission in entry.app.permissions)
-        update = apply_update(entry.subscriptions, request.requested, permissions)
+        most = self.domain.settings.limits.subscriptions
+        update = apply_update(entry.subscriptions, request.requested, permissions, most=most)
+        if update.ignored:
+            self.telemetry.warning(
+                "subscriptions_too_many",
+                user=self.user_id,
+                package=request.package_name,
+                ignored=update.ignored,
+            )
+            message = f"an app may have {most} subscriptions, {update.ignored} beyond them were ignored"
+            code = ErrorCode.TOO_MANY_SUBSCRIPTIONS
+            entry.ref.tell(Deliver(wire.connection_error(code, message, self._stamp())))
         if update.refused:
             self.telemetry.warning(
                 "subscriptions_refused",

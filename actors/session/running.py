@@ -16,7 +16,7 @@ from ..apps.messages import AppMessage, Begin, Dialled, EndSession, PhonePresenc
 from ..directory import find_app
 from ..display import arbitration as display
 from ..journal import Commit
-from ..ports import AppDocument, SetRunningApps, retry_after_s
+from ..ports import AppDocument, Connection, SetRunningApps, retry_after_s
 from ..users.roster import EndUser
 from . import state as states
 from . import wire
@@ -212,6 +212,10 @@ class Running(Hearing):
         entry.ref.tell(EndSession(reason))
 
     def _app_dialled(self, dialled: AppDialled) -> None:
+        if not self._has_room(dialled.connection):
+            self.telemetry.warning("user_sockets_limited", user=self.user_id, package=dialled.package_name)
+            self._turn_away(dialled, ErrorCode.TOO_MANY_SOCKETS, close_codes.TOO_MANY_SOCKETS)
+            return
         entry = self.state.apps.get(dialled.package_name)
         if entry is not None:
             entry.ref.tell(Dialled(dialled.connection, dialled.pending))
@@ -225,6 +229,18 @@ class Running(Hearing):
         self.telemetry.warning(
             "app_refused", package=dialled.package_name, peer=dialled.connection.peer, cause=close.reason
         )
+        self._turn_away(dialled, error, close)
+
+    def _has_room(self, connection: Connection) -> bool:
+        """Whether the wearer may have one more socket; if so it is counted until it closes."""
+        sockets = tuple(each for each in self.state.sockets if each.is_open)
+        phones = 0 if self.state.phone is None else 1
+        has_room = len(sockets) + phones < self.domain.settings.limits.sockets_per_user
+        sockets = (*sockets, connection) if has_room else sockets
+        self.state = msgspec.structs.replace(self.state, sockets=sockets)
+        return has_room
+
+    def _turn_away(self, dialled: AppDialled, error: ErrorCode, close: close_codes.Close) -> None:
         self.perform(dialled.connection.send, wire.connection_error(error, close.reason, self._stamp()))
         self.perform(dialled.connection.close, close.code, close.reason)
 

@@ -71,6 +71,7 @@ class SessionState(msgspec.Struct, frozen=True):
       saving: token of the newest commit that is not answered yet; 0 when none.
       announced: what the phone was last told of its apps.
       takeovers: when phones of the last minute took over from one that was there.
+      sockets: the apps' connections that were open when one was last counted.
       is_ending: every app is being stopped because the session is over.
       has_left: the roster was asked to stop the subtree; whoever comes now belongs to the next session.
     """
@@ -96,6 +97,7 @@ class SessionState(msgspec.Struct, frozen=True):
     tokens: int = 0
     glasses: GlassesInfo = GlassesInfo()
     takeovers: tuple[float, ...] = ()
+    sockets: tuple[Connection, ...] = ()
     is_ending: bool = False
     has_left: bool = False
 

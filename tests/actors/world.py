@@ -310,7 +310,7 @@ class World:
             settings=settings.front_door,
             limits=settings.limits,
         )
-        self.app_gate = AppGate(doorman=self.hall.doorman)
+        self.app_gate = AppGate(doorman=self.hall.doorman, limits=settings.limits)
 
     async def die(self) -> None:
         """As by kill -9: from here on nothing reaches the disk, whatever the tree still does."""
