@@ -47,7 +47,7 @@ class CloseInfo(msgspec.Struct, frozen=True):
 
     Attributes:
       code: the peer's close code; 1005 when its close frame had none, 1006 when there was no close frame.
-      reason: the peer's text, at most 123 bytes, unescaped: never log it raw.
+      reason: the peer's text, at most 123 bytes, unescaped: never log it raw. Ours where the peer left none.
       by_us: we began the closing.
       was_reset: the socket ended with an error (a reset), not an orderly end.
     """

@@ -532,8 +532,11 @@ class ServerConnection:
         """Settle how it ended, the first time; the handler hears of it in the engine's turn."""
         if self._phase is not _Phase.OPEN and self._phase is not _Phase.CLOSING:
             return
-        received = self._protocol.close_rcvd
-        code, reason = (received.code, received.reason) if received is not None else (1006, "")
+        received, sent = self._protocol.close_rcvd, self._protocol.close_sent
+        if received is not None:
+            code, reason = received.code, received.reason
+        else:  # a peer that reads nothing leaves our own reason as the only one there is
+            code, reason = 1006, "" if sent is None else sent.reason
         self._info = CloseInfo(code=int(code), reason=reason, by_us=by_us, was_reset=was_reset)
         self._wire.ended()
 

@@ -586,6 +586,17 @@ def test_over_the_hard_limit_for_too_long_closes_with_1013_and_reads_the_answer(
     assert (0x88, 1013) == (sent[102], int.from_bytes(sent[104:106], "big"))
 
 
+def test_slow_peer_that_never_answers_the_close_is_known_by_its_reason() -> None:
+    rig = _blocked(EngineSettings(control_limit_bytes=100))
+    for _ in range(2):
+        rig.connection.send(Outgoing(b"x" * 101))
+
+    rig.connection.expired()
+    rig.connection.settle()
+
+    assert ("closed", CloseInfo(1006, "control messages pile up", by_us=True)) == rig.handler.heard[-1]
+
+
 def test_echo_of_the_first_bytes_goes_out_after_the_answer() -> None:
     rig = Rig(EchoHandler())
 
