@@ -40,6 +40,7 @@ from .messages import (
     LetIn,
     LoadUser,
     MicrophoneTick,
+    MissingOverdue,
     PhoneArrived,
     PhoneGone,
     PhoneReported,
@@ -89,6 +90,7 @@ class UserSession(Running):
         if self.state.saving:
             self._save(again=True)
         self._arm_microphone()
+        self._await_missing()
         if restart is not None:
             self.near.link.tell(Resync(self.state.phone))
         self.roster.tell(UserReady(self.user_id, self.ref, self.near.display))
@@ -145,6 +147,8 @@ class UserSession(Running):
                 self._not_saved(token, retry_after_s)
             case SaveAgain():
                 self._save(again=True)
+            case MissingOverdue(package_name):
+                self._tell_missing(package_name)
             case SaveOverdue(token):
                 self._save_overdue(token)
             case AnnounceDue():
@@ -234,6 +238,7 @@ class UserSession(Running):
         for entry in self.state.apps.values():
             entry.ref.tell(PhonePresence(is_present=True))
         self._tell_presence(is_here=True)
+        self._await_missing()
         self._boot()
 
     def _phone_gone(self, connection_id: str) -> None:

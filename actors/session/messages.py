@@ -177,6 +177,12 @@ class LoadUser(msgspec.Struct, frozen=True):
     """Ask the store for the user again."""
 
 
+class MissingOverdue(msgspec.Struct, frozen=True):
+    """An app has been without a socket for so long that its wearer is told."""
+
+    package_name: str
+
+
 class SaveOverdue(msgspec.Struct, frozen=True):
     """Nothing was heard of a commit: a crash of the journal may have lost it."""
 
@@ -218,6 +224,7 @@ SessionMessage = (
     | LoadUser
     | BootAgain
     | SaveAgain
+    | MissingOverdue
     | SaveOverdue
     | AnnounceDue
     | MicrophoneTick

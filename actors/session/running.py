@@ -15,6 +15,7 @@ from ..apps.lifecycle import LifecycleState, Phase
 from ..apps.messages import AppMessage, Begin, Dialled, EndSession, PhonePresence, StopAnnounced
 from ..directory import find_app
 from ..display import arbitration as display
+from ..display.messages import ShowNotice
 from ..journal import Commit
 from ..ports import AppDocument, Connection, SetRunningApps, retry_after_s
 from ..users.roster import EndUser
@@ -31,6 +32,7 @@ from .messages import (
     AppPhaseChanged,
     AppStartFailed,
     BootAgain,
+    MissingOverdue,
     SaveAgain,
     SaveOverdue,
 )
@@ -258,6 +260,7 @@ class Running(Hearing):
             has_listed=entry.has_listed and change.connection is entry.connection,
             is_stored=entry.is_stored or is_running,
             subscriptions=() if is_leaving else entry.subscriptions,
+            is_missed=entry.is_missed and not is_running,
         )
         self.state = states.put_app(self.state, change.package_name, entry)
         if is_running and not was_running:
@@ -266,8 +269,32 @@ class Running(Hearing):
         if is_leaving:
             self.near.display.tell(display.AppEnded(change.package_name))
             self._core_app()
+        if change.phase in states.MISSING and was_running:
+            self.set_timer(
+                f"missing {change.package_name}", self.settings.missing_s, MissingOverdue(change.package_name)
+            )
+        elif change.phase not in states.MISSING:
+            self.cancel_timer(f"missing {change.package_name}")
         self._route()
         self._save()
+
+    def _await_missing(self) -> None:
+        """Give every app without a socket a little time, with the wearer there to read of it."""
+        for package_name, entry in self.state.apps.items():
+            if entry.phase in states.MISSING and not entry.is_missed:
+                self.set_timer(
+                    f"missing {package_name}", self.settings.missing_s, MissingOverdue(package_name)
+                )
+
+    def _tell_missing(self, package_name: str) -> None:
+        """The wearer reads that an app does not answer: its silence must not look like a quiet room."""
+        entry = self.state.apps.get(package_name)
+        if entry is None or entry.phase not in states.MISSING or self.state.acked is None:
+            return
+        self.state = states.put_app(self.state, package_name, msgspec.structs.replace(entry, is_missed=True))
+        self.telemetry.warning("app_missed", user=self.user_id, package=package_name)
+        text = f"{entry.app.name} does not answer. It goes on by itself when its server is back."
+        self.near.display.tell(ShowNotice(text, self.settings.missing_notice_s))
 
     def _core_app(self) -> None:
         self.near.display.tell(display.CoreAppChanged(states.standard_app(self.state)))

@@ -18,6 +18,9 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
       takeover_step_s: each takeover beyond those is let in so much later than the one before.
       takeover_wait_s: a phone waits at most so long to take over: a storm (87 dials a minute were seen) is
         slowed down and nobody is refused.
+      missing_s: a wearer reads that an app does not answer when it has had no socket for so long. Most are
+        back sooner by themselves.
+      missing_notice_s: that stays on the lens so long.
     """
 
     phone_grace_s: float = 300.0
@@ -27,3 +30,5 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     free_takeovers: int = 12
     takeover_step_s: float = 0.5
     takeover_wait_s: float = 3.0
+    missing_s: float = 5.0
+    missing_notice_s: float = 4.0

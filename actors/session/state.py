@@ -25,6 +25,7 @@ from .settings import SessionSettings
 
 ACTIVE = (Phase.RUNNING, Phase.GRACE, Phase.RESURRECTING, Phase.DORMANT)
 LEAVING = (Phase.STOPPING, Phase.STOPPED)
+MISSING = (Phase.GRACE, Phase.RESURRECTING, Phase.DORMANT)
 _MOST_TAKEOVERS = 200
 
 
@@ -36,6 +37,7 @@ class AppEntry(msgspec.Struct, frozen=True):
       is_stored: it belongs on the stored running list: it has run, or a stored list brought it back.
       has_listed: it has sent a list of subscriptions since its last ack.
       is_farewell_told: the app's actor has heard that its stop is announced.
+      is_missed: the wearer has read that it does not answer, since it last ran.
     """
 
     app: AppDocument
@@ -46,6 +48,7 @@ class AppEntry(msgspec.Struct, frozen=True):
     is_stored: bool = False
     has_listed: bool = False
     is_farewell_told: bool = False
+    is_missed: bool = False
 
 
 class StreamEntry(msgspec.Struct, frozen=True):

@@ -110,6 +110,7 @@ async def test_what_is_on_the_lens_stays_for_what_is_left_of_its_duration(autoju
 
     async with open_world(documents) as world:
         phone = await world.phone()
+        await world.known_server().come_back()
         await trio.sleep(1)
         assert ["for ten seconds"] == [text for text in phone.texts() if text]
         assert "" != phone.texts()[-1]
