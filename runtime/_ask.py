@@ -105,13 +105,7 @@ class TaskPending(Pending):
 
     async def outcome_of(self, message: Any) -> Any:
         """Send the request, wait for its outcome, and return or raise it."""
-        scheduler = self.target.system.scheduler
-        is_claimed = scheduler.claim()
-        try:
-            self.begin(message)
-        finally:
-            if is_claimed:
-                scheduler.run_claimed()
+        self.target.system.scheduler.run_after(self.begin, message)
         if self.is_dead:
             await trio.lowlevel.checkpoint()
         else:

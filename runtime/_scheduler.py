@@ -15,7 +15,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -50,7 +50,7 @@ class Scheduler:
         self._held = held
         self._slow_s = slow_s
         self._task: trio.lowlevel.Task | None = None
-        self._lost: BaseException | None = None  # what `run_claimed` met; the task raises it
+        self._lost: BaseException | None = None  # what `run_after` met; the task raises it
 
     def enqueue(self, cell: Cell) -> None:
         """Run `cell` soon. The caller sees to it that it is not queued already."""
@@ -65,29 +65,33 @@ class Scheduler:
         assert self._task is not None
         trio.lowlevel.reschedule(self._task)
 
-    def claim(self) -> bool:
-        """Let what is enqueued next be run by `run_claimed` instead of the task, if the task sleeps.
+    def run_after(self, begin: Callable[[Any], object], argument: Any) -> None:
+        """Call `begin`, and if the task sleeps, run here what that has made ready, for a turn at most.
 
         For a task that is about to wait for an actor: run where it stands, the answer is there before it has
         to sleep, and neither task is woken (half the cost of an ask). Never with a seed.
         """
         if not self.is_parked or self._chance is not None:
-            return False
-        self.is_parked = False
-        return True
+            begin(argument)
+            return
+        self.is_parked = False  # what is enqueued wakes nobody
+        try:
+            begin(argument)
+        finally:
+            self._run_here()
 
     @trio.lowlevel.enable_ki_protection
-    def run_claimed(self) -> None:
-        """Run what is ready, for a turn at most, as the task would. After a `claim` that was granted."""
+    def _run_here(self) -> None:
+        """Run what is ready as the task would, in its context."""
         try:
-            self._context.run(self._work_claimed)
+            self._context.run(self._work_here)
         except BaseException as error:
             self._lost = error
         self.is_parked = True
         if self.ready or self._lost is not None:
             self.wake()
 
-    def _work_claimed(self) -> None:
+    def _work_here(self) -> None:
         self.deadlines.fire()
         self._work()
 

@@ -88,12 +88,7 @@ class ActorSystem:
         child = new_child(self._root if under is None else under.cell, spec)
         waiter = Waiter()
         child.start_waiters = [waiter]
-        is_claimed = self.scheduler.claim()
-        try:
-            attach(child)
-        finally:
-            if is_claimed:
-                self.scheduler.run_claimed()
+        self.scheduler.run_after(attach, child)
         await waiter.wait()
         return child.ref
 
