@@ -161,9 +161,7 @@ class Hearing(SessionCore):
         before = self.state.glasses
         after = device_state.merge(before, update)
         self.state = msgspec.structs.replace(self.state, glasses=after)
-        known = self._glasses_known()
-        for entry in self.state.apps.values():
-            entry.ref.tell(known)
+        known = self._tell_glasses()
         stamp = self._stamp()
         delta = msgspec.Raw(msgspec.json.encode(device_state.changes(before, after)))
         self._to_all_apps(to_app.encode(to_app.DeviceStateUpdate(state=delta, timestamp=stamp)))
@@ -178,9 +176,7 @@ class Hearing(SessionCore):
         glasses = self.state.glasses
         if not glasses.connected:
             return
-        known = self._glasses_known()
-        for entry in self.state.apps.values():
-            entry.ref.tell(known)
+        known = self._tell_glasses()
         stamp = self._stamp()
         status = "CONNECTED" if is_here else "DISCONNECTED"
         event = from_phone.GlassesConnectionState(status=status, model_name=glasses.model_name)
@@ -189,6 +185,13 @@ class Hearing(SessionCore):
         state = known.state if is_here else msgspec.Raw(b'{"connected":false}')
         update = to_app.DeviceStateUpdate(state=state, full_snapshot=is_here or None, timestamp=stamp)
         self._to_all_apps(to_app.encode(update))
+
+    def _tell_glasses(self) -> GlassesKnown:
+        """Every app's actor hears what its next ack is to say of the glasses."""
+        known = self._glasses_known()
+        for entry in self.state.apps.values():
+            entry.ref.tell(known)
+        return known
 
     def _glasses_known(self) -> GlassesKnown:
         glasses = self.state.glasses
