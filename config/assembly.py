@@ -95,6 +95,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
                 tree=system.tree,
                 counters=ports.telemetry.counters,
                 directory=directory,
+                find=system.find if settings.admin.allow_kill else None,
             ),
         ),
         wall=wall,

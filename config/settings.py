@@ -64,6 +64,17 @@ class KeeperTimes(msgspec.Struct, frozen=True, kw_only=True):
     max_delay_s: float = KeeperSettings._field_defaults["max_delay_s"]
 
 
+class AdminSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the administration may do beside looking.
+
+    Attributes:
+      allow_kill: `POST /api/admin/kill` crashes the actor of a path. For `glasshouse bench resilience` and
+        tests of that kind; without it there is no such route.
+    """
+
+    allow_kill: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one server.
 
@@ -141,6 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineSettings = EngineSettings()
     listener: ListenerLimits = ListenerLimits()
     keeper: KeeperTimes = KeeperTimes()
+    admin: AdminSettings = AdminSettings()
 
     mongodb_uri: Annotated[str, Meta(extra={**SECRET, "awaits": "the MongoDB store"})] = ""
     anthropic_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the assistant"})] = ""
