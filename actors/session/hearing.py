@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +11,7 @@ from protocols import capabilities, device_state, from_phone, streams, to_app
 from protocols.device_state import GlassesInfo
 from protocols.error_codes import ErrorCode
 from protocols.session_ids import app_session_id
+from protocols.streams import Subscription
 from runtime import ChildSpec
 
 from .. import microphone
@@ -20,8 +22,8 @@ from ..ports import SpeechProvider, SpeechRequest
 from ..speech.messages import SetSubscribers, Subscriber
 from ..speech.stream import TranscriptionStream
 from ..subscriptions import apply_update
+from . import last_known, wire
 from . import state as states
-from . import wire
 from .core import SessionCore
 from .messages import (
     AnnounceDue,
@@ -61,16 +63,27 @@ class Hearing(SessionCore):
                 streams=[problem.stream for problem in update.refused],
             )
             entry.ref.tell(Deliver(wire.permission_error(update.refused, self._stamp())))
-        is_transient = not entry.has_listed and not update.accepted
+        had_listed = entry.has_listed
+        is_transient = not had_listed and not update.accepted
         is_changed = update.accepted != entry.subscriptions
         entry = msgspec.structs.replace(entry, subscriptions=update.accepted, has_listed=True)
         self.state = states.put_app(self.state, request.package_name, entry)
+        self._replay(entry, update.replays if had_listed else update.accepted)
         if not is_changed:
             return
         self._tell_unserved(entry)
         self._microphone(microphone.SubscriptionsChanging())
         self._route(is_transient=is_transient)
         self.set_timer("announce", self.settings.announce_s, AnnounceDue())
+
+    def _replay(self, entry: AppEntry, subscriptions: Iterable[Subscription]) -> None:
+        """Send what is known already: to a new subscriber, and to one that may have missed it."""
+        stamp, wall = self._stamp(), self.system.clock.wall()
+        session_id = app_session_id(self.user_id, entry.app.package_name)
+        for subscription in subscriptions:
+            for raw in last_known.replays(self.state.last_known, subscription.base, wall):
+                payload = to_app.data_stream(session_id, subscription.text, msgspec.Raw(raw), stamp)
+                entry.ref.tell(Deliver(wire.control(payload)))
 
     def _tell_unserved(self, entry: AppEntry) -> None:
         """Say which speech an app asked for and nobody here recognises: silence would look like a fault."""
@@ -203,6 +216,9 @@ class Hearing(SessionCore):
 
     def _relay(self, message: from_phone.PhoneMessage, raw: bytes) -> None:
         """Hand a phone's event to every app that subscribed to it, the object as it came."""
+        known = last_known.remember(self.state.last_known, message, raw, self.system.clock.wall())
+        if known is not self.state.last_known:
+            self.state = msgspec.structs.replace(self.state, last_known=known)
         takers = self.state.routing.takers_of(streams.event_of(message))
         if not takers:
             return

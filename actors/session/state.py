@@ -21,6 +21,7 @@ from ..microphone import MicrophoneState
 from ..ports import AppDocument, Connection
 from ..speech.messages import SpeechMessage
 from ..subscriptions import Routing, routing_of
+from .last_known import LastKnown
 from .settings import SessionSettings
 
 ACTIVE = (Phase.RUNNING, Phase.GRACE, Phase.RESURRECTING, Phase.DORMANT)
@@ -75,6 +76,7 @@ class SessionState(msgspec.Struct, frozen=True):
       announced: what the phone was last told of its apps.
       takeovers: when phones of the last minute took over from one that was there.
       sockets: the apps' connections that were open when one was last counted.
+      last_known: what a new subscriber is sent at once.
       is_ending: every app is being stopped because the session is over.
       has_left: the roster was asked to stop the subtree; whoever comes now belongs to the next session.
     """
@@ -101,6 +103,7 @@ class SessionState(msgspec.Struct, frozen=True):
     glasses: GlassesInfo = GlassesInfo()
     takeovers: tuple[float, ...] = ()
     sockets: tuple[Connection, ...] = ()
+    last_known: LastKnown = LastKnown()
     is_ending: bool = False
     has_left: bool = False
 
