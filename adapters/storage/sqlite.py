@@ -6,9 +6,9 @@ Five decisions.
   reader never waits for a writer, so a look-up does not stand behind another process's transaction. A thread
   runs one short call; nothing computes there, since a thread that executes Python beside the loop slows the
   loop down.
-- Group commit without a timer. A commit that finds the writer free starts at once; those that arrive while it
-  runs wait together and go into one transaction when it ends. So nobody waits on purpose, and a busy moment
-  costs one flush to disk for all of it.
+- Group commit without a timer (`turns`). A commit that finds the writer free starts at once; those that
+  arrive while it runs wait together and go into one transaction when it ends. So nobody waits on purpose, and
+  a busy moment costs one flush to disk for all of it. Reads have their turns likewise.
 - `synchronous=FULL`: what `commit` acknowledged survives a power cut, not only a killed process.
 - Snapshots and claims are written by a third connection with `synchronous=NORMAL`, which leaves out the flush
   to disk: they have to survive the process, not the machine. The file keeps its order, so a power cut that
@@ -26,8 +26,8 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -48,12 +48,15 @@ from actors.ports import (
 )
 from adapters.storage.schema import SchemaTooNewError, migrate
 from adapters.storage.sealing import Seal, SealError, key_of
+from adapters.storage.turns import Turns, Waiting
 
 FILE_NAME: Final = "glasshouse.sqlite3"
 LOCK_WAIT_S: Final = 2.0
 MAX_WAITING: Final = 10_000
 
 Answer = TypeVar("Answer")
+Read = Callable[[], Any]
+Write = Callable[[sqlite3.Connection], Any]
 Statement = tuple[str, tuple[object, ...]]
 
 _APP_DECODER: Final = msgspec.json.Decoder(AppDocument)
@@ -116,8 +119,9 @@ class SqliteStore:
         self._threads = trio.CapacityLimiter(2)
         self._writing = trio.Lock()
         self._reading = trio.Lock()
-        self._commits: deque[_Waiting] = deque()
-        self._snapshots: deque[_Waiting] = deque()
+        self._commits: Turns[Write] = Turns(self._writing, partial(self._transact, connections.writer))
+        self._snapshots: Turns[Write] = Turns(self._writing, partial(self._transact, connections.snapshots))
+        self._reads: Turns[Read] = Turns(self._reading, self._answer_all)
         self._is_closed = False
 
     async def commit(self, changes: Sequence[Change]) -> None:
@@ -126,9 +130,7 @@ class SqliteStore:
         Cancellation: before its transaction began the commit is withdrawn; one that has begun is finished.
         """
         statements = _statements(changes)
-        await self._write(
-            self._commits, self._connections.writer, lambda connection: _execute(connection, statements)
-        )
+        await self._write(self._commits, lambda connection: _execute(connection, statements))
 
     async def find_app(self, package_name: str) -> AppDocument | None:
         """The app, or None when the catalogue does not have it."""
@@ -159,9 +161,7 @@ class SqliteStore:
         unreadable: a user is not locked out for what can be begun anew.
         """
         key = _storable_key(user_id)
-        claim: Claim = await self._write(
-            self._snapshots, self._connections.snapshots, lambda connection: _claim(connection, key)
-        )
+        claim: Claim = await self._write(self._snapshots, lambda connection: _claim(connection, key))
         if claim.snapshot is None:
             return claim
         with contextlib.suppress(SealError):
@@ -175,16 +175,14 @@ class SqliteStore:
             for one in snapshots
         ]
         stale: tuple[str, ...] = await self._write(
-            self._snapshots, self._connections.snapshots, lambda connection: _save(connection, rows)
+            self._snapshots, lambda connection: _save(connection, rows)
         )
         return stale
 
     async def forget_snapshot(self, user_id: str, epoch: int) -> None:
         """Remove the user's snapshot, if its owner is that of `epoch`. Cancellation: as `commit`."""
         row = (None, _storable_key(user_id), epoch)
-        await self._write(
-            self._snapshots, self._connections.snapshots, lambda connection: _save(connection, [row])
-        )
+        await self._write(self._snapshots, lambda connection: _save(connection, [row]))
 
     async def list_snapshots(self) -> Mapping[str, int]:
         """The epoch of every user who has a snapshot."""
@@ -204,43 +202,19 @@ class SqliteStore:
             async with self._writing, self._reading:
                 await trio.to_thread.run_sync(self._close_connections, limiter=self._threads)
 
-    async def _write(
-        self,
-        queue: deque[_Waiting],
-        connection: sqlite3.Connection,
-        apply: Callable[[sqlite3.Connection], Any],
-    ) -> Any:
-        """Have `apply` run in the next transaction on `connection`, together with what else waits for it."""
+    async def _write(self, queue: Turns[Write], apply: Write) -> Any:
+        """Have `apply` run in the next transaction, together with what else waits in `queue`."""
         self._refuse_if_closed()
         if len(queue) >= self._max_waiting:
             raise StorageError(f"{self._path}: {self._max_waiting} commits wait already", retry_after_s=0.5)
-        waiting = _Waiting(apply)
-        queue.append(waiting)
-        try:
-            async with self._writing:
-                if not waiting.is_settled:
-                    await self._write_all(queue, connection)
-        finally:
-            if waiting in queue:  # cancelled before its turn
-                queue.remove(waiting)
-        if waiting.fault is not None:
-            raise StorageError(
-                str(waiting.fault), retry_after_s=waiting.fault.retry_after_s
-            ) from waiting.fault
-        return waiting.answer
+        return await queue.take(apply)
 
-    async def _write_all(self, queue: deque[_Waiting], connection: sqlite3.Connection) -> None:
-        batch = tuple(queue)
-        queue.clear()
-        fault: StorageError | None = None
-        with trio.CancelScope(shield=True):  # bounded by lock_wait_s and the disk
-            try:
-                await self._run(lambda: _transact(connection, batch))
-            except StorageError as error:
-                fault = error
-        for waiting in batch:
-            waiting.is_settled = True
-            waiting.fault = fault
+    async def _transact(self, connection: sqlite3.Connection, batch: tuple[Waiting[Write], ...]) -> None:
+        try:
+            await self._run(lambda: _transact(connection, batch))
+        except StorageError as error:
+            for waiting in batch:
+                waiting.fault = error
 
     async def _read_one(self, query: str, key: str) -> tuple[Any, ...] | None:
         if not _is_unicode(key):
@@ -249,10 +223,13 @@ class SqliteStore:
 
     async def _read(self, query: Callable[[], Answer]) -> Answer:
         self._refuse_if_closed()
-        if self._reading.statistics().tasks_waiting >= self._max_waiting:
+        if len(self._reads) >= self._max_waiting:
             raise StorageError(f"{self._path}: {self._max_waiting} reads wait already", retry_after_s=0.5)
-        async with self._reading:
-            return await self._run(query)
+        answer: Answer = await self._reads.take(query)  # type: ignore[assignment]
+        return answer
+
+    async def _answer_all(self, batch: tuple[Waiting[Read], ...]) -> None:
+        await trio.to_thread.run_sync(_answer_all, self._path, batch, limiter=self._threads)
 
     async def _run(self, call: Callable[[], Answer]) -> Answer:
         return await trio.to_thread.run_sync(_reporting_faults, self._path, call, limiter=self._threads)
@@ -274,18 +251,6 @@ class SqliteStore:
 
     def _close_connections(self) -> None:
         self._connections.close()
-
-
-class _Waiting:
-    """What waits for a transaction, and what came of it there."""
-
-    __slots__ = ("answer", "apply", "fault", "is_settled")
-
-    def __init__(self, apply: Callable[[sqlite3.Connection], Any]) -> None:
-        self.apply = apply
-        self.answer: Any = None
-        self.is_settled = False
-        self.fault: StorageError | None = None
 
 
 class _Connections:
@@ -385,11 +350,19 @@ def _enter_wal(connection: sqlite3.Connection, deadline: float) -> None:
         time.sleep(0.01)
 
 
-def _transact(connection: sqlite3.Connection, batch: Iterable[_Waiting]) -> None:
+def _answer_all(path: Path, batch: Iterable[Waiting[Read]]) -> None:
+    for waiting in batch:
+        try:
+            waiting.answer = _reporting_faults(path, waiting.call)
+        except StorageError as error:
+            waiting.fault = error
+
+
+def _transact(connection: sqlite3.Connection, batch: Iterable[Waiting[Write]]) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
         for waiting in batch:
-            waiting.answer = waiting.apply(connection)
+            waiting.answer = waiting.call(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

@@ -127,7 +127,14 @@ class CoreTokens:
 
 
 class _Hs256(jwt.algorithms.HMACAlgorithm):
-    """HS256 without pyjwt's warning about short secrets: which ones are good enough is for config to say."""
+    """HS256 without pyjwt's looks at the secret: which ones are good enough is for config to say.
+
+    Whether it might be a public key (half the price of a verification) matters where a token may choose among
+    algorithms; here there is one.
+    """
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return key if isinstance(key, bytes) else key.encode()
 
     def check_key_length(self, key: bytes) -> str | None:
         return None
