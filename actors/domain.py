@@ -17,7 +17,8 @@ from .front.settings import FrontDoorSettings
 from .journal import JournalMessage
 from .liveness import APP_LIVENESS, LivenessSettings
 from .microphone import MicrophoneSettings
-from .ports import AppDocument, SpeechProvider, Store, Telemetry, Tokens, Webhooks
+from .overload import OverloadBoard, OverloadSettings
+from .ports import AppDocument, EngineLoad, SpeechProvider, Store, Telemetry, Tokens, Webhooks
 from .session.settings import SessionSettings
 from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
@@ -57,6 +58,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    overload: OverloadSettings = OverloadSettings()
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Ports:
     speech: Sequence[SpeechProvider]
     tokens: Tokens
     telemetry: Telemetry
+    load: EngineLoad
 
 
 @dataclass(frozen=True)
@@ -80,3 +83,4 @@ class Domain:
     journal: Ref[JournalMessage]
     directory: Ref[DirectoryMessage]
     snapshots: Ref[SnapshotsMessage]
+    overload: OverloadBoard

@@ -1,4 +1,4 @@
-"""The tree (DESIGN section 4): journal, directory, media, users, front door, in the order they start.
+"""The tree (DESIGN section 4): journal, directory, overload, media, users, front door, as they start.
 
 `config` hands in the ports, the settings and the services; this file says how they hang together. The front
 door starts last and stops first, so nobody meets a tree that is not up; the recognisers outlive the sessions
@@ -18,6 +18,8 @@ from .directory import Directory
 from .domain import Domain, DomainSettings, Ports, Urls
 from .front.doorman import Doorman, DoormanMessage
 from .journal import Journal
+from .overload import OverloadBoard
+from .overload.actor import Overload
 from .service import EachAlone, ServiceSpec
 from .snapshots.actor import Snapshots
 from .snapshots.farewell import Farewell
@@ -70,6 +72,7 @@ class Glasshouse(Supervisor):
         self.urls = urls
         self.media = media
         self.front = front
+        self.board = OverloadBoard(settings.overload)
 
     def children(self) -> Sequence[ChildSpec[Any]]:
         roster: Ref[RosterMessage] = self.child("roster")
@@ -81,6 +84,7 @@ class Glasshouse(Supervisor):
             journal=self.child("journal"),
             directory=self.child("directory"),
             snapshots=self.child("snapshots"),
+            overload=self.board,
         )
         snapshots = self.settings.snapshots
 
@@ -107,6 +111,12 @@ class Glasshouse(Supervisor):
                     telemetry=self.ports.telemetry,
                     settings=snapshots,
                     phone_grace_s=self.settings.session.phone_grace_s,
+                ),
+            ),
+            ChildSpec(
+                name="overload",
+                factory=lambda: Overload(
+                    board=self.board, load=self.ports.load, telemetry=self.ports.telemetry
                 ),
             ),
             ChildSpec(

@@ -86,6 +86,9 @@ class Connection(Protocol):
     def is_open(self) -> bool: ...
     @property
     def health(self) -> ConnectionHealth: ...
+    @property
+    def waiting_bytes(self) -> int:
+        """Received behind the message that is being handed over: how old that one is."""
 
     def send(self, message: Outgoing) -> bool:
         """Send or queue; False when it is closed, or the message was dropped by its lane's rule."""
@@ -148,6 +151,16 @@ class Gate(Protocol):
     """Decides about upgrades to one path."""
 
     async def admit(self, upgrade: Upgrade) -> Admitted | Refused: ...
+
+
+class EngineLoad(Protocol):
+    """How far behind the engine is. `actors.overload` asks; no call blocks."""
+
+    def watch(self, alarm_s: float, alarm: Callable[[], None]) -> None:
+        """Call `alarm` when something has waited for `alarm_s`, once until the next `take_longest_s`."""
+
+    def take_longest_s(self) -> float:
+        """The longest that anything which had arrived can have waited since the last call."""
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -74,6 +74,8 @@ def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
         telemetry=ports.telemetry,
         settings=hall.domain.settings.front_door,
         limits=hall.domain.settings.limits,
+        overload=hall.domain.overload,
+        snapshots=hall.domain.snapshots,
     )
     return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps}
 
@@ -84,9 +86,14 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
     wall = system.clock.wall
     directory = hall.domain.directory
     started_at = system.clock.now()
+
+    def health() -> Mapping[str, object]:
+        overload = {"status": "overloaded"} if hall.domain.overload.is_on else {}
+        return {"uptime_s": round(system.clock.now() - started_at, 3), **overload, **world.health()}
+
     return create_application(
         ports.telemetry,
-        lambda: {"uptime_s": round(system.clock.now() - started_at, 3), **world.health()},
+        health,
         (
             app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),

@@ -17,7 +17,7 @@ from actors.ports import Gate, Telemetry
 from actors.service import ServiceSpec
 from adapters.http.hosting import HttpHost, open_http_host
 from adapters.listener.listener import Listener
-from adapters.websocket import Engine
+from adapters.websocket import Engine, PumpLoad
 from config.running import Running
 from config.settings import Settings
 from protocols import close_codes
@@ -32,6 +32,7 @@ class FrontDoorServices:
     Args:
       listening: the keeper's socket. Each listener gets a duplicate, so that a restarted one still has it.
       wall: epoch seconds.
+      load: told how far behind the engine is.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class FrontDoorServices:
         telemetry: Telemetry,
         wall: Callable[[], float],
         next_id: Callable[[], str],
+        load: PumpLoad | None = None,
     ) -> None:
+        self.load = load
         self.listening = listening
         self.settings = settings
         self.telemetry = telemetry
@@ -56,7 +59,12 @@ class FrontDoorServices:
         """The three services, in the order they start."""
 
         async def run_engine() -> None:
-            engine = Engine(telemetry=self.telemetry, settings=self.settings.engine, next_id=self.next_id)
+            engine = Engine(
+                telemetry=self.telemetry,
+                settings=self.settings.engine,
+                next_id=self.next_id,
+                load=self.load,
+            )
             with self.engine.is_now(engine):
                 await engine.run()
 

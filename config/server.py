@@ -25,6 +25,7 @@ from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.storage import Seal, open_sqlite
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.webhooks import HttpWebhooks
+from adapters.websocket import PumpLoad
 from config.assembly import World, assemble
 from config.child_command import ServerStart, parse
 from config.core_tokens import core_tokens
@@ -69,10 +70,10 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
     public, internal = base_urls(settings, host, port)
     server_file = ServerFile.fresh(internal)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        watchdog = Watchdog(limit_s=settings.watchdog_s)
+        watchdog, load = Watchdog(limit_s=settings.watchdog_s), PumpLoad()
         async with (
             open_system("glasshouse", watchdog=watchdog) as system,
-            open_ports(system, settings) as (ports, media),
+            open_ports(system, settings, load) as (ports, media),
         ):
             front = FrontDoorServices(
                 listening=inherited.listening,
@@ -80,6 +81,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 telemetry=ports.telemetry,
                 wall=system.clock.wall,
                 next_id=lambda: system.ids.next("connection"),
+                load=load,
             )
             watch = DataWatch(settings.data, ports.telemetry)
             world = World(
@@ -124,9 +126,12 @@ def _calm_the_collector() -> None:
 
 @asynccontextmanager
 async def open_ports(
-    system: ActorSystem, settings: Settings
+    system: ActorSystem, settings: Settings, load: PumpLoad | None = None
 ) -> AsyncIterator[tuple[Ports, Sequence[ServiceSpec]]]:
     """The real outside, and the services that belong to it; closed on the way out.
+
+    Args:
+      load: the engine's own, where there is an engine.
 
     Raises:
       CannotBegin: the store or the token secret cannot be opened.
@@ -145,7 +150,15 @@ async def open_ports(
     webhooks = HttpWebhooks(settings.webhooks)
     await webhooks.warm_up()  # importing httpx takes 0.4 s, which the first webhook would hold the loop for
     try:
-        yield Ports(store=store, webhooks=webhooks, speech=speech, tokens=tokens, telemetry=telemetry), media
+        ports = Ports(
+            store=store,
+            webhooks=webhooks,
+            speech=speech,
+            tokens=tokens,
+            telemetry=telemetry,
+            load=load or PumpLoad(),
+        )
+        yield ports, media
     finally:
         with trio.move_on_after(CLOSE_PORTS_S, shield=True):
             await webhooks.aclose()

@@ -25,6 +25,7 @@ from actors.domain import DomainSettings
 from actors.front.settings import FrontDoorSettings
 from actors.liveness import APP_LIVENESS, LivenessSettings
 from actors.microphone import MicrophoneSettings
+from actors.overload import OverloadSettings
 from actors.session.settings import SessionSettings
 from actors.snapshots.settings import SnapshotSettings
 from actors.speech.stream import SpeechSettings
@@ -147,6 +148,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    overload: OverloadSettings = OverloadSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
     engine: EngineSettings = EngineSettings()
@@ -179,6 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             limits=self.limits,
             speech=self.speech,
             snapshots=self.snapshots,
+            overload=self.overload,
         )
 
     @property

@@ -23,6 +23,7 @@ from actors.service import ServiceSpec
 from adapters.http.hosting import HttpHost, open_http_host
 from adapters.listener.head import Head, make_upgrade, read_head
 from adapters.simulated.engine import SimulatedEngine
+from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.speech import ScriptedSpeech
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
@@ -51,7 +52,7 @@ class SimulatedServer:
       make_streams: the network's two ends, the client's first; without faults by default.
 
     Attributes:
-      store, webhooks, speech, telemetry, tokens: the twins, whose faults the scenario plans.
+      store, webhooks, speech, telemetry, tokens, load: the twins, whose faults the scenario plans.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class SimulatedServer:
         self.system = system
         self.settings = settings or Settings(jwt_secret="simulated, and thirty-two bytes or more")
         self.telemetry = RecordingTelemetry()
+        self.load = ScriptedLoad()
         self.store = SimulatedStore(random.Random(system.random.random()), documents=documents)
         self.webhooks = webhooks or SimulatedWebhooks(random.Random(system.random.random()))
         self.speech = speech or ScriptedSpeech()
@@ -85,6 +87,7 @@ class SimulatedServer:
             speech=(self.speech,),
             tokens=self.tokens,
             telemetry=self.telemetry,
+            load=self.load,
         )
         world = World(
             ports=ports,

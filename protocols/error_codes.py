@@ -32,6 +32,7 @@ class ErrorCode(enum.StrEnum):
 
     APP_NOT_STARTED = "APP_NOT_STARTED"
     AUDIO_DROPPED = "AUDIO_DROPPED"
+    AUDIO_SHED = "AUDIO_SHED"
     DISPLAY_TOO_LARGE = "DISPLAY_TOO_LARGE"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     INVALID_API_KEY = "INVALID_API_KEY"
@@ -42,6 +43,7 @@ class ErrorCode(enum.StrEnum):
     MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
     NOT_FOUND = "NOT_FOUND"
     NOT_SUPPORTED = "NOT_SUPPORTED"
+    OVERLOADED = "OVERLOADED"
     PACKAGE_NOT_FOUND = "PACKAGE_NOT_FOUND"
     PERMISSION_DENIED = "PERMISSION_DENIED"
     RATE_LIMITED = "RATE_LIMITED"
@@ -78,6 +80,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         Hop.APP_SERVER,
         "the app read its socket too slowly, so its oldest microphone frames were dropped",
         "Read the socket without waiting for slow work, or drop the subscription to audio_chunk.",
+    ),
+    ErrorCode.AUDIO_SHED: ErrorKind(
+        Hop.CLOUD,
+        "the cloud is overloaded and drops a part of the microphone's audio; told once each time",
+        "Expect gaps in audio and captions until it is over; nothing else is lost.",
     ),
     ErrorCode.DISPLAY_TOO_LARGE: ErrorKind(
         Hop.SESSION,
@@ -129,6 +136,12 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         Hop.CLOUD,
         "a request of the protocol that this cloud does not offer yet",
         "Go on without it: docs/apps.md lists what works today.",
+    ),
+    ErrorCode.OVERLOADED: ErrorKind(
+        Hop.CLOUD,
+        "the cloud has more to do than it can, and takes no new sessions",
+        "Try again after `retry_after`.",
+        5.0,
     ),
     ErrorCode.PACKAGE_NOT_FOUND: ErrorKind(
         Hop.CLOUD,

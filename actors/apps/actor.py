@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import close_codes, from_app, timestamps, to_app, webhooks
+from protocols import close_codes, from_app, streams, timestamps, to_app, webhooks
 from protocols.envelope import Message
 from protocols.error_codes import ErrorCode
 from protocols.session_ids import app_session_id
@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from ..display.messages import DisplayMessage
     from ..domain import Domain
     from ..session.messages import SessionMessage
+
+_AUDIO = (streams.AUDIO_CHUNK, streams.TRANSCRIPTION, streams.TRANSLATION)
 
 
 class AppSession(ServerSide):
@@ -189,6 +191,7 @@ class AppSession(ServerSide):
         package = self.app.package_name
         match message:
             case from_app.SubscriptionUpdate(subscriptions=requested):
+                self.state = msgspec.structs.replace(self.state, takes_audio=any(map(_is_audio, requested)))
                 self.session.tell(SubscriptionsRequested(package, requested))
             case from_app.DisplayEvent():
                 if self._fits(connection, too_large(message.layout, self.domain.settings.limits)):
@@ -285,6 +288,17 @@ class AppSession(ServerSide):
             message = f"{missed} microphone frames were dropped: the app reads its socket too slowly"
             self._complain(connection, ErrorCode.AUDIO_DROPPED, message, "app_too_slow_for_audio")
 
+    def _tell_overload(self, connection: Connection) -> None:
+        """Tell who hears the microphone that a part of it is missing, once each time."""
+        overload = self.domain.overload.state
+        if overload.entries > self.state.overloads_told:
+            self.state = msgspec.structs.replace(self.state, overloads_told=overload.entries)
+            if self.state.takes_audio:
+                message = "the cloud is overloaded, so a part of the audio is dropped"
+                if not overload.is_on:
+                    message = "the cloud was overloaded, so a part of the audio was dropped"
+                self._say(connection, to_app.error(ErrorCode.AUDIO_SHED, message, self._stamp()))
+
     def _hung_up(self, connection: Connection, info: CloseInfo) -> None:
         dialled = {known: other for known, other in self.state.dialled.items() if known != connection.id}
         self.state = msgspec.structs.replace(self.state, dialled=dialled)
@@ -372,8 +386,12 @@ class AppSession(ServerSide):
         """Make a dialled connection the current one: ack, the glasses' state, what came meanwhile."""
         dialled = self.state.dialled[socket_id]
         connection = dialled.connection
+        overload = self.domain.overload.state
         self.state = msgspec.structs.replace(
-            self.state, connection=connection, audio_dropped=connection.health.audio_dropped
+            self.state,
+            connection=connection,
+            audio_dropped=connection.health.audio_dropped,
+            overloads_told=overload.entries - overload.is_on,
         )
         self._report_success()
         stamp = self._stamp()
@@ -409,6 +427,7 @@ class AppSession(ServerSide):
     def _look_after(self) -> None:
         if self.state.connection is not None:
             self._tell_missed_audio(self.state.connection)
+            self._tell_overload(self.state.connection)
             health = self.state.connection.health
             self._watch_over(
                 liveness.Tick(
@@ -457,3 +476,7 @@ class AppSession(ServerSide):
             self.cancel_timer("lifecycle")
         else:
             self.set_timer("lifecycle", max(0.0, due - self.now), LifecycleTick())
+
+
+def _is_audio(wish: object) -> bool:
+    return isinstance(wish, str) and wish.startswith(_AUDIO)

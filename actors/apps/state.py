@@ -25,6 +25,8 @@ class AppState(msgspec.Struct, frozen=True):
       dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
       parting: the last effects of a stop; they wait until the session has stored and announced it.
       complaints: what of the app's mistakes was told, and what is to be told yet.
+      takes_audio: it has asked for audio or for what is recognised from it.
+      overloads_told: how many of the server's overloads it has heard of, or was not here for.
       audio_dropped: how many of the connection's microphone frames the app was told it has missed.
       era: the permit of the webhook whose outcome the directory has not been told.
       doubted: the connection that a new process of the app server put in doubt: it may be half-open.
@@ -37,6 +39,8 @@ class AppState(msgspec.Struct, frozen=True):
     parting: tuple[Effect, ...] = ()
     glasses: GlassesKnown = GlassesKnown(capabilities.to_raw(None), None, msgspec.Raw(b"{}"))
     complaints: Complaints = Complaints()
+    takes_audio: bool = False
+    overloads_told: int = 0
     audio_dropped: int = 0
     era: int | None = None
     doubted: DoubtTick | None = None

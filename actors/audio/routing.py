@@ -13,6 +13,7 @@ import msgspec
 
 from runtime import Recipient, Ref
 
+from ..overload import Shedder
 from ..ports import Connection, Lane, Outgoing, SpeechStream
 
 
@@ -97,11 +98,13 @@ class AudioSlot:
     Attributes:
       connection: the phone's current connection; frames of any other (a replaced one) are ignored.
       unrouted_frames: frames that came while no router stood, or from a replaced connection.
+      shedder: which frames are dropped before they are routed while the server is overloaded.
     """
 
-    __slots__ = ("connection", "owner", "router", "unrouted_frames")
+    __slots__ = ("connection", "owner", "router", "shedder", "unrouted_frames")
 
-    def __init__(self) -> None:
+    def __init__(self, shedder: Shedder) -> None:
+        self.shedder = shedder
         self.router: AudioRouter | None = None
         self.owner: Ref[Any] | None = None
         self.connection: Connection | None = None
@@ -112,6 +115,9 @@ class AudioSlot:
         router = self.router
         if router is None or connection is not self.connection:
             self.unrouted_frames += 1
+            return
+        shedder = self.shedder
+        if shedder.board.is_on and shedder.sheds(connection, len(pcm)):
             return
         try:
             router.frame(pcm)

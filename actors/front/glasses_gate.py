@@ -13,9 +13,11 @@ from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
 
 from ..allowance import TrafficLimits, phone_allowances
 from ..link.handler import PhoneHandler
-from ..ports import Admitted, Refused, Telemetry, TokenError, Tokens, Upgrade
+from ..overload import OverloadBoard
+from ..ports import Admitted, Refused, StorageError, Telemetry, TokenError, Tokens, Upgrade
 from ..session.messages import AdmitPhone, PhoneWelcome, SessionOverError
-from ..users.roster import RosterMessage, ensure_user
+from ..snapshots.messages import SnapshotsMessage, find_snapshot
+from ..users.roster import RosterMessage, ensure_user, find_user
 from .settings import FrontDoorSettings
 
 
@@ -31,7 +33,11 @@ class GlassesGate:
         telemetry: Telemetry,
         settings: FrontDoorSettings,
         limits: TrafficLimits,
+        overload: OverloadBoard,
+        snapshots: Ref[SnapshotsMessage],
     ) -> None:
+        self.overload = overload
+        self.snapshots = snapshots
         self.settings = settings
         self.limits = limits
         self.system = system
@@ -54,6 +60,9 @@ class GlassesGate:
             return self._refuse(503, "Too many phones of this user wait", ErrorCode.TOO_MANY_SOCKETS)
         self.dials[user_id] += 1
         try:
+            if self.overload.is_on and not await self._is_known(user_id):
+                self.telemetry.warning("session_refused_overloaded", user=user_id)
+                return self._refuse(503, "Overloaded: no new sessions for a moment", ErrorCode.OVERLOADED)
             welcome = await self._welcome(user_id)
         except RuntimeFailure as error:
             self.telemetry.error("phone_not_admitted", user=user_id, cause=str(error))
@@ -73,6 +82,16 @@ class GlassesGate:
             )
         )
 
+    async def _is_known(self, user_id: str) -> bool:
+        """Whether the user has a session, here or as the process before left it: it is never turned away."""
+        patience_s = self.settings.admit_s
+        if await self.roster.ask(find_user(user_id), timeout_s=patience_s) is not None:
+            return True
+        try:
+            return await self.snapshots.ask(find_snapshot(user_id), timeout_s=patience_s)
+        except StorageError:
+            return True  # it may have one
+
     async def _welcome(self, user_id: str) -> PhoneWelcome:
         while True:
             session = await self.roster.ask(ensure_user(user_id), timeout_s=self.settings.admit_s)
@@ -85,8 +104,10 @@ class GlassesGate:
 
     def _refuse(self, status: int, message: str, code: ErrorCode) -> Refused:
         stamp = timestamps.iso(self.system.clock.wall())
-        body = rest.upgrade_refusal("connection_error", message, code, timestamp=stamp)
         wait_s = ERRORS[code].retry_after_s
+        if code is ErrorCode.OVERLOADED:
+            wait_s = self.overload.settings.retry_after_s
+        body = rest.upgrade_refusal("connection_error", message, code, timestamp=stamp, retry_after_s=wait_s)
         headers = {} if wait_s is None else {"Retry-After": str(max(1, round(wait_s)))}
         return Refused(status, body, headers)
 

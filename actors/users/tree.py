@@ -49,7 +49,7 @@ def tree_maker(
 
     The audio slot stays: it knows the phone's connection, which the next link takes up.
     """
-    one, slot = OneBeginning(user_id, beginning), AudioSlot()
+    one, slot = OneBeginning(user_id, beginning), AudioSlot(domain.overload.shedder())
     return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster, audio_slot=slot)
 
 

@@ -5,8 +5,9 @@ socket, which the simulated engine drives too.
 """
 
 from .connection import ServerConnection, Wire
+from .load import PumpLoad
 from .pump import Engine
 from .refusal import response_of
 from .settings import EngineSettings
 
-__all__ = ["Engine", "EngineSettings", "ServerConnection", "Wire", "response_of"]
+__all__ = ["Engine", "EngineSettings", "PumpLoad", "ServerConnection", "Wire", "response_of"]

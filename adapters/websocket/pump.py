@@ -22,6 +22,7 @@ import trio
 from actors.ports import Connection, ConnectionHandler, Refused, Telemetry
 
 from .connection import ServerConnection
+from .load import PumpLoad
 from .refusal import response_of
 from .settings import EngineSettings
 from .sockets import ConnectionSocket, Member, RefusedSocket
@@ -40,16 +41,19 @@ class Engine:
         settings: EngineSettings | None = None,
         clock: Callable[[], float] = trio.current_time,
         next_id: Callable[[], str] | None = None,
+        load: PumpLoad | None = None,
     ) -> None:
         """Open the selector.
 
         Args:
+          load: told how far behind the pump is.
           clock: monotonic seconds, as fast as trio's; health and deadlines are in its time.
           next_id: names a connection; by default they are counted.
         """
         count = itertools.count(1)
         self.settings = settings or EngineSettings()
         self.now = 0.0
+        self._load = load or PumpLoad()
         self._telemetry = telemetry
         self._clock = clock
         self._next_id = next_id or (lambda: f"connection-{next(count)}")
@@ -189,7 +193,9 @@ class Engine:
         What is ready but not worked on stays in `_jobs`: asking epoll again instead would favour whom it
         names first. And asking again within the turn saves the 14 us that trio takes to wait.
         """
-        ends_at = time.perf_counter() + self.settings.turn_s
+        began_at = time.perf_counter()
+        ends_at = began_at + self.settings.turn_s
+        self._load.begin(began_at)
         self.now = self._clock()
         while self._jobs or self._find_jobs():
             fd, mask = self._jobs.popleft()
@@ -198,8 +204,12 @@ class Engine:
                 self._drive(member, mask)
             elif fd == self._wake_fd:
                 os.eventfd_read(fd)
-            if time.perf_counter() > ends_at:
+            now = time.perf_counter()
+            if now > ends_at:
+                self._load.cut(now)
                 break
+        else:
+            self._load.drained(time.perf_counter())
         self._settle()
 
     def _find_jobs(self) -> bool:

@@ -37,6 +37,7 @@ from actors.ports import (
     WebhookAnswer,
 )
 from actors.service import ServiceSpec
+from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.simulated.webhooks import Call, SimulatedWebhooks
@@ -59,6 +60,7 @@ class FakeConnection:
         self.peer = "192.0.2.1:5000"
         self.is_open = True
         self.health = ConnectionHealth(opened_at=now(), last_activity_at=now())
+        self.waiting_bytes = 0
         self.sent: list[Outgoing] = []
         self.closed_with: tuple[int, str] | None = None
         self.pings = 0
@@ -273,6 +275,7 @@ class World:
         self.store = SimulatedStore(random.Random(1), documents=documents)
         self.webhooks = SimulatedWebhooks(random.Random(2))
         self.telemetry = RecordingTelemetry()
+        self.load = ScriptedLoad()
         self.tokens = CoreTokens((SECRET,), wall=system.clock.wall)
         self.speech = PuppetSpeech()
         self.hall: Hall | None = None
@@ -289,6 +292,7 @@ class World:
             speech=(self.speech,),
             tokens=self.tokens,
             telemetry=self.telemetry,
+            load=self.load,
         )
         spec = ChildSpec(
             "glasshouse",
@@ -309,6 +313,8 @@ class World:
             telemetry=self.telemetry,
             settings=settings.front_door,
             limits=settings.limits,
+            overload=self.hall.domain.overload,
+            snapshots=self.hall.domain.snapshots,
         )
         self.app_gate = AppGate(doorman=self.hall.doorman, limits=settings.limits)
 

@@ -56,5 +56,15 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path) -> No
         simulated = _shape(system.tree(server.tree))
 
     assert real == simulated
-    expected = ["journal", "directory", "snapshots", "media", "users", "roster", "farewell", "front door"]
+    expected = [
+        "journal",
+        "directory",
+        "snapshots",
+        "overload",
+        "media",
+        "users",
+        "roster",
+        "farewell",
+        "front door",
+    ]
     assert expected == _names(real)

@@ -1,0 +1,68 @@
+"""Looks how late the server is, and posts what follows from it.
+
+Two things can be late: the engine, which knows how long it has had work without a pause, and the run queue,
+in which this actor's own timer stands behind everybody's mail. The worse of the two is what counts.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runtime import Actor, RestartInfo
+
+from ..ports import EngineLoad, Telemetry
+from .board import OverloadBoard
+from .machine import Entered, Left, OverloadState, step
+
+
+class Look(msgspec.Struct, frozen=True):
+    """The timer: it should have come at `due_at`."""
+
+    due_at: float
+
+
+class EngineIsLate(msgspec.Struct, frozen=True):
+    """From the engine: it has been behind for `late_s` of the settings, once until the next look."""
+
+
+OverloadMessage = Look | EngineIsLate
+
+
+class Overload(Actor[OverloadMessage]):
+    """One for the server. Its state is the machine's; a crash of it changes nothing of what is posted."""
+
+    def __init__(self, *, board: OverloadBoard, load: EngineLoad, telemetry: Telemetry) -> None:
+        self.board = board
+        self.load = load
+        self.telemetry = telemetry
+        self.settings = board.settings
+        self.state = OverloadState()
+
+    def started(self, restart: RestartInfo | None) -> None:
+        self.perform(self.load.watch, self.settings.late_s, self._alarm)
+        self._look_again()
+
+    def receive(self, message: OverloadMessage) -> None:
+        late_s = self.load.take_longest_s()
+        if isinstance(message, Look):
+            late_s = max(late_s, self.now - message.due_at)
+        self.state, effects = step(self.state, late_s, self.now, self.settings)
+        self.perform(self.board.post, self.state)
+        for effect in effects:
+            match effect:
+                case Entered(late_s):
+                    self.telemetry.warning("overload_entered", late_s=round(late_s, 3))
+                case Left(lasted_s):
+                    self.telemetry.info("overload_left", lasted_s=round(lasted_s, 3))
+        shed = self.board.take_shed()
+        if shed:
+            self.telemetry.count("audio_frames_shed", shed)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        settings = self.settings
+        wait_s = settings.sample_s if self.state.is_watchful else settings.calm_sample_s
+        self.set_timer("look", wait_s, Look(self.now + wait_s))
+
+    def _alarm(self) -> None:
+        self.ref.tell(EngineIsLate())
