@@ -8,7 +8,7 @@ value assigned whole.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -105,6 +105,13 @@ class AnyActor(Generic[M]):
     def now(self) -> float:
         """The system clock, monotonic seconds."""
         return self._place().system.clock.now()
+
+    def facts(self) -> Mapping[str, object]:
+        """What the tree is to show of this actor beside what the runtime knows; plain values by name.
+
+        Called between handlers, so it only reads. If it raises, the tree shows that. OTP: format_status.
+        """
+        return {}
 
     # ------------------------------------------------------------------ others
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._actor import AnyActor
     from ._cell import Cell
     from ._trace import Spent
 
@@ -25,6 +26,7 @@ class TreeNode:
       handled: messages taken since the actor's first start; restarts: incarnations after the first.
       age_s: since this incarnation is up; None while it is not.
       spent: time per message type, where tracing is on.
+      facts: what the actor itself has to show (`facts`).
     """
 
     path: str
@@ -43,6 +45,7 @@ class TreeNode:
     tasks: tuple[str, ...]
     stashed: int
     spent: Mapping[str, Spent]
+    facts: Mapping[str, object]
     children: tuple[TreeNode, ...]
 
     def walk(self) -> Iterator[TreeNode]:
@@ -79,8 +82,16 @@ def describe(cell: Cell) -> TreeNode:
         tasks=tuple(task.name for task in cell.tasks or ()),
         stashed=len(cell.stash or ()),
         spent={} if cell.trace is None else dict(cell.trace.spent),
+        facts={} if cell.actor is None else _facts_of(cell.actor),
         children=tuple(describe(child) for child in children_of(cell)),
     )
+
+
+def _facts_of(actor: AnyActor[Any]) -> Mapping[str, object]:
+    try:
+        return dict(actor.facts())
+    except Exception as error:  # looking at a system ends nothing of it
+        return {"error": repr(error)}
 
 
 def children_of(cell: Cell) -> tuple[Cell, ...]:

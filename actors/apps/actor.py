@@ -7,7 +7,7 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +20,7 @@ from runtime import Ref, RestartInfo, StopReason
 
 from .. import liveness
 from ..allowance import app_allowance
+from ..connection_facts import connection_facts
 from ..directory import ProbeServer, ServerRecovered, ServerStarted, app_sessions
 from ..display import arbitration as display
 from ..display.size import text_too_long, too_large
@@ -95,6 +96,10 @@ class AppSession(ServerSide):
         self.telemetry = domain.ports.telemetry
         self.session_id = app_session_id(user_id, app.package_name)
         self.state = AppState(beginning)
+
+    def facts(self) -> Mapping[str, object]:
+        phase = self.state.lifecycle.phase.value
+        return {"phase": phase, **connection_facts(self.state.connection, self.now)}
 
     def started(self, restart: RestartInfo | None) -> None:
         self.join(app_sessions(self.app.package_name))

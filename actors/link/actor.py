@@ -6,6 +6,7 @@ that was replaced changes nothing (protocol.md 4.2): only the current one counts
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ from runtime import Actor, Ref, RestartInfo
 
 from .. import liveness
 from ..audio import AudioSlot
+from ..connection_facts import connection_facts
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
@@ -58,6 +60,9 @@ class GlassesLink(Actor[LinkMessage]):
         self.settings = settings
         self.telemetry = telemetry
         self.state = LinkState()
+
+    def facts(self) -> Mapping[str, object]:
+        return {**connection_facts(self.state.connection, self.now), "phones": self.state.phones}
 
     def started(self, restart: RestartInfo | None) -> None:
         newest, connection = self.audio_slot.connection, self.state.connection

@@ -6,6 +6,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
 import click
 import msgspec
@@ -34,6 +35,7 @@ class NodeView(msgspec.Struct, frozen=True):
     handled: int = 0
     restarts: int = 0
     last_error: str | None = None
+    facts: dict[str, Any] = {}
     children: tuple[NodeView, ...] = ()
 
 
@@ -46,7 +48,8 @@ class TreeView(msgspec.Struct, frozen=True):
 @data_option
 @file_option
 def tree(as_json: bool, data: str | None, settings_file: str | None) -> None:
-    """Show the actors of the running server: state, mailbox, messages handled, restarts, last error."""
+    """Show the actors of the running server: state, mailbox, messages handled, restarts, last error, and
+    what each adds: of a connection its silence, round trip and missed pongs."""
     settings = load_settings(as_flags(data=data), settings_file).settings
     server = read_server_file(settings.data)
     if server is None:
@@ -86,7 +89,7 @@ def ask(server: ServerFile, data: str) -> bytes:
 
 def print_tree(node: NodeView) -> None:
     """The tree, drawn, with a column for each number. Wider than the terminal if need be."""
-    rows = [("actor", "state", "mail", "high", "oldest", "handled", "restarts", "last error")]
+    rows = [("actor", "state", "mail", "high", "oldest", "handled", "restarts", "last error", "facts")]
     for drawn, one in _drawn(node, "", ""):
         state = "" if one.state in _CONTAINERS else one.state
         state = state if one.status in ("", "running") else f"{one.status} {state}".rstrip()
@@ -94,7 +97,7 @@ def print_tree(node: NodeView) -> None:
         numbers = (str(one.depth), str(one.high_water), oldest, str(one.handled), str(one.restarts))
         # Escaped: a message of an error may hold what somebody sent.
         error = (one.last_error or "").encode("unicode_escape").decode("ascii")
-        rows.append((drawn, state, *numbers, error))
+        rows.append((drawn, state, *numbers, error, _facts(one)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [
@@ -102,6 +105,11 @@ def print_tree(node: NodeView) -> None:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def _facts(node: NodeView) -> str:
+    known = [f"{name} {value}" for name, value in node.facts.items() if value not in (None, "")]
+    return ", ".join(known).encode("unicode_escape").decode("ascii")
 
 
 def _drawn(node: NodeView, first: str, rest: str) -> list[tuple[str, NodeView]]:

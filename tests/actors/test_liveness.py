@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+import trio
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from trio.testing import MockClock
 
 from actors.liveness import (
     APP_LIVENESS,
@@ -35,6 +37,7 @@ from actors.liveness import (
     deadline,
     step,
 )
+from tests.actors.world import ADA, CAPTIONS, open_world
 
 PHONE = LivenessSettings()
 
@@ -555,3 +558,27 @@ class Links(RuleBasedStateMachine):
 
 Links.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestLinks = Links.TestCase
+
+
+async def test_the_tree_shows_how_each_socket_is(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        phone.say({"type": "ping"})
+        server.connection.health.round_trip_s = 0.0123
+        await trio.sleep(3)
+
+        link = world.system.tree(world.find(f"users/{ADA}/link")).facts
+        app = world.system.tree(world.find(f"users/{ADA}/apps/{CAPTIONS}")).facts
+        phone.hang_up()
+        await world.settle()
+        gone = world.system.tree(world.find(f"users/{ADA}/link")).facts
+
+        assert (phone.id, 3.0, 1) == (link["connection"], link["silent_s"], link["phones"])
+        assert (server.connection.id, 12.3, "running") == (
+            app["connection"],
+            app["round_trip_ms"],
+            app["phase"],
+        )
+        assert phone.health.missed_pongs == link["missed_pongs"]
+        assert {"phones": 1} == gone

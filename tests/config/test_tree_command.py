@@ -91,7 +91,7 @@ def test_tree_draws_what_the_server_tells(data: Path, monkeypatch: pytest.Monkey
 
     assert [("/api/admin/tree", f"Bearer {file.admin_token}")] == server.asked
     title, root, *drawn = (re.split(r" {2,}", line) for line in lines)
-    assert ["actor", "state", "mail", "high", "oldest", "handled", "restarts", "last error"] == title
+    assert ["actor", "state", "mail", "high", "oldest", "handled", "restarts", "last error", "facts"] == title
     assert ["glasshouse", "0", "0", "0", "0"] == root
     assert ["├── users", "down Open", "1", "2", "0.100 s", "30", "4", r"Boom: \x1b[31m\n"] == drawn[0]
     assert ["│", "└── ada@example.org", "Idle", "0", "0", "0", "0"] == drawn[1]

@@ -230,6 +230,22 @@ INSPECTION: dict[str, tuple[Mutation, ...]] = {
             ),
         ),
     ),
+    "An actor adds its own facts to the tree, and one that fails to harms nobody": (
+        Mutation(
+            "an actor's facts are not asked for",
+            "_tree.py",
+            "facts={} if cell.actor is None else _facts_of(cell.actor),",
+            "facts={},",
+            by("test_names_events_and_inspection.py::test_an_actor_adds_its_facts_to_the_tree"),
+        ),
+        Mutation(
+            "facts that fail end the look at the tree",
+            "_tree.py",
+            '        return {"error": repr(error)}\n',
+            "        raise\n",
+            by("test_names_events_and_inspection.py::test_an_actor_adds_its_facts_to_the_tree"),
+        ),
+    ),
     "The whole tree is data": (
         Mutation(
             "restarts are not counted",

@@ -197,6 +197,23 @@ async def test_the_tree_is_data(stage: Any) -> None:
     assert ["/", "/ref"] == [each.path for each in stage.system.tree().walk()]
 
 
+async def test_an_actor_adds_its_facts_to_the_tree(stage: Any) -> None:
+    def facts(actor: Any) -> dict[str, object]:
+        if not actor.state:
+            raise LookupError("nothing yet")
+        return {"newest": actor.state[-1]}
+
+    ref = await stage.actor("open", settings={"facts": facts})
+    failed = stage.system.tree(ref)
+    ref.tell("a")
+    await stage.quiet()
+
+    assert {"error": "LookupError('nothing yet')"} == failed.facts
+    assert {"newest": "a"} == stage.system.tree(ref).facts
+    assert {} == stage.system.tree(await stage.actor()).facts
+    assert 0 == failed.restarts
+
+
 async def test_find_by_path(stage: Any) -> None:
     ref = await stage.actor("ref")
 
