@@ -47,6 +47,14 @@ class UpgradeRefusedError(Exception):
     """The server answered the upgrade with something else than 101."""
 
 
+class ClosedByServerError(ConnectionResetError):
+    """The server closed with a close frame; `code` is 1005 when it had none."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__(f"the server closed: {payload!r}")
+        self.code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+
+
 class RawSocket:
     """One client connection: feeds bytes in, yields whole messages; sends at once or keeps the rest.
 
@@ -142,7 +150,7 @@ class RawSocket:
             if opcode == PING:
                 self.send(frame(PONG, payload))
             elif opcode == CLOSE:
-                raise ConnectionResetError(f"the server closed: {payload!r}")
+                raise ClosedByServerError(payload)
             else:
                 yield opcode, payload
         self._buffer = buffer[position:]

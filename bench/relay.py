@@ -123,15 +123,15 @@ def _drive(
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
-            child = _child_of(keeper)
-            idle_kb = _memory_kb(child)
+            child = child_of(keeper)
+            idle_kb = memory_kb(child)
             print("go", file=driver.stdin, flush=True)
             _expect(driver, "started")
             _expect(driver, "measuring")
             cpu_before, clock_before = _cpu_s(child), time.perf_counter()
             _expect(driver, "measured")
             cpu_s, clock_s = _cpu_s(child) - cpu_before, time.perf_counter() - clock_before
-            loaded_kb = _memory_kb(child)
+            loaded_kb = memory_kb(child)
             result = json.loads(driver.stdout.readline())
         finally:
             driver.kill()
@@ -166,7 +166,7 @@ def _expect(driver: subprocess.Popen[str], word: str) -> None:
         raise RuntimeError(f"the driver said {line!r}, {word!r} was expected; its error is above")
 
 
-def _child_of(keeper: int) -> int:
+def child_of(keeper: int) -> int:
     """The server process: the keeper's only child that is still itself."""
     children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
     return int(children[0])
@@ -177,7 +177,7 @@ def _cpu_s(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory_kb(process: int) -> int:
+def memory_kb(process: int) -> int:
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
