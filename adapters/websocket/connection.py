@@ -25,11 +25,13 @@ from websockets.exceptions import ProtocolError
 # `frames` has the C function where it was built, else the one in Python, and does not list it in __all__.
 from websockets.frames import Close, CloseCode, Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from actors.ports import CloseInfo, ConnectionHandler, ConnectionHealth, Lane, Outgoing, Telemetry
 
 from .frames import FrameWalk, find_plain_frame, wire_of
+from .handover import OpenConnection, moved
 from .lanes import Lanes
 from .settings import EngineSettings
 
@@ -147,6 +149,10 @@ class ServerConnection:
     # What actors call: actors.ports.Connection
 
     @property
+    def handler(self) -> ConnectionHandler:
+        return self._handler
+
+    @property
     def is_open(self) -> bool:
         return self._phase is _Phase.OPEN
 
@@ -230,6 +236,33 @@ class ServerConnection:
     def unread(self) -> bytes:
         """The received bytes since the last message boundary: what another process needs to take over."""
         return bytes(self._raw) + self._backlog
+
+    def record(self, now: float) -> OpenConnection:
+        """What another process needs to go on with this open connection. Nothing changes here."""
+        return OpenConnection(
+            id=self.id,
+            now=now,
+            health=self.health,
+            unread=self.unread,
+            unsent=None if self._lanes is None else self._lanes.unsent(),
+            pings=tuple(self._pings.items()),
+            ping_count=self._ping_count,
+        )
+
+    def resume(self, record: OpenConnection, now: float) -> None:
+        """Go on where another process stood, instead of awaiting a request. Then `work` has its say."""
+        by_s = now - record.now
+        self._protocol = ServerProtocol(
+            state=State.OPEN, max_size=self._settings.max_message_bytes, logger=_SILENT
+        )
+        self._phase = _Phase.OPEN
+        self.health = moved(record.health, by_s)
+        self._backlog = record.unread
+        self._pings = {payload: sent_at + by_s for payload, sent_at in record.pings}
+        self._ping_count = record.ping_count
+        self._wire.expire_at(None)
+        if record.unsent is not None:
+            self._begin_waiting(Lanes.of(record.unsent))
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes came from the peer; they are not empty."""

@@ -13,6 +13,7 @@ from collections import deque
 from actors.ports import Lane, Outgoing
 
 from .frames import wire_of
+from .handover import Unsent
 
 _CLOSE = 0x08
 
@@ -117,6 +118,35 @@ class Lanes:
             return None
         self.queued_bytes -= len(data)
         return data, is_message
+
+    def unsent(self) -> Unsent:
+        """All that waits, for another process. Nothing changes here."""
+        return Unsent(
+            partial=b"" if self._partial is None else bytes(self._partial),
+            protocol=tuple(self._protocol.values()),
+            control=tuple(self._control),
+            display=tuple(self._display.items()),
+            audio=tuple((message.is_text, message.payload) for message in self._audio),
+        )
+
+    @classmethod
+    def of(cls, unsent: Unsent) -> Lanes:
+        """Lanes in which that waits."""
+        lanes = cls()
+        if unsent.partial:
+            lanes.keep(memoryview(unsent.partial))
+        for frame in unsent.protocol:
+            lanes.add_protocol(frame)
+        lanes._control.extend(unsent.control)
+        lanes.control_bytes = sum(map(len, unsent.control))
+        lanes._display.update(unsent.display)
+        lanes.queued_bytes += lanes.control_bytes + sum(map(len, lanes._display.values()))
+        for is_text, payload in unsent.audio:
+            message = Outgoing(payload, is_text=is_text, lane=Lane.AUDIO)
+            lanes.queued_bytes += len(wire_of(message))
+            lanes._audio.append(message)
+            lanes._audio_bytes += len(payload)
+        return lanes
 
     def _trim_audio(self, limit_bytes: int) -> int:
         dropped = 0

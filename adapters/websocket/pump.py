@@ -15,13 +15,14 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
 from actors.ports import Connection, ConnectionHandler, Refused, Telemetry
 
 from .connection import ServerConnection
+from .handover import OpenConnection
 from .load import PumpLoad
 from .refusal import response_of
 from .settings import EngineSettings
@@ -68,6 +69,8 @@ class Engine:
         self._deadline_count = itertools.count()
         self._deadline_added = trio.Event()
         self._emptied = trio.Event()
+        self._thawed = trio.Event()
+        self._thawed.set()
         self._is_in_turn = False
         self._is_stopping = False
         self._is_closed = False
@@ -149,6 +152,84 @@ class Engine:
                 await self._emptied.wait()
         self._abandon_all()
 
+    # Handing connections to another process
+
+    def freeze(self) -> None:
+        """Read nothing more, and meet no deadline, until `thaw`. What is sent still leaves."""
+        self._thawed = trio.Event()
+        self._load.drained(time.perf_counter())  # what waits now is nobody's overload
+
+    def thaw(self) -> None:
+        """Go on. Nothing is lost: what came meanwhile waits in the sockets."""
+        self._thawed.set()
+
+    @property
+    def is_frozen(self) -> bool:
+        return not self._thawed.is_set()
+
+    def settle(self) -> bool:
+        """While frozen: tell handlers of connections that broke in a send; whether there were any."""
+        has_ended = bool(self._ended)
+        self._settle()
+        return has_ended
+
+    def record(self) -> list[tuple[ServerConnection, socket.socket, OpenConnection]]:
+        """While frozen: every open connection with its socket. Nothing changes here."""
+        now = self._clock()
+        members = [m for m in self._members.values() if isinstance(m, ConnectionSocket)]
+        return [(m.connection, m.sock, m.connection.record(now)) for m in members if m.connection.is_open]
+
+    def let_go(self, given: Iterable[ServerConnection]) -> None:
+        """Close our copies of the sockets of `given`: another process has them, and they stay open."""
+        connections = set(map(id, given))
+        for member in list(self._members.values()):
+            if isinstance(member, ConnectionSocket) and id(member.connection) in connections:
+                member.close()
+
+    def finish(self, within_s: float) -> None:
+        """Close what is left and end the closing handshakes under way, in this call: the loop stands still.
+
+        For the last moments of a process whose actors are not to run any more.
+        """
+        self._is_stopping = True
+        for connection in self.connections():
+            connection.close(1012, "server restarts")
+        ends_at = time.monotonic() + within_s
+        while self._members and time.monotonic() < ends_at:
+            self._jobs.extend(self._epoll.poll(ends_at - time.monotonic(), _EVENTS_A_POLL))
+            self._is_in_turn = True
+            self._turn()
+            self._is_in_turn = False
+
+    def take_over(
+        self, sock: socket.socket, record: OpenConnection, handler: ConnectionHandler
+    ) -> ServerConnection | None:
+        """Go on with a connection that another process has recorded. `handler.opened` is not called.
+
+        Args:
+          sock: connected. The engine owns it from here on.
+
+        Returns: the connection, or None when its peer is gone already.
+        """
+        peer = self._prepare(sock)
+        if peer is None:
+            return None
+        member = ConnectionSocket(self, sock, peer)
+        connection = member.connection = ServerConnection(
+            member,
+            handler,
+            id=record.id,
+            peer=peer,
+            settings=self.settings,
+            clock=self._clock,
+            telemetry=self._telemetry,
+        )
+        self._members[member.fd] = member
+        connection.resume(record, self._clock())
+        if connection.has_backlog:
+            self.add_leftover(member)
+        return connection
+
     # What the sockets call: sockets.Selector
 
     def select(self, member: Member) -> None:
@@ -179,10 +260,14 @@ class Engine:
 
     async def _pump(self) -> None:
         while True:
-            if self._jobs or self._leftovers:
+            if self.is_frozen:
+                await self._thawed.wait()
+            elif self._jobs or self._leftovers:
                 await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
+            if self.is_frozen:
+                continue
             self._is_in_turn = True
             self._turn()
             self._is_in_turn = False
@@ -228,6 +313,7 @@ class Engine:
                 if deadline is not None:
                     scope.deadline = trio.current_time() + deadline - self._clock()
                 await self._deadline_added.wait()
+            await self._thawed.wait()
             self._expire()
 
     def _drive(self, member: Member, mask: int) -> None:
