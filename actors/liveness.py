@@ -24,6 +24,8 @@ from msgspec.structs import replace
 
 from protocols import close_codes
 
+from .moments import moved
+
 
 class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Every duration of a socket's liveness. The defaults are for phones; see `APP_LIVENESS`.
@@ -173,6 +175,18 @@ class LivenessState(msgspec.Struct, frozen=True, kw_only=True):
     has_said_pong: bool = False
     has_shown_pongs: bool = False
     missed_pongs: int = 0
+
+
+def shifted(state: LivenessState, by_s: float) -> LivenessState:
+    """The same machine on a clock that is `by_s` ahead (`actors.moments`)."""
+    return replace(
+        state,
+        heard_at=state.heard_at + by_s,
+        pinged_at=state.pinged_at + by_s,
+        json_pinged_at=moved(state.json_pinged_at, by_s),
+        ack_at=moved(state.ack_at, by_s),
+        suspected_at=moved(state.suspected_at, by_s),
+    )
 
 
 def step(

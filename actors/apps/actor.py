@@ -61,6 +61,7 @@ from .state import AppState
 if TYPE_CHECKING:
     from ..display.messages import DisplayMessage
     from ..domain import Domain
+    from ..session.beginning import AppSocket
     from ..session.messages import SessionMessage
 
 _AUDIO = (streams.AUDIO_CHUNK, streams.TRANSCRIPTION, streams.TRANSLATION)
@@ -73,6 +74,7 @@ class AppSession(ServerSide):
       beginning: where its life begins: STOPPED, until a start is asked for; DORMANT, brought back by the
         stored running list as soon as the phone is there and the app's server answers, however long that
         takes; or where the process before left it.
+      socket: its open connection, where that came along from the process before.
     """
 
     mailbox_size = 4096
@@ -86,6 +88,7 @@ class AppSession(ServerSide):
         session: Ref[SessionMessage],
         display: Ref[DisplayMessage],
         domain: Domain,
+        socket: AppSocket | None = None,
     ) -> None:
         self.user_id = user_id
         self.app = app
@@ -96,6 +99,16 @@ class AppSession(ServerSide):
         self.telemetry = domain.ports.telemetry
         self.session_id = app_session_id(user_id, app.package_name)
         self.state = AppState(beginning)
+        if socket is not None:
+            self.state = AppState(
+                beginning,
+                socket.connection,
+                socket.liveness,
+                {socket.connection.id: Dialled(socket.connection, [])},
+                complaints=socket.complaints,
+                takes_audio=socket.takes_audio,
+                audio_dropped=socket.audio_dropped,
+            )
 
     def facts(self) -> Mapping[str, object]:
         phase = self.state.lifecycle.phase.value
@@ -104,9 +117,12 @@ class AppSession(ServerSide):
     def started(self, restart: RestartInfo | None) -> None:
         self.join(app_sessions(self.app.package_name))
         connection = self.state.connection
-        if restart is not None and connection is not None and not connection.is_open:
-            # Its end was the message that the crash lost, or is still to come and then changes nothing.
+        if connection is not None and not connection.is_open:
+            # Its end was the message that the crash lost, or is still to come and then changes nothing; or it
+            # broke on its way from another process.
             self._hung_up(connection, CloseInfo(code=1006))
+        elif connection is not None and restart is None:
+            self.perform(self._take_over, self.state.dialled[connection.id])
         self._arm()
         self._arm_complaints()
         self._look_after()

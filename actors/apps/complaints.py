@@ -31,6 +31,11 @@ class Complaints(msgspec.Struct, frozen=True):
     held: Mapping[ErrorCode, Held] = {}
 
 
+def shifted(complaints: Complaints, by_s: float) -> Complaints:
+    """The same on a clock that is `by_s` ahead (`actors.moments`)."""
+    return replace(complaints, told_at={code: at + by_s for code, at in complaints.told_at.items()})
+
+
 def heard(
     complaints: Complaints, code: ErrorCode, message: str, now: float, interval_s: float
 ) -> tuple[Complaints, str | None]:

@@ -30,14 +30,18 @@ class StrangerHandler:
 
     Texts that come between the init and that moment are kept, in order and bounded, and handed on. A
     stranger's flood is dropped here: the doorman's mailbox is everybody's.
+
+    Attributes:
+      init: the init as it came.
     """
 
-    __slots__ = ("allowance", "doorman", "is_presented", "pending")
+    __slots__ = ("allowance", "doorman", "init", "is_presented", "pending")
 
     def __init__(self, doorman: Ref[DoormanMessage], allowance: Allowance) -> None:
         self.doorman = doorman
         self.allowance = allowance
         self.is_presented = False
+        self.init = b""
         self.pending: list[bytes] = []
 
     def opened(self, connection: Connection) -> None:
@@ -56,9 +60,15 @@ class StrangerHandler:
             return
         if isinstance(message, from_app.TpaConnectionInit):
             self.is_presented = True
+            self.init = payload
             self.doorman.tell(Presented(connection, message, self.pending))
         else:
             self.doorman.tell(Misspoke(connection, "the first message must be tpa_connection_init"))
+
+    @property
+    def said(self) -> tuple[bytes, ...]:
+        """All that counts of what it said, for another handler to hear again."""
+        return (self.init, *self.pending) if self.is_presented else ()
 
     def binary(self, connection: Connection, payload: bytes) -> None:
         if self._is_within(connection, payload):

@@ -15,14 +15,17 @@ from protocols import close_codes, from_phone, to_phone
 from runtime import Actor, Ref, RestartInfo
 
 from .. import liveness
+from ..allowance import TrafficLimits, phone_allowances
 from ..audio import AudioSlot
 from ..connection_facts import connection_facts
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
+from .handler import PhoneHandler
 from .messages import LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, Resync, ToPhone
 
 if TYPE_CHECKING:
+    from ..session.beginning import PhoneSocket
     from ..session.messages import SessionMessage
 
 _PONG = Outgoing(to_phone.encode(to_phone.Pong()))
@@ -43,7 +46,11 @@ class LinkState(msgspec.Struct, frozen=True):
 
 
 class GlassesLink(Actor[LinkMessage]):
-    """One per user, whether a phone is there or not."""
+    """One per user, whether a phone is there or not.
+
+    Args:
+      phone: its open connection, where that came along from the process before.
+    """
 
     def __init__(
         self,
@@ -52,14 +59,19 @@ class GlassesLink(Actor[LinkMessage]):
         session: Ref[SessionMessage],
         audio_slot: AudioSlot,
         settings: liveness.LivenessSettings,
+        limits: TrafficLimits,
         telemetry: Telemetry,
+        phone: PhoneSocket | None = None,
     ) -> None:
         self.user_id = user_id
         self.session = session
         self.audio_slot = audio_slot
         self.settings = settings
+        self.limits = limits
         self.telemetry = telemetry
         self.state = LinkState()
+        if phone is not None:
+            self.state = LinkState(phone.connection, phone.liveness, phone.is_acked, phone.phones)
 
     def facts(self) -> Mapping[str, object]:
         return {**connection_facts(self.state.connection, self.now), "phones": self.state.phones}
@@ -78,7 +90,24 @@ class GlassesLink(Actor[LinkMessage]):
                 self._announce_again(connection)
             else:
                 self.session.tell(session.Repeat(connection.id))
+        elif connection is not None:
+            self._take_over(connection)
         self._arm()
+
+    def _take_over(self, connection: Connection) -> None:
+        """A connection that came from another process: it is acknowledged and known, or has just broken."""
+        if not connection.is_open:
+            self._lost(connection)
+            return
+        handler = PhoneHandler(
+            user_id=self.user_id,
+            link=self.ref,
+            audio=self.audio_slot,
+            token_in_query=True,  # only its arrival asks for that, and it has arrived
+            telemetry=self.telemetry,
+            allowances=phone_allowances(self.limits),
+        )
+        self.perform(connection.bind, handler)
 
     def receive(self, message: LinkMessage) -> None:
         match message:

@@ -25,6 +25,7 @@ from ..ports import PutUser
 from ..speech.messages import VoiceEnded
 from ..users.roster import UserReady
 from . import wire
+from .beginning import HandedFacts
 from .messages import (
     AckDue,
     AdmitPhone,
@@ -81,8 +82,11 @@ class UserSession(Running):
             user = PutUser(self.user_id, round(self.state.started_wall * 1000))
             self.domain.journal.tell(Commit((user,)))
         elif restart is None:
-            self.telemetry.info("session_resumed", user=self.user_id, incarnation=self.state.incarnation)
             self._resume_apps(self.apps_to_resume)
+            if self.handed is None:
+                self.telemetry.info("session_resumed", user=self.user_id, incarnation=self.state.incarnation)
+            else:
+                self._go_on(self.handed)
         if self.state.to_boot is None:
             self._load_user()
         if self.state.grace_ends_at is not None:
@@ -166,6 +170,18 @@ class UserSession(Running):
                 # The tree is being stopped, not the app: what runs is to run again after the next start.
                 if reason.kind is not StopKind.SHUTDOWN:
                     self._neighbour_gone(ref)
+
+    def _go_on(self, handed: HandedFacts) -> None:
+        """Do what was under way in the process that handed the session over, and had not come to its end."""
+        self.telemetry.info("session_taken_over", user=self.user_id, incarnation=self.state.incarnation)
+        for package_name in handed.to_start:
+            self._start_app(package_name, ())
+        if handed.is_announced:
+            self.state = msgspec.structs.replace(self.state, announced=wire.user_session(self.state))
+        else:
+            self.set_timer("announce", self.settings.announce_s, AnnounceDue())
+        if self.state.is_ending and not self.state.apps:
+            self._leave()
 
     def _load_user(self) -> None:
         self.start(

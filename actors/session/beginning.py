@@ -6,19 +6,56 @@ import msgspec
 
 from protocols.streams import Subscription
 
+from ..apps.complaints import Complaints
 from ..apps.lifecycle import LifecycleState
 from ..display.arbitration import DisplayState
-from ..ports import AppDocument
+from ..liveness import LivenessState
+from ..ports import AppDocument, Connection
 from .state import SessionState
 
 
+class AppSocket(msgspec.Struct, frozen=True):
+    """An app's open connection that came with the session from another process; see `apps.state.AppState`."""
+
+    connection: Connection
+    liveness: LivenessState
+    complaints: Complaints = Complaints()
+    takes_audio: bool = False
+    audio_dropped: int = 0
+
+
+class PhoneSocket(msgspec.Struct, frozen=True):
+    """The phone's, likewise; see `link.actor.LinkState`."""
+
+    connection: Connection
+    liveness: LivenessState
+    is_acked: bool
+    phones: int
+
+
+class HandedFacts(msgspec.Struct, frozen=True):
+    """What else a session that was handed over has to know.
+
+    Attributes:
+      to_start: packages whose start was being looked up.
+      is_announced: the phone was told how things are.
+    """
+
+    to_start: tuple[str, ...]
+    is_announced: bool
+
+
 class ResumedApp(msgspec.Struct, frozen=True):
-    """An app that the session begins with."""
+    """An app that the session begins with; `socket` where it came with it."""
 
     app: AppDocument
     lifecycle: LifecycleState
     subscriptions: tuple[Subscription, ...] = ()
     is_stored: bool = True
+    has_listed: bool = False
+    is_farewell_told: bool = False
+    is_missed: bool = False
+    socket: AppSocket | None = None
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -26,8 +63,12 @@ class Beginning(msgspec.Struct, frozen=True):
 
     Attributes:
       session: without its apps, which have no actors yet.
+      phone: the phone's connection, where it came with the session.
+      handed: of a session that was handed over by a living process; None of any other.
     """
 
     session: SessionState
     apps: tuple[ResumedApp, ...] = ()
     display: DisplayState = DisplayState()
+    phone: PhoneSocket | None = None
+    handed: HandedFacts | None = None

@@ -69,6 +69,7 @@ class SessionCore(Actor[SessionMessage]):
         self.telemetry = domain.ports.telemetry
         self.state = beginning.session
         self.apps_to_resume = beginning.apps
+        self.handed = beginning.handed
 
     def _stamp(self) -> str:
         return timestamps.iso(self.system.clock.wall())

@@ -139,6 +139,7 @@ class Running(Hearing):
                     session=self.ref,
                     display=self.near.display,
                     domain=self.domain,
+                    socket=one.socket,
                 ),
                 restart="transient",
             ),
@@ -146,14 +147,22 @@ class Running(Hearing):
         )
         self.watch(ref)
         entry = AppEntry(
-            app=one.app, ref=ref, phase=phase, subscriptions=one.subscriptions, is_stored=one.is_stored
+            app=one.app,
+            ref=ref,
+            phase=phase,
+            connection=None if one.socket is None else one.socket.connection,
+            subscriptions=one.subscriptions,
+            is_stored=one.is_stored,
+            has_listed=one.has_listed,
+            is_farewell_told=one.is_farewell_told,
+            is_missed=one.is_missed,
         )
         self.state = states.put_app(self.state, package_name, entry)
         ref.tell(self._glasses_known())
         return ref
 
     def _resume_apps(self, resumed: Iterable[ResumedApp]) -> None:
-        """Take in the apps that the process before had, as a snapshot has them; their sockets are awaited."""
+        """Take in the apps that the process before had. Sockets that did not come with them are awaited."""
         for one in resumed:
             self._take_in(one, one.lifecycle.phase)
         self._core_app()

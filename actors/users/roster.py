@@ -52,6 +52,17 @@ class ResumeUser(msgspec.Struct, frozen=True):
     reply_to: ReplyTo[Ref[SessionMessage] | None]
 
 
+class AdoptUser(msgspec.Struct, frozen=True):
+    """Make the session of a user that another process has handed over; answer with it once it is up.
+
+    The user is claimed behind it: the process that hands over has let go of everybody before it says so.
+    """
+
+    user_id: str
+    beginning: Beginning
+    reply_to: ReplyTo[Ref[SessionMessage]]
+
+
 class FindUser(msgspec.Struct, frozen=True):
     """Answer with the user's session, or None."""
 
@@ -67,6 +78,11 @@ def ensure_user(user_id: str) -> Callable[[ReplyTo[Ref[SessionMessage]]], Ensure
 def resume_user(user_id: str) -> Callable[[ReplyTo[Ref[SessionMessage] | None]], ResumeUser]:
     """What an ask for a user's session, brought back if need be, is made with."""
     return lambda reply_to: ResumeUser(user_id, reply_to)
+
+
+def adopt_user(user_id: str, beginning: Beginning) -> Callable[[ReplyTo[Ref[SessionMessage]]], AdoptUser]:
+    """What an ask to take over a user's session is made with."""
+    return lambda reply_to: AdoptUser(user_id, beginning, reply_to)
 
 
 def find_user(user_id: str) -> Callable[[ReplyTo[Ref[SessionMessage] | None]], FindUser]:
@@ -118,6 +134,7 @@ class UserForgotten(msgspec.Struct, frozen=True):
 RosterMessage = (
     EnsureUser
     | ResumeUser
+    | AdoptUser
     | FindUser
     | UserReady
     | EndUser
@@ -187,6 +204,9 @@ class Roster(Actor[RosterMessage]):
                 self._ensure(user_id, reply_to)
             case ResumeUser(user_id, reply_to):
                 self._resume(user_id, reply_to)
+            case AdoptUser(user_id, beginning, reply_to):
+                assert user_id not in self.state, f"{user_id} has a session here"
+                self._make(user_id, Entry(waiting=(reply_to,)), beginning)
             case FindUser(user_id, reply_to):
                 entry = self.state.get(user_id)
                 reply_to.tell(entry.session if entry is not None and not entry.is_ending else None)

@@ -14,7 +14,7 @@ from ..display.arbitration import DisplayState
 from ..link.actor import GlassesLink
 from ..service import EachAlone
 from ..session.actor import UserSession
-from ..session.beginning import Beginning
+from ..session.beginning import Beginning, PhoneSocket
 from ..session.core import Neighbours
 from ..session.state import SessionState
 
@@ -31,7 +31,7 @@ class OneBeginning:
 
     def __init__(self, user_id: str, beginning: Beginning) -> None:
         self._nothing = Beginning(SessionState(user_id=user_id))
-        self._session = self._display = beginning
+        self._session = self._display = self._phone = beginning
 
     def session(self) -> Beginning:
         beginning, self._session = self._session, self._nothing
@@ -40,6 +40,10 @@ class OneBeginning:
     def display(self) -> DisplayState:
         beginning, self._display = self._display, self._nothing
         return beginning.display
+
+    def phone(self) -> PhoneSocket | None:
+        beginning, self._phone = self._phone, self._nothing
+        return beginning.phone
 
 
 def tree_maker(
@@ -50,6 +54,8 @@ def tree_maker(
     The audio slot stays: it knows the phone's connection, which the next link takes up.
     """
     one, slot = OneBeginning(user_id, beginning), AudioSlot(domain.overload.shedder())
+    if beginning.phone is not None:
+        slot.connection = beginning.phone.connection
     return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster, audio_slot=slot)
 
 
@@ -116,7 +122,9 @@ class UserTree(Supervisor):
                     session=self.child("session"),
                     audio_slot=self.audio_slot,
                     settings=self.domain.settings.liveness,
+                    limits=self.domain.settings.limits,
                     telemetry=self.domain.ports.telemetry,
+                    phone=self.beginning.phone(),
                 ),
             ),
         )

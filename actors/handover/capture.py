@@ -1,0 +1,83 @@
+"""A session's record, read off the states of its actors. Their mailboxes are empty at that moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from ..apps.state import AppState
+from ..display.arbitration import DisplayState
+from ..link.actor import LinkState
+from ..liveness import LivenessState
+from ..session import wire
+from ..session.state import SessionState
+from .record import HandedApp, HandedLastKnown, HandedLink, HandedSession
+
+LONG_AGO = 0.0
+"""For "at once" in a record: JSON knows no infinity, and every clock of a process is far past its zero."""
+
+
+def capture(
+    session: SessionState, display: DisplayState, link: LinkState, apps: Mapping[str, AppState], now: float
+) -> HandedSession:
+    """The session as it stands at `now`.
+
+    Args:
+      apps: of the apps that have an actor, by package.
+    """
+    connection = link.connection
+    return HandedSession(
+        now=now,
+        user_id=session.user_id,
+        incarnation=session.incarnation,
+        started_at=session.started_at,
+        started_wall=session.started_wall,
+        is_acked=connection is not None and session.acked == connection.id,
+        grace_ends_at=session.grace_ends_at,
+        to_boot=session.to_boot,
+        apps=tuple(
+            HandedApp(
+                app=entry.app,
+                lifecycle=apps[package].lifecycle,
+                subscriptions=entry.subscriptions,
+                is_stored=entry.is_stored,
+                has_listed=entry.has_listed,
+                is_farewell_told=entry.is_farewell_told,
+                is_missed=entry.is_missed,
+                connection=_id_of(apps[package]),
+                liveness=_finite(apps[package].liveness),
+                complaints=apps[package].complaints,
+                takes_audio=apps[package].takes_audio,
+                audio_dropped=apps[package].audio_dropped,
+            )
+            for package, entry in session.apps.items()
+            if package in apps
+        ),
+        display=display,
+        microphone=session.microphone,
+        glasses=session.glasses,
+        last_known=HandedLastKnown(session.last_known.location, tuple(session.last_known.calendar.items())),
+        takeovers=session.takeovers,
+        to_start=tuple(package for package in session.starting if package not in session.apps),
+        stopping=tuple(session.stopping),
+        again=tuple(session.again),
+        saved=session.saved,
+        is_announced=session.announced == wire.user_session(session),
+        is_ending=session.is_ending,
+        link=None
+        if connection is None
+        else HandedLink(connection.id, _finite(link.liveness), link.is_acked, link.phones),
+    )
+
+
+def _id_of(app: AppState) -> str | None:
+    return None if app.connection is None else app.connection.id
+
+
+def _finite(state: LivenessState) -> LivenessState:
+    json_pinged_at = state.json_pinged_at
+    if json_pinged_at == -math.inf:
+        json_pinged_at = LONG_AGO
+    return replace(state, pinged_at=max(state.pinged_at, LONG_AGO), json_pinged_at=json_pinged_at)

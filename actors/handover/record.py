@@ -1,0 +1,131 @@
+"""A session as one process tells it to the next. Times are seconds of the giver's clock, which said `now`.
+
+It differs from a snapshot in what a snapshot must not have: who is connected, and what they were told. It
+never outlives the two processes, so there is one version of it at a time: a process that speaks another takes
+nothing over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from protocols.device_state import GlassesInfo
+from protocols.streams import Subscription
+
+from ..apps.complaints import Complaints
+from ..apps.lifecycle import LifecycleState
+from ..display.arbitration import DisplayState
+from ..liveness import LivenessState
+from ..microphone import MicrophoneState
+from ..ports import AppDocument
+from ..session.last_known import CalendarEntry, EventKey
+
+VERSION = 1
+"""Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
+
+
+class HandedLink(msgspec.Struct, frozen=True):
+    """The phone's link; see `link.actor.LinkState`. `connection` is its id."""
+
+    connection: str
+    liveness: LivenessState
+    is_acked: bool
+    phones: int
+
+
+class HandedApp(msgspec.Struct, frozen=True, kw_only=True):
+    """One app; see `session.state.AppEntry` and `apps.state.AppState`. `connection` is its id."""
+
+    app: AppDocument
+    lifecycle: LifecycleState
+    subscriptions: tuple[Subscription, ...]
+    is_stored: bool
+    has_listed: bool
+    is_farewell_told: bool
+    is_missed: bool
+    connection: str | None
+    liveness: LivenessState
+    complaints: Complaints
+    takes_audio: bool
+    audio_dropped: int
+
+
+class HandedLastKnown(msgspec.Struct, frozen=True):
+    """What new subscribers are sent; see `session.last_known.LastKnown`. In JSON a key can be no pair."""
+
+    location: bytes | None
+    calendar: tuple[tuple[EventKey, CalendarEntry], ...]
+
+
+class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session; see `session.state.SessionState`.
+
+    Attributes:
+      is_acked: the link's connection was acknowledged by the session.
+      to_start: packages whose start was being looked up.
+      stopping, again: packages.
+      is_announced: the phone was told how things are.
+    """
+
+    now: float
+    user_id: str
+    incarnation: str
+    started_at: float
+    started_wall: float
+    is_acked: bool
+    grace_ends_at: float | None
+    to_boot: tuple[str, ...] | None
+    apps: tuple[HandedApp, ...]
+    display: DisplayState
+    microphone: MicrophoneState
+    glasses: GlassesInfo
+    last_known: HandedLastKnown
+    takeovers: tuple[float, ...]
+    to_start: tuple[str, ...]
+    stopping: tuple[str, ...]
+    again: tuple[str, ...]
+    saved: tuple[str, ...] | None
+    is_announced: bool
+    is_ending: bool
+    link: HandedLink | None
+
+
+class UnreadableRecordError(Exception):
+    """The bytes are no record that this version understands."""
+
+
+def connections_of(session: HandedSession) -> Iterator[str]:
+    """The ids of its connections."""
+    if session.link is not None:
+        yield session.link.connection
+    for app in session.apps:
+        if app.connection is not None:
+            yield app.connection
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(HandedSession).decode
+
+
+def encode(session: HandedSession) -> bytes:
+    """The record as bytes.
+
+    Raises:
+      ValueError, OverflowError, TypeError: it holds what JSON cannot: a lone surrogate, a number past 64
+        bits.
+    """
+    return _encode(session)
+
+
+def decode(data: bytes) -> HandedSession:
+    """Read what `encode` made.
+
+    Raises:
+      UnreadableRecordError: it is damaged.
+    """
+    try:
+        return _decode(data)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableRecordError(str(error)) from error
