@@ -33,6 +33,7 @@ class FrontDoorServices:
       listening: the keeper's socket. Each listener gets a duplicate, so that a restarted one still has it.
       wall: epoch seconds.
       load: told how far behind the engine is.
+      is_taking_over: begin with nobody let in and nothing read, until whoever takes over opens up.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class FrontDoorServices:
         wall: Callable[[], float],
         next_id: Callable[[], str],
         load: PumpLoad | None = None,
+        is_taking_over: bool = False,
     ) -> None:
         self.load = load
         self.listening = listening
@@ -51,6 +53,7 @@ class FrontDoorServices:
         self.telemetry = telemetry
         self.wall = wall
         self.next_id = next_id
+        self.is_closed = is_taking_over
         self.engine: Running[Engine] = Running()
         self.host: Running[HttpHost] = Running()
         self.listener: Running[Listener] = Running()
@@ -65,6 +68,8 @@ class FrontDoorServices:
                 next_id=self.next_id,
                 load=self.load,
             )
+            if self.is_closed:
+                engine.freeze()
             with self.engine.is_now(engine):
                 await engine.run()
 
@@ -83,6 +88,7 @@ class FrontDoorServices:
                 telemetry=self.telemetry,
                 node_name=self.settings.node_name or None,
                 limits=self.settings.listener,
+                is_paused=self.is_closed,
             )
             with self.listener.is_now(listener):
                 await listener.run()
@@ -93,6 +99,14 @@ class FrontDoorServices:
             ServiceSpec("http", run_http),
             ServiceSpec("listener", run_listener),
         )
+
+    def open(self) -> None:
+        """From now on read and let in: what was to be taken over is here."""
+        self.is_closed = False
+        if self.engine.now is not None:
+            self.engine.now.thaw()
+        if self.listener.now is not None:
+            self.listener.now.resume()
 
     async def stop(self) -> None:
         """Take nobody in any more, answer what is being asked, say goodbye to every WebSocket."""

@@ -12,7 +12,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -20,7 +20,17 @@ import trio
 from actors.domain import Ports, Urls
 from actors.ports import StorageError
 from actors.service import ServiceSpec
-from adapters.listener.child import Inherited, end_with_keeper, inherit, lifeline_closed, say_ready
+from adapters.listener.child import (
+    Inherited,
+    end_with_keeper,
+    hand_over_ordered,
+    inherit,
+    lifeline_closed,
+    say_kept,
+    say_ready,
+    say_standing,
+)
+from adapters.listener.handing import HandingError
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.storage import Seal, open_sqlite
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
@@ -32,10 +42,12 @@ from config.core_tokens import core_tokens
 from config.data_directory import DataDirectoryError, ServerFile, make_data_directory
 from config.data_watch import DataWatch
 from config.front import FrontDoorServices
+from config.giving import Giver
 from config.runtime_events import report
 from config.settings import Settings, base_urls
 from config.sources import SettingsError
 from config.speech import speech_of
+from config.taking import Taker
 from runtime import ActorSystem, Watchdog, open_system
 
 CLOSE_PORTS_S = 3.0
@@ -57,10 +69,19 @@ def main() -> None:
     try:
         trio.run(serve, start, inherited)
     except* CannotBegin as group:
-        reasons += [str(error) for error in group.exceptions]
+        reasons += _sentences(group)
     if reasons:
         print("glasshouse serve:", *reasons, file=sys.stderr)
         sys.exit(EX_IOERR)
+
+
+def _sentences(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    """What each of them says."""
+    return [
+        sentence
+        for error in group.exceptions
+        for sentence in (_sentences(error) if isinstance(error, BaseExceptionGroup) else [str(error)])
+    ]
 
 
 async def serve(start: ServerStart, inherited: Inherited) -> None:
@@ -82,6 +103,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 wall=system.clock.wall,
                 next_id=lambda: system.ids.next("connection"),
                 load=load,
+                is_taking_over=inherited.taking is not None,
             )
             watch = DataWatch(settings.data, ports.telemetry)
             world = World(
@@ -94,14 +116,26 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
             tree = await system.spawn(
                 assemble(system, settings=settings, urls=Urls(public, internal), world=world)
             )
-            server_file.leave(settings.data, ports.telemetry)
             _calm_the_collector()
-            say_ready(inherited)
-            ports.telemetry.info("serving", url=public)
-            for notice in start.loaded.notices:
-                ports.telemetry.warning("setting_noticed", what=notice)
+            taker = None
+            if inherited.taking is not None:
+                taker = Taker(inherited.taking, system, tree.path, front, settings, ports.telemetry)
+
+            async def live() -> None:
+                if taker is not None:
+                    await _take_over(taker, inherited)
+                server_file.leave(settings.data, ports.telemetry)
+                say_ready(inherited)
+                ports.telemetry.info("serving", url=public)
+                for notice in start.loaded.notices:
+                    ports.telemetry.warning("setting_noticed", what=notice)
+                giver = Giver(system, tree.path, front, ports.telemetry)
+                while True:
+                    to = await hand_over_ordered(inherited)
+                    say_kept(inherited, await giver.hand_over(to))
+
             try:
-                await _told_to_stop(signals, inherited, watch)
+                await _until_told_to_stop(signals, inherited, watch.run, live)
                 ports.telemetry.info("stopping")
                 await front.stop()
                 # Before the ports: the journal's last commits still find their store.
@@ -178,8 +212,19 @@ def open_log(settings: Settings, *, wall: Callable[[], float]) -> LogTelemetry:
     )
 
 
-async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited, watch: DataWatch) -> None:
-    """Watch the data; return at the first signal, or when the keeper is gone."""
+async def _take_over(taker: Taker, inherited: Inherited) -> None:
+    try:
+        taker.greet()
+        say_standing(inherited)
+        await taker.take_over()
+    except HandingError as error:
+        raise CannotBegin(f"nothing was taken over: {error}") from error
+
+
+async def _until_told_to_stop(
+    signals: AsyncIterator[int], inherited: Inherited, *work: Callable[[], Awaitable[object]]
+) -> None:
+    """Do this work; return at the first signal, or when the keeper is gone."""
 
     async def watch_keeper(scope: trio.CancelScope) -> None:
         await lifeline_closed(inherited.lifeline)
@@ -187,7 +232,8 @@ async def _told_to_stop(signals: AsyncIterator[int], inherited: Inherited, watch
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_keeper, nursery.cancel_scope)
-        nursery.start_soon(watch.run)
+        for one in work:
+            nursery.start_soon(one)
         async for _ in signals:
             nursery.cancel_scope.cancel()
             break

@@ -56,6 +56,8 @@ class KeeperTimes(msgspec.Struct, frozen=True, kw_only=True):
       stop_s: how long a server may take to end in order before it is killed.
       settled_s: a server that was ready for so long is no failed start, whatever ends it afterwards.
       max_delay_s: the longest pause between two starts of a server that keeps failing.
+      hand_over_s: how long a reload's hand-over from one server to the next may take; then the present one
+        goes on.
     """
 
     predecessor_s: float = KeeperSettings._field_defaults["predecessor_s"]
@@ -63,6 +65,7 @@ class KeeperTimes(msgspec.Struct, frozen=True, kw_only=True):
     stop_s: float = KeeperSettings._field_defaults["stop_s"]
     settled_s: float = KeeperSettings._field_defaults["settled_s"]
     max_delay_s: float = KeeperSettings._field_defaults["max_delay_s"]
+    hand_over_s: float = KeeperSettings._field_defaults["hand_over_s"]
 
 
 class AdminSettings(msgspec.Struct, frozen=True, kw_only=True):

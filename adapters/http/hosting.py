@@ -156,6 +156,10 @@ class HttpHost:
             await trio.aclose_forcefully(stream)  # a send is shielded against the cancellation
         return len(cut_off)
 
+    async def resume(self) -> None:
+        """After a `drain`: keep connections again."""
+        await self._context.terminated.clear()
+
     async def _serve(self, stream: _HostedStream) -> None:
         await _Connection(self._application, self._config, self._context, self._state.copy(), stream).run()
 

@@ -7,6 +7,7 @@ it went.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -26,12 +27,16 @@ class Inherited:
       lifeline: a pipe that ends when the keeper ends.
       status: where `say_ready` writes.
       lock: holds the data lock while it is open; there is nothing to do with it.
+      control: where the keeper orders a hand-over.
+      taking: where a server comes from whom this one is to take over; None when it begins by itself.
     """
 
     listening: socket.socket
     lifeline: int
     status: int
     lock: int
+    control: socket.socket
+    taking: socket.socket | None = None
 
 
 def inherit(text: str) -> Inherited:
@@ -39,13 +44,29 @@ def inherit(text: str) -> Inherited:
     inherits them.
 
     Raises:
-      ValueError: not four numbers.
+      ValueError: not five or six numbers.
       OSError: not the descriptors of a keeper's child.
     """
-    listening, lifeline, status, lock = (int(number) for number in text.split(","))
-    for descriptor in (listening, lifeline, status, lock):
+    descriptors = [int(number) for number in text.split(",")]
+    listening, lifeline, status, lock, control, *taking = descriptors
+    if len(taking) > 1:
+        raise ValueError(f"too many values to unpack: {text}")
+    for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
-    return Inherited(socket.socket(fileno=listening), lifeline, status, lock)
+    return Inherited(
+        socket.socket(fileno=listening),
+        lifeline,
+        status,
+        lock,
+        socket.socket(fileno=control),
+        socket.socket(fileno=taking[0]) if taking else None,
+    )
+
+
+def say_standing(inherited: Inherited) -> None:
+    """Tell the keeper that this server is ready to take over. Call it once, before `say_ready`."""
+    with contextlib.suppress(BrokenPipeError):  # the keeper died meanwhile; the lifeline says so too
+        os.write(inherited.status, b"standing\n")
 
 
 def say_ready(inherited: Inherited) -> None:
@@ -56,6 +77,27 @@ def say_ready(inherited: Inherited) -> None:
         return
     finally:
         os.close(inherited.status)
+
+
+async def hand_over_ordered(inherited: Inherited) -> socket.socket:
+    """Wait for the keeper's order to hand over; the socket to the server that takes over.
+
+    Cancellation: harmless; it may be awaited again.
+    """
+    inherited.control.setblocking(False)
+    while True:
+        await trio.lowlevel.wait_readable(inherited.control)
+        data, descriptors, _, _ = socket.recv_fds(inherited.control, 64, 1)
+        if descriptors:
+            return socket.socket(fileno=descriptors[0])
+        if not data:
+            await trio.sleep_forever()  # the keeper is gone: whoever waits for the lifeline ends this
+
+
+def say_kept(inherited: Inherited, reason: str) -> None:
+    """Tell the keeper that this server goes on itself, and why: the order cannot be carried out."""
+    with contextlib.suppress(OSError):  # the keeper died meanwhile
+        inherited.control.send(f"{' '.join(reason.split())[:300]}\n".encode())
 
 
 async def lifeline_closed(lifeline: int) -> None:

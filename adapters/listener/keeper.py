@@ -7,33 +7,38 @@ told to stop it tells the server and waits for it. When the keeper itself dies, 
 close (`child`) and ends within 5 seconds; whoever starts the next keeper need not wait for that, because
 the next keeper does.
 
-Why so plain: what watches over crashes must not crash itself. It imports the standard library only, runs no
-thread and waits in one place (`_Signals.wait`).
+A reload (`door`, `replacement`) puts another server in the place of the one that serves, which hands every
+connection over.
 
-The agreement with the server: its command gets one more pair of arguments, `--inherited L,F,S,D`: the
-descriptors of the listening socket, of the lifeline's reading end, of the status pipe's writing end and of
-the data lock. It writes `ready` and a line feed to the status pipe once it serves. SIGTERM tells it to end
-in order. Ending with status 78 (EX_CONFIG of sysexits.h) says that another try is pointless, and the keeper
-ends with it. Status 74 (EX_IOERR) says, after a sentence on standard error, that it could not begin. That
-ends the keeper (with status 1) unless a server of its had been ready before: what worked once is tried again,
-for a disk may come back.
+Why so plain: what watches over crashes must not crash itself. It imports the standard library only, runs no
+thread and waits in one place (`Signals.wait`).
+
+The agreement with the server: its command gets one more pair of arguments, `--inherited L,F,S,D,C`: the
+descriptors of the listening socket, of the lifeline's reading end, of the status pipe's writing end, of the
+data lock, and of a socket on which it is told to hand over. It writes `ready` and a line feed to the status
+pipe once it serves. A sixth descriptor is the socket from which it is to take over: it first writes
+`standing`, and `ready` when it has everything. SIGTERM tells it to end in order. Ending with status 78
+(EX_CONFIG of sysexits.h) says that another try is pointless, and the keeper ends with it. Status 74
+(EX_IOERR) says, after a sentence on standard error, that it could not begin. That ends the keeper (with
+status 1) unless a server of its had been ready before: what worked once is tried again, for a disk may come
+back. Neither ends it where it comes of a server that was to take over.
 """
 
 from __future__ import annotations
 
 import errno
-import math
 import os
-import select
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType, TracebackType
 from typing import NamedTuple, NoReturn
 
+from adapters.listener.door import Door, tell
 from adapters.listener.lock import lock_holder, take_data_lock
+from adapters.listener.replacement import Patience, replace
+from adapters.listener.servers import READY, Server, Signals, StopTold, how_it_ended, reap_one
 
 BACKLOG = 4096
 EX_CONFIG = 78
@@ -57,6 +62,7 @@ class KeeperSettings(NamedTuple):
       stop_s: seconds a server has to end in order before it is killed.
       settled_s: a server that was ready for so long is no failed start, whatever ends it afterwards.
       max_delay_s: the longest pause between two starts.
+      hand_over_s: seconds that a reload's hand-over from one server to the next may take.
     """
 
     command: tuple[str, ...]
@@ -68,6 +74,7 @@ class KeeperSettings(NamedTuple):
     stop_s: float = 15.0
     settled_s: float = 2.0
     max_delay_s: float = 10.0
+    hand_over_s: float = 30.0
 
 
 class KeeperError(Exception):
@@ -133,19 +140,15 @@ def keep(
       CannotListen, DataInUse: before any server was started.
       OSError: the data directory cannot be used.
     """
-    with _Signals() as signals:
+    with Signals() as signals:
         return _Keeper(settings, signals, announce or _line_to(1), report or _line_to(2)).run()
-
-
-class _Stop(Exception):  # noqa: N818 - not an error: the way out of every wait
-    """SIGTERM or SIGINT arrived."""
 
 
 class _Keeper:
     def __init__(
         self,
         settings: KeeperSettings,
-        signals: _Signals,
+        signals: Signals,
         announce: Callable[[str], None],
         report: Callable[[str], None],
     ) -> None:
@@ -156,8 +159,9 @@ class _Keeper:
         self._is_announced = False
         self._listening: socket.socket | None = None
         self._lock = -1
-        self._process: int | None = None  # the server, while it has not been reaped
-        self._status = 0  # its wait status once it was
+        self._door: Door | None = None
+        self._server: Server | None = None  # the one that serves, or was started to
+        self._alive: dict[int, Server] = {}  # servers that have not been reaped, by process id
         # Its writing end stays with us alone and is never written: it closes when we end, however we end.
         self._lifeline, self._lifeline_end = os.pipe()
 
@@ -165,21 +169,28 @@ class _Keeper:
         failures = 0
         try:
             self._take_lock_and_port()
+            self._open_door()
             while True:
-                has_settled = self._serve_once()
-                if os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == EX_CONFIG:
+                status, has_settled = self._serve_once()
+                if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EX_CONFIG:
                     return EX_CONFIG
-                could_not_begin = os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == EX_IOERR
+                could_not_begin = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EX_IOERR
                 if could_not_begin and not self._is_announced:
                     return 1
                 failures = 1 if has_settled else failures + 1
                 delay_s = restart_delay_s(failures, self._settings.max_delay_s)
-                self._report(f"keeper: server {_how_it_ended(self._status)}; next start in {delay_s:g} s")
+                self._report(f"keeper: server {how_it_ended(status)}; next start in {delay_s:g} s")
                 self._pause(delay_s)
-        except _Stop:
+        except StopTold:
             return self._end_in_order()
         finally:
             self._release()
+
+    def _open_door(self) -> None:
+        try:
+            self._door = Door(self._settings.data)
+        except OSError as error:  # a folder without sockets is no reason not to serve
+            self._report(f"keeper: no reload here: {error.strerror}")
 
     def _take_lock_and_port(self) -> None:
         """Wait for both while a predecessor is ending."""
@@ -209,26 +220,34 @@ class _Keeper:
                 self._report(f"keeper: {held} is in use; waiting up to {patience_s:g} s for whoever has it")
             self._pause(_POLL_S)
 
-    def _serve_once(self) -> bool:
-        """Start a server and watch it to its end; whether it had been ready for `settled_s`."""
+    def _serve_once(self) -> tuple[int, bool]:
+        """Start a server and watch it, and those that replace it, to the end.
+
+        Returns: the wait status of the last one, and whether it had been ready for `settled_s`.
+        """
         try:
-            self._process, status_pipe = self._start()
+            server = self._server = self._start()
         except OSError as error:
             self._report(f"keeper: cannot start {self._settings.command[0]}: {error.strerror}")
-            self._status = 127 << 8  # as a shell reports a command it cannot run
-            return False
-        try:
-            ready_at = self._await_ready(status_pipe)
-        finally:
-            os.close(status_pipe)
-        self._await_end(None)
-        return ready_at is not None and time.monotonic() - ready_at >= self._settings.settled_s
+            return 127 << 8, False  # as a shell reports a command it cannot run
+        self._await_ready(server)
+        while server.status is None:
+            watched = [] if self._door is None or server.ready_at is None else [self._door.fileno()]
+            if self._wait(None, watched) and server.status is None:
+                server = self._server = self._reload(server)
+        is_settled = server.ready_at is not None and (
+            time.monotonic() - server.ready_at >= self._settings.settled_s
+        )
+        return server.status, is_settled
 
-    def _start(self) -> tuple[int, int]:
-        """Start the server; its process id and the reading end of its status pipe."""
+    def _start(self, taking: int | None = None) -> Server:
+        """Start a server; one that is to take over is given the descriptor `taking`."""
         assert self._listening is not None
         status_pipe, status_end = os.pipe()
-        passed = (self._listening.fileno(), self._lifeline, status_end, self._lock)
+        control, control_end = socket.socketpair()
+        passed = [self._listening.fileno(), self._lifeline, status_end, self._lock, control_end.fileno()]
+        if taking is not None:
+            passed.append(taking)
         for descriptor in passed:
             os.set_inheritable(descriptor, True)
         command = [*self._settings.command, "--inherited", ",".join(map(str, passed))]
@@ -243,30 +262,58 @@ class _Keeper:
             )
         except OSError:
             os.close(status_pipe)
+            control.close()
             raise
         finally:
             os.close(status_end)
-        return process, status_pipe
+            control_end.close()
+        server = self._alive[process] = Server(process, status_pipe, control)
+        return server
 
-    def _await_ready(self, status_pipe: int) -> float | None:
-        """When the server reported ready; None when it ended first or took too long, which ends it."""
+    def _await_ready(self, server: Server) -> None:
+        """Wait until the server has reported ready or has ended; one that takes too long is ended."""
         deadline = time.monotonic() + self._settings.start_s
-        said = b""
-        watched: int | None = status_pipe
-        while self._process is not None:
-            if self._wait(deadline - time.monotonic(), watched):
-                chunk = os.read(status_pipe, 64)
-                said += chunk
-                if b"ready\n" in said:
-                    self._announce_once()
-                    return time.monotonic()
-                if not chunk or len(said) > 64:
-                    watched = None  # it will not say it any more; the deadline decides
-            elif self._process is not None and time.monotonic() >= deadline:
+        while True:
+            if server.has_said(READY):
+                server.ready_at = time.monotonic()
+                server.hush()
+                self._announce_once()
+                return
+            if server.status is not None:
+                return
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
                 self._report(f"keeper: server not ready after {self._settings.start_s:g} s: killed")
-                os.kill(self._process, signal.SIGKILL)
-                return None
-        return None
+                server.kill()
+                return
+            self._wait(left_s, [] if server.status_pipe is None else [server.status_pipe])
+
+    def _reload(self, present: Server) -> Server:
+        """Answer who asks for a reload; the server from here on."""
+        asker = None if self._door is None else self._door.asked()
+        if asker is None:
+            return present
+        began = time.monotonic()
+        patience = Patience(self._settings.start_s, self._settings.hand_over_s, self._settings.stop_s)
+        with asker:
+            server, problem = replace(present, start=self._start, wait=self._wait_refusing, patience=patience)
+            took_s = time.monotonic() - began
+            if problem:
+                self._report(f"keeper: reload failed after {took_s:.1f} s: {problem}")
+                tell(asker, f"failed {problem}")
+            else:
+                self._report(
+                    f"keeper: server {present.process} handed over to {server.process} in {took_s:.1f} s"
+                )
+                server.hush()
+                tell(asker, f"done {server.process}")
+        return server
+
+    def _wait_refusing(self, timeout_s: float | None, readable: Sequence[int]) -> None:
+        """`_wait` during a reload: whoever asks for another one is refused."""
+        assert self._door is not None
+        if self._door.fileno() in self._wait(timeout_s, [*readable, self._door.fileno()]):
+            self._door.refuse_all("a reload is under way")
 
     def _announce_once(self) -> None:
         if not self._is_announced and self._listening is not None:
@@ -274,109 +321,57 @@ class _Keeper:
             host, port = self._listening.getsockname()[:2]
             self._announce(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
 
-    def _await_end(self, timeout_s: float | None) -> bool:
-        """Wait until the server was reaped; False when that took longer than `timeout_s`."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while self._process is not None:
-            left_s = None if deadline is None else deadline - time.monotonic()
-            if left_s is not None and left_s <= 0:
-                return False
-            self._wait(left_s)
-        return True
-
     def _end_in_order(self) -> int:
-        """Tell the server to end and wait for it; a second signal or the deadline kills it."""
+        """Tell the server to end and wait for it; a second signal or the deadline kills it.
+
+        In the middle of a reload there are two, and both are told.
+        """
         if self._listening is not None:
             self._listening.close()  # with the server's copy the port is gone, and dials are refused at once
-        if self._process is None:
+        if not self._alive:
             return 0
-        os.kill(self._process, signal.SIGTERM)
+        for process in self._alive:
+            os.kill(process, signal.SIGTERM)
+        deadline = time.monotonic() + self._settings.stop_s
         try:
-            has_ended = self._await_end(self._settings.stop_s)
-        except _Stop:
-            has_ended = False
-        if not has_ended:
-            self._report(f"keeper: server {self._process} did not end in order: killed")
-            os.kill(self._process, signal.SIGKILL)
-            os.waitpid(self._process, 0)  # the kernel ends this wait: nothing outlives SIGKILL
+            while self._alive and (left_s := deadline - time.monotonic()) > 0:
+                self._wait(left_s)
+        except StopTold:
+            pass
+        for process in self._alive:
+            self._report(f"keeper: server {process} did not end in order: killed")
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)  # the kernel ends this wait: nothing outlives SIGKILL
+        if self._alive:
             return 1
         # SIGTERM ends a server that has not installed its handler yet.
-        return 0 if self._status in (0, signal.SIGTERM) else 1
+        return 0 if self._server is None or self._server.status in (0, signal.SIGTERM) else 1
 
     def _pause(self, duration_s: float) -> None:
         deadline = time.monotonic() + duration_s
         while (left_s := deadline - time.monotonic()) > 0:
             self._wait(left_s)
 
-    def _wait(self, timeout_s: float | None, readable: int | None = None) -> bool:
-        """Wait for a signal, `readable` or the time; reap who ended; whether `readable` is."""
-        is_readable = self._signals.wait(timeout_s, readable)
-        while (reaped := _reap_one()) is not None:  # not ours alone: process 1 inherits every orphan
+    def _wait(self, timeout_s: float | None, readable: Sequence[int] = ()) -> list[int]:
+        """Wait for a signal, `readable` or the time; reap who ended; those of `readable` that are."""
+        ready = self._signals.wait(timeout_s, readable)
+        while (reaped := reap_one()) is not None:  # not ours alone: process 1 inherits every orphan
             process, status = reaped
-            if process == self._process:
-                self._process, self._status = None, status
-        return is_readable
+            server = self._alive.pop(process, None)
+            if server is not None:
+                server.status = status
+                server.close()
+        return ready
 
     def _release(self) -> None:
+        if self._door is not None:
+            self._door.close()
         if self._listening is not None:
             self._listening.close()
         if self._lock >= 0:
             os.close(self._lock)
         os.close(self._lifeline)
         os.close(self._lifeline_end)
-
-
-class _Signals:
-    """Signals as something to wait for: the handlers do nothing, the wakeup descriptor tells.
-
-    While it is open, SIGTERM and SIGINT end the next `wait` with `_Stop`, also where they had been ignored
-    (a shell starts its background jobs so).
-    """
-
-    def __enter__(self) -> _Signals:
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._reading, False)
-        os.set_blocking(self._writing, False)
-        self._wakeup_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-        watched = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-        self._handlers_before = [(number, signal.signal(number, _heard)) for number in watched]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._handlers_before:
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup_before)
-        os.close(self._reading)
-        os.close(self._writing)
-
-    def wait(self, timeout_s: float | None, readable: int | None) -> bool:
-        """Wait for any signal, for `readable`, or `timeout_s` at most; returns whether `readable` is."""
-        poll = select.poll()
-        poll.register(self._reading, select.POLLIN)
-        if readable is not None:
-            poll.register(readable, select.POLLIN)
-        # poll counts whole milliseconds: rounded up, or the last one would be a busy loop.
-        ready = poll.poll(None if timeout_s is None else max(0, math.ceil(timeout_s * 1000)))
-        descriptors = [descriptor for descriptor, _ in ready]
-        if self._reading in descriptors:
-            arrived = os.read(self._reading, 4096)
-            if signal.SIGTERM in arrived or signal.SIGINT in arrived:
-                raise _Stop
-        return readable in descriptors
-
-
-def _heard(number: int, frame: FrameType | None) -> None:
-    """Do nothing: without a handler the signal would not reach the wakeup descriptor."""
-
-
-def _reap_one() -> tuple[int, int] | None:
-    try:
-        process, status = os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return None
-    return (process, status) if process else None
 
 
 def open_listening_socket(host: str, port: int) -> socket.socket:
@@ -393,12 +388,6 @@ def open_listening_socket(host: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
-
-
-def _how_it_ended(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return f"was ended by signal {os.WTERMSIG(status)}"
-    return f"ended with status {os.WEXITSTATUS(status)}"
 
 
 def _line_to(descriptor: int) -> Callable[[str], None]:

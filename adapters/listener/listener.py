@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -80,6 +80,7 @@ class Listener:
       listening: bound and listening; the listener closes it.
       gates: by path without owner prefix.
       node_name: this node's name in `/o/<owner>/`; None accepts every owner (DESIGN section 10).
+      is_paused: accept nobody before `resume`.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Listener:
         telemetry: Telemetry,
         node_name: str | None = None,
         limits: ListenerLimits | None = None,
+        is_paused: bool = False,
     ) -> None:
         self._listening = listening
         self._gates = gates
@@ -102,6 +104,12 @@ class Listener:
         self._limits = limits or ListenerLimits()
         self._accepting = trio.CancelScope()
         self._waiting: dict[trio.CancelScope, None] = {}  # in the order of their coming
+        self._until_paused = trio.CancelScope()
+        self._undecided: set[trio.CancelScope] = set()  # of connections nobody has taken a byte from
+        self._held: list[tuple[socket.socket, str]] = []
+        self._resumed = trio.Event()
+        if not is_paused:
+            self._resumed.set()
 
     @property
     def waiting_heads(self) -> int:
@@ -117,15 +125,50 @@ class Listener:
         async with trio.open_nursery() as connections:
             try:
                 with self._accepting:
-                    await self._accept(connections)
+                    while True:
+                        await self._resumed.wait()
+                        held, self._held = self._held, []
+                        for sock, peer in held:
+                            connections.start_soon(self._serve, sock, peer)
+                        with trio.CancelScope() as self._until_paused:
+                            await self._accept(connections)
             finally:
                 self._listening.close()
+                for sock, _ in self._held:
+                    sock.close()
 
     def stop_accepting(self) -> None:
         """Close the listening socket and the connections that have not said yet what they want."""
         self._accepting.cancel()
         for scope in self._waiting:
             scope.cancel()
+
+    def pause(self) -> None:
+        """Accept nobody until `resume`; dials wait in the backlog.
+
+        Connections that have not been handed over yet, and from which nobody has taken a byte, are held from
+        the next turn of the loop on (`held`).
+        """
+        self._resumed = trio.Event()
+        self._until_paused.cancel()
+        for scope in self._undecided:
+            scope.cancel()
+
+    def resume(self) -> None:
+        """Go on, with the connections that are held too."""
+        self._resumed.set()
+
+    @property
+    def held(self) -> Sequence[socket.socket]:
+        """Connections that wait for `resume`, unread."""
+        return [sock for sock, _ in self._held]
+
+    def hold(self, sock: socket.socket) -> None:
+        """While paused: keep a connection, of which nobody has read, for `resume`. The listener owns it."""
+        try:
+            self._held.append((sock, _peer_name(sock.getpeername())))
+        except OSError:  # the peer is gone
+            sock.close()
 
     async def _accept(self, connections: trio.Nursery) -> None:
         while True:
@@ -155,15 +198,27 @@ class Listener:
     async def _serve(self, sock: socket.socket, peer: str) -> None:
         self._telemetry.count("listener.accepted")
         handed_over = False
+        head: Head | BadHead | None = None
+        verdict: Admitted | Refused | None = None
+        undecided = trio.CancelScope()
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            head = await self._await_head(sock)
-            if isinstance(head, BadHead):
+            self._undecided.add(undecided)
+            with undecided:
+                if not self._resumed.is_set():
+                    undecided.cancel()
+                    await trio.lowlevel.checkpoint()
+                head = await self._await_head(sock)
+                if isinstance(head, Head) and head.is_upgrade:
+                    verdict = await self._admit(head, peer)
+            if undecided.cancelled_caught:
+                handed_over = True
+                self._held.append((sock, peer))
+            elif isinstance(head, BadHead):
                 self._telemetry.info("listener.bad_head", peer=peer, status=head.status, cause=head.reason)
                 await _turn_away(sock, head)
-            elif head is not None and head.is_upgrade:
-                verdict = await self._admit(head, peer)
+            elif verdict is not None:
                 handed_over = True
                 if isinstance(verdict, Admitted):
                     self._engine.adopt(sock, verdict.handler)
@@ -176,6 +231,7 @@ class Listener:
             self._telemetry.error("listener.connection_failed", peer=peer, cause=repr(error))
             handed_over = False
         finally:
+            self._undecided.discard(undecided)
             if not handed_over:
                 sock.close()
 

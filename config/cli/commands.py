@@ -15,6 +15,7 @@ from config.cli.word import command_word
 
 _COMMANDS = {
     "serve": ("config.cli.serve", "serve", "Run the cloud until SIGTERM or Ctrl-C."),
+    "reload": ("config.cli.reload", "reload", "Put a new server in the place of the running one."),
     "demo": (
         "config.cli.programs",
         "demo",

@@ -68,6 +68,7 @@ def keeper_settings(settings: Settings, flags: dict[str, str], file: str | None)
         stop_s=settings.keeper.stop_s,
         settled_s=settings.keeper.settled_s,
         max_delay_s=settings.keeper.max_delay_s,
+        hand_over_s=settings.keeper.hand_over_s,
     )
 
 

@@ -25,8 +25,8 @@ PATIENCE_S = 20.0
 
 # Servers that never serve: $1 is where the notes go.
 NOTE = 'echo "start $(date +%s.%N) $$" >> "$1"; '
-# $3 are the descriptors: of the listening socket, the lifeline, the status pipe and the lock.
-SAY_READY = 's=${3#*,*,}; echo ready >"/proc/self/fd/${s%,*}"; '
+# $3 are the descriptors: the listening socket, the lifeline, the status pipe, the lock, the control socket.
+SAY_READY = 's=${3#*,*,}; echo ready >"/proc/self/fd/${s%%,*}"; '
 FAILING = {
     "dies": NOTE + "exit 3",
     "misconfigured": NOTE + "exit 78",

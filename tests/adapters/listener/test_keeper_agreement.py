@@ -37,7 +37,9 @@ def inherited_pipes() -> tuple[Inherited, int, int]:
     lifeline, lifeline_end = os.pipe()
     status_pipe, status = os.pipe()
     lock = os.open(os.devnull, os.O_RDONLY)
-    passed = (listening.detach(), lifeline, status, lock)
+    control, control_end = socket.socketpair()
+    control_end.close()
+    passed = (listening.detach(), lifeline, status, lock, control.detach())
     for descriptor in passed:
         os.set_inheritable(descriptor, True)
     return inherit(",".join(map(str, passed))), lifeline_end, status_pipe
@@ -51,7 +53,7 @@ async def test_server_takes_over_what_it_inherits_and_says_ready() -> None:
         await lifeline_closed(inherited.lifeline)
         closed.set()
 
-    with inherited.listening:
+    with inherited.listening, inherited.control:
         say_ready(inherited)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch)
@@ -75,11 +77,12 @@ def test_ready_to_a_keeper_that_died_is_no_error() -> None:
     say_ready(inherited)
 
     inherited.listening.close()
+    inherited.control.close()
     for descriptor in (inherited.lifeline, inherited.lock, lifeline_end):
         os.close(descriptor)
 
 
-@pytest.mark.parametrize("text", ["", "3,4,5", "3,4,5,6,7", "a,b,c,d"])
+@pytest.mark.parametrize("text", ["", "3,4,5,6", "3,4,5,6,7,8,9", "a,b,c,d,e"])
 def test_inheritance_that_is_none_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"unpack|invalid literal"):
         inherit(text)
