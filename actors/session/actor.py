@@ -40,6 +40,7 @@ from .messages import (
     GraceOver,
     LetIn,
     LoadUser,
+    LookForOrphans,
     MicrophoneTick,
     MissingOverdue,
     PhoneArrived,
@@ -57,7 +58,7 @@ from .messages import (
     UserLoaded,
     UserNotLoaded,
 )
-from .running import Running
+from .running import ORPHANS_S, Running
 from .state import with_takeover
 
 if TYPE_CHECKING:
@@ -167,9 +168,14 @@ class UserSession(Running):
             case LoadUser():
                 self._load_user()
             case Terminated(ref, reason):
-                # The tree is being stopped, not the app: what runs is to run again after the next start.
                 if reason.kind is not StopKind.SHUTDOWN:
                     self._neighbour_gone(ref)
+                else:
+                    # All is being stopped, and what runs is to run again after the next start; or only its
+                    # supervisor crashed. Then this session is still here a moment later.
+                    self.set_timer("orphans", ORPHANS_S, LookForOrphans())
+            case LookForOrphans():
+                self._take_back_orphans()
 
     def _go_on(self, handed: HandedFacts) -> None:
         """Do what was under way in the process that handed the session over, and had not come to its end."""

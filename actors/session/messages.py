@@ -197,6 +197,10 @@ class AnnounceDue(msgspec.Struct, frozen=True):
     """Changes of subscriptions have settled: tell the phone."""
 
 
+class LookForOrphans(msgspec.Struct, frozen=True):
+    """Apps or streams were stopped: not by their own doing, and perhaps not because all ends."""
+
+
 class MicrophoneTick(msgspec.Struct, frozen=True):
     """The microphone machine's deadline."""
 
@@ -228,6 +232,7 @@ SessionMessage = (
     | SaveOverdue
     | AnnounceDue
     | MicrophoneTick
+    | LookForOrphans
     | StrayAudio
     | CommitDone
     | CommitFailed

@@ -13,6 +13,7 @@ from runtime import ChildSpec, Ref
 
 from ..apps.lifecycle import LifecycleState, Phase
 from ..apps.messages import AppMessage, Begin, Dialled, EndSession, PhonePresence, StopAnnounced
+from ..apps.resumption import awaited
 from ..directory import find_app
 from ..display import arbitration as display
 from ..display.messages import ShowNotice
@@ -37,6 +38,9 @@ from .messages import (
     SaveOverdue,
 )
 from .state import AppEntry
+
+ORPHANS_S = 0.05
+"""Sooner than any SDK dials again; later than the end of a session that is being stopped with its apps."""
 
 SAVE_OVERDUE_S = 2.0
 """The journal answers every commit within the store's own patience, unless a crash has lost it."""
@@ -319,6 +323,27 @@ class Running(Hearing):
             if entry.ref is ref:
                 self._app_gone(package_name)
                 return
+
+    def _take_back_orphans(self) -> None:
+        """A crash of `apps` or `speech` took its children along: what ran goes on with actors anew.
+
+        An app's SDK dials again, since its socket was closed with 1012, and finds itself awaited.
+        """
+        for stream in tuple(self.state.streams.values()):
+            if not stream.ref.is_alive and self.near.speech.is_alive:
+                self._neighbour_gone(stream.ref)
+        for package_name, entry in tuple(self.state.apps.items()):
+            if entry.ref.is_alive or not self.near.apps.is_alive:
+                continue
+            if not entry.is_stored or entry.phase in states.LEAVING or self.state.is_ending:
+                self._app_gone(package_name)
+                continue
+            machine = awaited(self.now, self.domain.settings.lifecycle)
+            ref = self._take_in(ResumedApp(entry.app, machine, entry.subscriptions), machine.phase)
+            if self.state.phone is not None:
+                ref.tell(PhonePresence(is_present=True))
+            self._route()
+        self._await_missing()
 
     def _app_gone(self, package_name: str) -> None:
         self.state = states.without_app(self.state, package_name)

@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from actors.ports import Final
 from adapters.simulated.store import SimulatedDocuments
+from protocols.close_codes import SERVICE_RESTART
 from tests.actors.world import ADA, CAPTIONS, World, open_world
 
 FRAME = b"\7\0" * 1600
@@ -131,3 +132,62 @@ async def test_a_phone_that_nobody_knows_any_more_is_told_to_dial_again(autojump
         assert (1012, "Server restarting") == lost.closed_with
         back = await world.phone()
         assert back.heard("connection_ack")
+
+
+async def test_apps_whose_supervisor_crashed_are_awaited_and_not_called(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        server.show("before")
+        await trio.sleep(1)
+
+        world.find(f"users/{ADA}/apps").crash(ProvokedError("apps"))
+        await trio.sleep(1)
+        closed = server.connection
+        await server.come_back()  # as the SDK does after a second
+
+        assert closed.closed_with is not None
+        assert SERVICE_RESTART == closed.closed_with[0]
+        phone.stream(FRAME)
+        server.show("after")
+        await trio.sleep(1)
+        assert server.connection.is_open
+        assert FRAME in server.connection.frames(), "its subscriptions stand"
+        assert "after" == phone.texts()[-1]
+        assert ["session_request"] == server.kinds(), "no webhook: onSession does not run again"
+        assert [CAPTIONS] == phone.running()
+        assert (CAPTIONS,) == documents.users[ADA].running_apps
+
+
+async def test_an_app_that_does_not_dial_after_that_gets_its_webhook_and_can_be_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+
+        world.find(f"users/{ADA}/apps").crash(ProvokedError("apps"))
+        await trio.sleep(30)
+        kinds = server.kinds()
+        phone.say({"type": "stop_app", "packageName": CAPTIONS})
+        await trio.sleep(10)
+
+        assert ["session_request", "session_request"] == kinds, "one, after its grace"
+        assert [] == phone.running()
+
+
+async def test_captions_go_on_after_a_crash_of_the_supervisor_of_streams(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+
+        world.find(f"users/{ADA}/speech").crash(ProvokedError("speech"))
+        await trio.sleep(2)
+        (stream,) = world.speech.running()
+        stream.emit(Final(text="after", start_ms=0, end_ms=10))
+        await trio.sleep(1)
+
+        kinds = [event["data"]["type"] for event in server.connection.heard("data_stream")]
+        assert ["transcription"] == kinds
+        assert ["session_request"] == server.kinds()
