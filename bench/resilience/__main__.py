@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=report.RESULTS, help="folder for JSON and plot")
     parser.add_argument("--keep", type=Path, help="folder that keeps the records and the server's log")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that no process is left
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
         rows, facts = campaign(options.keep.resolve(), options)
