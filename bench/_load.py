@@ -18,7 +18,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from bench.raw import BINARY, TEXT, RawSocket, frame
+from bench.raw import BINARY, TEXT, RawSocket, UpgradeRefusedError, frame
 
 FRAME_BYTES = 3_200
 FRAME_PERIOD_S = 0.1
@@ -97,6 +97,7 @@ class Driver:
         self.webhook.setblocking(False)
         self.poll.register(self.webhook.fileno(), select.EPOLLIN)
         self.webhook_peers: dict[int, tuple[socket.socket, bytearray]] = {}
+        self.turned_away: list[tuple[float, Phone]] = []
 
     @property
     def webhook_url(self) -> str:
@@ -111,6 +112,7 @@ class Driver:
         started: list[Phone] = []
         while not all(phone.is_running for phone in self.phones):
             under_way = sum(not phone.is_running for phone in started)
+            self._dial_again(time.perf_counter())
             while waiting and under_way < START_WINDOW:
                 phone = waiting.pop(0)
                 phone.dialled_at = time.perf_counter()
@@ -123,6 +125,23 @@ class Driver:
                 raise TimeoutError(f"{missing} of {len(self.phones)} apps did not start in {timeout_s} s")
         self.result.start_s = time.perf_counter() - began
         self.result.ack_delays = [phone.acked_at - phone.dialled_at for phone in self.phones]
+
+    def _dial_again(self, now: float) -> None:
+        """Phones that an overloaded server has turned away come back as they were asked to."""
+        due = [phone for at, phone in self.turned_away if at <= now]
+        self.turned_away = [(at, phone) for at, phone in self.turned_away if at > now]
+        for phone in due:
+            phone.sock = self._open(phone.target, Owner(phone, is_app=False))
+
+    def _turn_away(self, sock: RawSocket, refusal: UpgradeRefusedError) -> None:
+        owner = sock.owner
+        assert isinstance(owner, Owner)
+        if not refusal.retry_after_s:
+            raise refusal
+        self.turned_away.append((time.perf_counter() + refusal.retry_after_s, owner.phone))
+        self.poll.unregister(sock.fileno())
+        del self.sockets[sock.fileno()]
+        sock.close()
 
     def _open(self, target: str, owner: object) -> RawSocket:
         sock = RawSocket(self.address, target, owner)
@@ -192,8 +211,12 @@ class Driver:
         for descriptor, _ in self.poll.poll(max(0.0, timeout_s)):
             sock = self.sockets.get(descriptor)
             if sock is not None:
-                for opcode, payload in sock.receive():
-                    self._message(sock, opcode, payload)
+                try:
+                    for opcode, payload in sock.receive():
+                        self._message(sock, opcode, payload)
+                except UpgradeRefusedError as refusal:
+                    self._turn_away(sock, refusal)
+                    continue
                 if sock.late_bytes:
                     sock.flush()
             elif descriptor == self.webhook.fileno():

@@ -137,7 +137,7 @@ class PressedDriver(Driver):
             if sock.late_bytes:
                 sock.flush()
         except UpgradeRefusedError as refusal:
-            self._note_refusal(sock, str(refusal))
+            self._note_refusal(sock, refusal)
         except ConnectionError as error:
             self.record.ended.append((time.perf_counter(), str(error)))
             self._forget(sock)
@@ -146,7 +146,11 @@ class PressedDriver(Driver):
                 self.record.visits.append((visitor.at, "new", "accepted"))
                 self._forget(sock)
 
-    def _note_refusal(self, sock: RawSocket, answer: str) -> None:
+    def _note_refusal(self, sock: RawSocket, refusal: UpgradeRefusedError) -> None:
+        if isinstance(sock.owner, Owner) and not sock.owner.phone.is_running:
+            self._turn_away(sock, refusal)
+            return
+        answer = str(refusal)
         status = answer.split(" ", 2)[1]
         code = answer.partition('"code":"')[2].partition('"')[0]
         owner = sock.owner

@@ -8,6 +8,7 @@ zeros, which RFC 6455 allows a client and which leaves the payload as it is.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 from base64 import b64encode
@@ -44,7 +45,15 @@ def upgrade_request(host: str, port: int, target: str) -> bytes:
 
 
 class UpgradeRefusedError(Exception):
-    """The server answered the upgrade with something else than 101."""
+    """The server answered the upgrade with something else than 101.
+
+    `retry_after_s`: when to come back, 0 where the answer did not say.
+    """
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(answer)
+        asked = re.search(r"(?i)\r\nretry-after: *(\d+)", answer)
+        self.retry_after_s = float(asked[1]) if asked else 0.0
 
 
 class ClosedByServerError(ConnectionResetError):

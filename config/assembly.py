@@ -88,7 +88,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
     started_at = system.clock.now()
 
     def health() -> Mapping[str, object]:
-        overload = {"status": "overloaded"} if hall.domain.overload.is_on else {}
+        overload = {"status": "overloaded"} if hall.domain.overload.state.is_closed else {}
         return {"uptime_s": round(system.clock.now() - started_at, 3), **overload, **world.health()}
 
     return create_application(

@@ -60,7 +60,7 @@ class GlassesGate:
             return self._refuse(503, "Too many phones of this user wait", ErrorCode.TOO_MANY_SOCKETS)
         self.dials[user_id] += 1
         try:
-            if self.overload.is_on and not await self._is_known(user_id):
+            if self.overload.state.is_closed and not await self._is_known(user_id):
                 self.telemetry.warning("session_refused_overloaded", user=user_id)
                 return self._refuse(503, "Overloaded: no new sessions for a moment", ErrorCode.OVERLOADED)
             welcome = await self._welcome(user_id)

@@ -24,6 +24,8 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
         back, and has 200 ms.
       enter_s: late for so long without a break is overload.
       target_s: while overloaded more audio is shed as long as something waits longer than this.
+      refuse_after_s: an overload that has lasted so long turns new sessions away; a crowd that comes at once
+        is over by then.
       leave_s: nothing shed and nothing late for so long ends it.
       sample_s: time between two looks while it is late or overloaded.
       calm_sample_s: time between two looks while all is well; the engine says at once when it falls behind.
@@ -39,6 +41,7 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     late_s: float = 0.08
     enter_s: float = 0.2
     target_s: float = 0.04
+    refuse_after_s: float = 2.0
     leave_s: float = 2.0
     sample_s: float = 0.1
     calm_sample_s: float = 1.0
@@ -57,6 +60,7 @@ class OverloadState(msgspec.Struct, frozen=True, kw_only=True):
       late_since: since when every look found the server late; None while all is well, or overloaded.
       entered_at: when the overload began; None while there is none.
       calm_since: since when nothing is shed and nothing late in it.
+      is_closed: new sessions are turned away.
       share: of the audio that is shed, from 0 to 1.
       entries: how many overloads there were.
     """
@@ -64,6 +68,7 @@ class OverloadState(msgspec.Struct, frozen=True, kw_only=True):
     late_since: float | None = None
     entered_at: float | None = None
     calm_since: float | None = None
+    is_closed: bool = False
     share: float = 0.0
     entries: int = 0
 
@@ -116,6 +121,8 @@ def step(
 def _follow(
     state: OverloadState, entered_at: float, late_s: float, now: float, settings: OverloadSettings
 ) -> tuple[OverloadState, tuple[OverloadEffect, ...]]:
+    if not state.is_closed and now - entered_at >= settings.refuse_after_s:
+        state = replace(state, is_closed=True)
     if late_s > settings.target_s:
         share = min(1.0, state.share + settings.more_share)
         return replace(state, share=share, calm_since=None), ()

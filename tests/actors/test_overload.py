@@ -48,6 +48,7 @@ def test_the_share_is_a_share_and_is_nothing_outside_an_overload(lateness: list[
         assert 0 <= state.share <= 1
         assert state.is_on or not state.share
         assert state.is_on is (state.entered_at is not None)
+        assert state.is_on or not state.is_closed
 
 
 @given(LATENESS)
@@ -90,6 +91,13 @@ def test_the_share_grows_while_it_is_late_and_shrinks_when_it_is_not() -> None:
     shares = [round(looked.state.share, 2) for looked in look([0.3, 0.3, 0.3, 0.01, 0.01, 0.3])]
 
     assert [0.5, 0.6, 0.7, 0.65, 0.6, 0.7] == shares
+
+
+def test_a_crowd_that_is_through_within_two_seconds_is_let_in() -> None:
+    closed = [looked.state.is_closed for looked in look([0.3] * 25)]
+
+    assert not any(closed[:20])
+    assert closed[-1]
 
 
 # What is shed of a stream
@@ -154,7 +162,7 @@ def test_the_age_is_by_the_streams_own_rate() -> None:
 
 async def overload(world: World) -> None:
     world.load.fall_behind(0.5)
-    await trio.sleep(1)
+    await trio.sleep(1 + SETTINGS.refuse_after_s)
     assert 1 == len(world.telemetry.of("overload_entered"))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from bench import engine
 from bench._load import FRAME_BYTES, Driver, Phone
-from bench.raw import RawSocket
+from bench.raw import RawSocket, UpgradeRefusedError
 
 
 class SentSocket:
@@ -93,3 +93,26 @@ def test_cores_are_taken_from_those_it_may_use(
     engine.pin(1)
 
     assert [{core} for core in expected] == taken
+
+
+REFUSED = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\n\r\n{}"
+
+
+def test_phone_that_is_turned_away_comes_back_when_it_was_asked_to(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = driver.phones[0]
+    dialled: list[str] = []
+    monkeypatch.setattr(driver, "_open", lambda target, owner: dialled.append(target))
+
+    driver.turned_away = [(105.0, phone)]
+    driver._dial_again(104.9)
+    assert [] == dialled
+    driver._dial_again(105.0)
+    driver._dial_again(106.0)
+    assert [phone.target] == dialled
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(REFUSED, 5.0), ("HTTP/1.1 401 Unauthorized\r\n\r\n", 0.0)])
+def test_refusal_says_when_to_come_back(answer: str, expected: float) -> None:
+    assert expected == UpgradeRefusedError(answer).retry_after_s

@@ -41,7 +41,7 @@ async def be_overloaded(world: World) -> dict[str, object]:
         await trio.sleep(1 + chance.random())
 
         scene.server.load.fall_behind(0.1 + chance.random())
-        await trio.sleep(0.5 + 5 * chance.random())
+        await trio.sleep(3 + 5 * chance.random())
         health = await _health(scene)
         newcomer = scene.put_on("new@example.org")
         presses = [await _press(phone, f"under load {number}") for number in range(10)]

@@ -59,8 +59,9 @@ async def test_an_overload_turns_newcomers_away_keeps_presses_and_is_over_soon(t
             async with trio.open_nursery() as pressing:
                 pressing.start_soon(hold_back, server.child)
                 await server.log_line("overload_entered")
+                while (status := await health(server)) == "ok":  # noqa: ASYNC110 - another process
+                    await trio.sleep(0.05)
                 refused = await refusal(newcomer)
-                status = await health(server)
                 await press_until_shown(phone, "under pressure")
                 while not await server.counter("audio_frames_shed"):  # noqa: ASYNC110 - another process
                     await trio.sleep(0.05)
