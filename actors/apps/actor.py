@@ -141,7 +141,7 @@ class AppSession(Explaining):
             case AppSaid(connection, said):
                 self._heard(connection, said)
             case AppBabbled(connection, cause):
-                self._complain(connection, ErrorCode.MALFORMED_MESSAGE, cause, "app_message_malformed")
+                self._complain("app_message_malformed", connection, ErrorCode.MALFORMED_MESSAGE, cause)
             case AppFlooded():
                 self._slow_down(message)
             case ComplaintsTick():

@@ -38,10 +38,10 @@ class Explaining(ServerSide):
 
     def _fits(self, connection: Connection, problem: str | None) -> bool:
         if problem is not None:
-            self._complain(connection, ErrorCode.DISPLAY_TOO_LARGE, problem, "app_display_too_large")
+            self._complain("app_display_too_large", connection, ErrorCode.DISPLAY_TOO_LARGE, problem)
         return problem is None
 
-    def _complain(self, connection: Connection, code: ErrorCode, message: str, event: str) -> None:
+    def _complain(self, event: str, connection: Connection, code: ErrorCode, message: str) -> None:
         """Say it now, or together with others a little later; it closes nothing (protocol.md 13.13)."""
         self.telemetry.warning(event, user=self.user_id, package=self.app.package_name, cause=message)
         if connection is not self.state.connection:
@@ -88,7 +88,7 @@ class Explaining(ServerSide):
         if missed > 0:
             self.state = msgspec.structs.replace(self.state, audio_dropped=dropped)
             message = f"{missed} microphone frames were dropped: the app reads its socket too slowly"
-            self._complain(connection, ErrorCode.AUDIO_DROPPED, message, "app_too_slow_for_audio")
+            self._complain("app_too_slow_for_audio", connection, ErrorCode.AUDIO_DROPPED, message)
 
     def _tell_overload(self, connection: Connection) -> None:
         """Tell who hears the microphone that a part of it is missing, once each time."""

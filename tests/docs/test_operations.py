@@ -105,7 +105,8 @@ def logged() -> set[tuple[str, str]]:
                     and node.args
                     and isinstance(node.args[0], ast.Constant)
                 ):
-                    found.add((str(node.args[0].value), node.func.attr))
+                    level = "warning" if node.func.attr == "_complain" else node.func.attr
+                    found.add((str(node.args[0].value), level))
     return found
 
 

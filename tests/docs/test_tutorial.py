@@ -137,7 +137,7 @@ def test_tutorial_ends_with_the_sentence_on_the_lens_and_does_so_again(desk: Des
 
 def test_registration_of_an_app_server_is_answered_as_shown(desk: Desk) -> None:
     _, _, _, register = blocks("sh")
-    [shown] = blocks("json")
+    shown, _ = blocks("json")
     address = f"http://127.0.0.1:{desk.ports['7010']}"
     run(desk.data, "app", "add", "org.example.captions", "--api-key", "a key", "--url", address)
 

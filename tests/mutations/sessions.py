@@ -40,8 +40,8 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "a probe that nobody could ask is a dead server",
             "actors/apps/actor.py",
-            "ServerProbed(is_up=None)",
-            "ServerProbed(is_up=False)",
+            "ServerProbed(ProbeOutcome.UNKNOWN)",
+            "ServerProbed(ProbeOutcome.REFUSED)",
             by(f"{CAMPAIGN}[30]"),
         ),
     ),
