@@ -43,6 +43,8 @@ class Overload(Actor[OverloadMessage]):
         self._look_again()
 
     def receive(self, message: OverloadMessage) -> None:
+        if isinstance(message, EngineIsLate) and self.state.is_watchful:
+            return  # the next look is near, and looks in between would each shed more
         late_s = self.load.take_longest_s()
         if isinstance(message, Look):
             late_s = max(late_s, self.now - message.due_at)

@@ -219,6 +219,19 @@ async def test_audio_makes_room_and_presses_and_displays_go_through(autojump_clo
         assert before + 20 == len(server.connection.frames())
 
 
+async def test_the_engines_alarms_within_an_overload_shed_no_more_than_the_looks_do(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        world.load.fall_behind(0.5)
+        for _ in range(50):
+            world.load.fall_behind(0.5)
+        await world.settle()
+
+        assert world.hall is not None
+        assert SETTINGS.first_share == world.hall.domain.overload.state.share
+
+
 async def test_a_crash_of_its_actor_changes_nothing_of_an_overload(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await overload(world)
