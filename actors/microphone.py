@@ -6,8 +6,9 @@ list right after an ack is held back for longer (4.8). The first decision for a 
 later one waits until its burst of changes has settled and until a second after the decision before it: a
 wanted microphone is never told later than that, however fast the changes come.
 
-What was told is repeated: to a phone that has come back, when glasses connect, every ten seconds while the
-microphone is on, and to a phone that sends audio although it was told not to.
+What was told is repeated: to a phone that has come back, at once if it is to listen and 100 ms later in any
+case, when glasses connect, every ten seconds while the microphone is on, and to a phone that sends audio
+although it was told not to.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class MicrophoneSettings(msgspec.Struct, frozen=True, kw_only=True):
         clouds of generation B and C ignore that list for 8 s.
       keep_alive_s: while it is on the phone is told so this often.
       stray_interval_s: a phone that sends audio while off is told "off" again at most this often.
-      resync_delay_s: how long after its arrival a phone is told; its ack must have reached it.
+      resync_delay_s: how long after its arrival a phone is told, or told again; its ack must have reached it.
     """
 
     subscription_settle_s: float = 0.1
@@ -191,6 +192,9 @@ def step(
                 off_at=state.off_at,
                 resync_at=now + settings.resync_delay_s,
             )
+            if state.target.is_enabled:  # the wearer is speaking: at once, and again by the resync
+                told, effects = _tell(state, now)
+                return replace(told, resync_at=state.resync_at), effects
         case PhoneLost():
             state = MicrophoneState(target=state.target, off_at=state.off_at)
         case GlassesConnected():
