@@ -412,9 +412,25 @@ class SpeechError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class SpeechProgress(msgspec.Struct, frozen=True):
+    """How far a stream is in its audio, in ms since its first; none of them ever goes back.
+
+    Attributes:
+      sent_ms: the recogniser itself (its socket, its process) has been given the audio before this.
+      heard_ms: it has worked the audio before this off, whether there was anything to say about it or not.
+      settled_ms: nothing more will be said about the audio before this: another stream goes on from here.
+    """
+
+    sent_ms: int = 0
+    heard_ms: int = 0
+    settled_ms: int = 0
+
+
 class SpeechStream(Protocol):
     """An open stream. `offer` never blocks and is called for every microphone frame."""
 
+    @property
+    def progress(self) -> SpeechProgress: ...
     def offer(self, pcm: bytes) -> None: ...
     def finalize(self) -> None:
         """The phone's voice detector reports silence: emit the pending utterance as final soon."""

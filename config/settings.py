@@ -31,7 +31,7 @@ from actors.snapshots.settings import SnapshotSettings
 from actors.speech.stream import SpeechSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
-from adapters.speech.settings import PocketSphinxSettings
+from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
 from adapters.telemetry.limits import LineLimits
 from adapters.webhooks.settings import WebhookSettings
 from adapters.websocket.settings import EngineSettings
@@ -45,6 +45,13 @@ SHORTEST_SECRET_BYTES = 32
 _NOT_IN_A_URL = frozenset(' "<>\\^`{|}')
 
 Secret = Annotated[str, Meta(extra=SECRET)]
+
+Recogniser = Literal["deepgram", "pocketsphinx", "none"]
+
+LanguageChoice = Annotated[
+    str,
+    Meta(pattern=r"^(auto|[a-z]{2,3}(-[A-Z]{2})?)=(deepgram|pocketsphinx|none)(\+(deepgram|pocketsphinx))*$"),
+]
 
 
 class KeeperTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +109,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       require_token_expiry: refuse a token without an expiry.
       token_audience: refuse a token whose `aud` is another one; empty does not look.
       token_issuer: refuse a token whose `iss` is another one; empty does not look.
-      speech_provider: who recognises speech; with none no app gets transcriptions.
+      speech_provider: who recognises speech, the first choice first: the next one takes over where one fails
+        or does not know the language. deepgram is left out without a key of it; with none no app gets
+        transcriptions.
+      speech_by_language: other choices for a language, as LANGUAGE=NAME or LANGUAGE=NAME+NAME; en-IN is asked
+        for before en.
       watchdog_s: a handler that holds the whole server for so long ends it, and the keeper starts the next.
       log_level: the least important line that is written.
       log_format: lines for people, or one JSON object a line.
@@ -111,7 +122,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       mongodb_uri: where the production store will be.
       anthropic_api_key: the assistant's key.
       anthropic_base_url: where the assistant's provider is reached.
-      deepgram_api_key: the key of the Deepgram recogniser.
+      deepgram_api_key: a key of the Deepgram recogniser.
+      deepgram_api_keys: further keys of it, in the order they take over when one fails: of other projects,
+        since limits and credits belong to a project.
       gemini_api_key: the key of the desktop daemon's observer.
       daemon_server_url: where the desktop daemon finds its server.
       assistant_package: the package name of the assistant's own app.
@@ -132,7 +145,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_token_expiry: bool = False
     token_audience: str = ""
     token_issuer: str = ""
-    speech_provider: Literal["pocketsphinx", "none"] = "pocketsphinx"
+    deepgram_api_key: Secret = ""
+    deepgram_api_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
+    speech_provider: tuple[Recogniser, ...] = ("deepgram", "pocketsphinx")
+    speech_by_language: tuple[LanguageChoice, ...] = ()
     watchdog_s: Annotated[float, Meta(gt=0)] = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
@@ -152,6 +168,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
+    deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
     engine: EngineSettings = EngineSettings()
@@ -162,7 +179,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mongodb_uri: Annotated[str, Meta(extra={**SECRET, "awaits": "the MongoDB store"})] = ""
     anthropic_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the assistant"})] = ""
     anthropic_base_url: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""
-    deepgram_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the Deepgram recogniser"})] = ""
     gemini_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the desktop daemon"})] = ""
     daemon_server_url: Annotated[str, Meta(extra={"awaits": "the desktop daemon"})] = ""
     assistant_package: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""

@@ -2,14 +2,16 @@
 
 A script says which words are spoken between which seconds of a stream's audio. Interim results grow word by
 word as the audio that holds them arrives, the final one comes when its end has; the same audio gives the same
-results whatever its chunks and whatever the time. Trouble is by name: `stall` and `resume` for recognition
-that cannot keep up, `fail` for a provider that breaks.
+results whatever its chunks and whatever the time. Another `Reading` may listen to the audio itself. Trouble
+is by name: `stall` and `resume` for recognition that cannot keep up and says so, `hang` for one that goes
+silent, `slow` for one that falls behind, `fail` and `refuse` for a provider that breaks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final as Constant
+from typing import Protocol
 
 import msgspec
 import trio
@@ -22,11 +24,13 @@ from actors.ports import (
     Recovered,
     SpeechError,
     SpeechEvent,
+    SpeechProgress,
     SpeechRequest,
 )
 
 KEEP_S: Constant = 3.0
 _SAMPLE_BYTES: Constant = 2
+_SLOW_STEP_S: Constant = 0.1
 
 
 class ScriptedUtterance(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,25 @@ class ScriptedUtterance(msgspec.Struct, frozen=True, kw_only=True):
 Script = tuple[ScriptedUtterance, ...]
 
 
+class Reading(Protocol):
+    """What is said in a stream's audio, by its time."""
+
+    def hear(self, pcm: bytes) -> None:
+        """The stream has been offered this."""
+
+    def until(self, now_s: float) -> list[SpeechEvent]:
+        """All results up to this moment that were not given yet, in order."""
+
+    def finish(self, now_s: float) -> list[SpeechEvent]:
+        """Somebody knows that speech is over: what has been heard of the utterance is final."""
+
+    def skip(self, now_s: float) -> list[SpeechEvent]:
+        """The audio up to this moment is lost, and with it every utterance that had begun in it."""
+
+    def settled_s(self, now_s: float) -> float:
+        """Up to where nothing more will be said, once `until(now_s)` has been."""
+
+
 class ScriptedSpeech:
     """`actors.ports.SpeechProvider` without a recogniser.
 
@@ -52,6 +75,7 @@ class ScriptedSpeech:
       default: the script of users who have none of their own.
       repeat_s: the script begins again after this much audio, longer than it is; None plays it once.
       languages: what it supports; None is every language.
+      reading: makes what reads a stream, instead of the scripts.
 
     Attributes:
       scripts: user id to script; a stream takes the one that is there when it is opened.
@@ -65,6 +89,7 @@ class ScriptedSpeech:
         name: str = "scripted",
         repeat_s: float | None = None,
         languages: frozenset[str] | None = None,
+        reading: Callable[[SpeechRequest], Reading] | None = None,
     ) -> None:
         self.scripts: dict[str, Script] = {}
         self.requests: list[SpeechRequest] = []
@@ -74,6 +99,10 @@ class ScriptedSpeech:
         self._languages = languages
         self._streams: dict[ScriptedStream, None] = {}
         self._is_stalled = False
+        self._is_hanging = False
+        self._speed: float | None = None
+        self._refusal: SpeechError | None = None
+        self._reading = reading
 
     @property
     def name(self) -> str:
@@ -84,15 +113,32 @@ class ScriptedSpeech:
 
     def open(self, request: SpeechRequest, emit: Callable[[SpeechEvent], None]) -> ScriptedStream:
         self.requests.append(request)
+        if self._reading is not None:
+            return ScriptedStream(self, request, self._reading(request), emit)
         script = self.scripts.get(request.user_id, self._default)
-        return ScriptedStream(self, request, _Reading(script, self._repeat_s), emit)
+        return ScriptedStream(self, request, _ScriptReading(script, self._repeat_s), emit)
 
     def stall(self) -> None:
         """Recognition stands still: a stream that is fed says `Delayed` and drops what is older than 3 s."""
         self._is_stalled = True
 
+    def hang(self) -> None:
+        """Its streams take audio and say nothing, nor that anything is wrong; also those opened later."""
+        self._is_hanging = True
+
+    def slow(self, speed: float) -> None:
+        """Its streams recognise this many seconds of audio a second, also those opened later."""
+        self._speed = speed
+
+    def refuse(self, kind: str, *, retry_after_s: float = 1.0) -> None:
+        """Streams fail as soon as they run, and those that run now fail too."""
+        self._refusal = SpeechError(self._name, kind, "it was told to refuse", retry_after_s=retry_after_s)
+        self.fail(kind, retry_after_s=retry_after_s)
+
     def resume(self) -> None:
-        self._is_stalled = False
+        """End `stall`, `hang`, `slow` and `refuse`. What a stream that hung was offered is recognised."""
+        self._is_stalled = self._is_hanging = False
+        self._speed = self._refusal = None
         for stream in self._streams:
             stream.wake()
 
@@ -105,6 +151,22 @@ class ScriptedSpeech:
     def is_stalled(self) -> bool:
         return self._is_stalled
 
+    @property
+    def is_hanging(self) -> bool:
+        return self._is_hanging
+
+    @property
+    def speed(self) -> float | None:
+        return self._speed
+
+    @property
+    def refusal(self) -> SpeechError | None:
+        return self._refusal
+
+    def running(self) -> int:
+        """How many streams run."""
+        return len(self._streams)
+
     def join(self, stream: ScriptedStream) -> None:
         self._streams[stream] = None
 
@@ -112,7 +174,7 @@ class ScriptedSpeech:
         self._streams.pop(stream, None)
 
 
-class _Reading:
+class _ScriptReading:
     """A position in a script: which results a moment of the audio brings."""
 
     def __init__(self, script: Script, repeat_s: float | None) -> None:
@@ -126,8 +188,14 @@ class _Reading:
     def _utterance(self) -> ScriptedUtterance | None:
         return self._script[self._index] if self._index < len(self._script) else None
 
+    def hear(self, pcm: bytes) -> None:
+        pass  # a script does not listen
+
+    def settled_s(self, now_s: float) -> float:
+        utterance = self._utterance
+        return now_s if utterance is None else min(now_s, utterance.start_s + self._offset_s)
+
     def until(self, now_s: float) -> list[SpeechEvent]:
-        """All results up to this moment, in order."""
         events: list[SpeechEvent] = []
         while (utterance := self._utterance) is not None:
             words = utterance.text.split()
@@ -145,7 +213,6 @@ class _Reading:
         return events
 
     def finish(self, now_s: float) -> list[SpeechEvent]:
-        """Somebody knows that speech is over: what has been heard of the utterance is final."""
         utterance = self._utterance
         if utterance is None or not self._words:
             return []
@@ -154,7 +221,6 @@ class _Reading:
         return [self._final(text, start_s, min(now_s, utterance.end_s + self._offset_s))]
 
     def skip(self, now_s: float) -> list[SpeechEvent]:
-        """The audio up to this moment is lost, and with it every utterance that had begun in it."""
         events = self.finish(now_s)
         while (utterance := self._utterance) is not None and utterance.start_s + self._offset_s < now_s:
             self._advance()
@@ -179,7 +245,7 @@ class ScriptedStream:
         self,
         provider: ScriptedSpeech,
         request: SpeechRequest,
-        reading: _Reading,
+        reading: Reading,
         emit: Callable[[SpeechEvent], None],
     ) -> None:
         self._provider = provider
@@ -192,11 +258,19 @@ class ScriptedStream:
         self._is_delayed = False
         self._is_closed = False
         self._error: SpeechError | None = None
+        self._settled_s = 0.0
         self._changed = trio.Event()
+
+    @property
+    def progress(self) -> SpeechProgress:
+        heard_ms = _ms(self._seconds(self._recognised_bytes))
+        sent_ms = heard_ms if self._provider.is_stalled else _ms(self._seconds(self._offered_bytes))
+        return SpeechProgress(sent_ms, heard_ms, min(heard_ms, _ms(self._settled_s)))
 
     def offer(self, pcm: bytes) -> None:
         if not self._is_closed:
             self._offered_bytes += len(pcm)
+            self._reading.hear(pcm)
             self.wake()
 
     def finalize(self) -> None:
@@ -212,10 +286,14 @@ class ScriptedStream:
 
     async def run(self) -> None:
         self._provider.join(self)
+        self._error = self._error or self._provider.refusal
         try:
             self._drop_old_audio()
             while self._error is None:
                 self._recognise()
+                if self._recognised_bytes < self._offered_bytes and self._provider.speed is not None:
+                    await trio.sleep(_SLOW_STEP_S / self._provider.speed)
+                    continue
                 await self._changed.wait()
                 self._changed = trio.Event()
             raise self._error
@@ -224,18 +302,24 @@ class ScriptedStream:
             self._provider.leave(self)
 
     def _recognise(self) -> None:
+        if self._provider.is_hanging:
+            return
         if self._provider.is_stalled:
             if self._offered_bytes > self._recognised_bytes and not self._is_delayed:
                 self._is_delayed = True
                 self._emit(Delayed("it was told to stall"))
             self._drop_old_audio()
             return
-        self._recognised_bytes = self._offered_bytes
+        most_bytes = self._offered_bytes
+        if self._provider.speed is not None:
+            most_bytes = min(most_bytes, self._recognised_bytes + round(_SLOW_STEP_S * self._bytes_a_second))
+        self._recognised_bytes = most_bytes
         now_s = self._seconds(self._recognised_bytes)
         self._emit_all(self._reading.until(now_s))
         if self._is_finishing:
             self._is_finishing = False
             self._emit_all(self._reading.finish(now_s))
+        self._settled_s = max(self._settled_s, self._reading.settled_s(now_s))
         if self._is_delayed:
             self._is_delayed = False
             self._emit(Recovered())

@@ -77,6 +77,11 @@ class UtteranceCutter:
         self._pauses: Any = None  # a Vad, made when somebody speaks that long
         self._start_endpointer()
 
+    @property
+    def position_ms(self) -> int:
+        """How much audio has been looked at."""
+        return milliseconds(self._position)
+
     def feed(self, pcm: bytes) -> list[Cut]:
         """What this chunk means, in order."""
         self._rest += pcm

@@ -26,12 +26,14 @@ from actors.ports import (
     Recovered,
     SpeechError,
     SpeechEvent,
+    SpeechProgress,
     SpeechRequest,
     Telemetry,
 )
 
 from .endpointing import (
     BYTES_A_SECOND,
+    FRAME_S,
     SAMPLE_RATE_HZ,
     Began,
     Continued,
@@ -155,9 +157,28 @@ class PocketSphinxStream:
         self._is_delayed = False
         self._dropped_bytes = 0  # not yet reported
         self._error: SpeechError | None = None
+        self._progress = SpeechProgress()
         self._nudge = trio.Event()
 
     # SpeechStream
+
+    @property
+    def progress(self) -> SpeechProgress:
+        """An utterance begins up to a window and a pre-roll before the audio by which it is noticed."""
+        if self._cutter is None or self._is_closed:
+            return self._progress
+        position_ms = self._cutter.position_ms
+        settings = self._settings
+        if self._utterances:
+            heard_ms, settled_ms = self._utterances[0].recognised_ms, self._utterances[0].start_ms
+        else:
+            notice_ms = round((settings.window_s + settings.pre_roll_s + 2 * FRAME_S) * 1000)
+            heard_ms, settled_ms = position_ms, position_ms - notice_ms
+        before = self._progress
+        heard_ms = max(before.heard_ms, heard_ms)
+        sent_ms = max(before.sent_ms, heard_ms, position_ms - milliseconds(self._waiting_bytes()))
+        self._progress = SpeechProgress(sent_ms, heard_ms, max(before.settled_ms, settled_ms))
+        return self._progress
 
     def offer(self, pcm: bytes) -> None:
         if self._is_closed:

@@ -1,8 +1,11 @@
-"""The settings of offline recognition, each with its unit, its default and why that default."""
+"""The settings of the recognisers, each with its unit, its default and why that default."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 
 class PocketSphinxSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,3 +52,35 @@ class PocketSphinxSettings(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 3
     restart_first_s: float = 0.1
     restart_most_s: float = 10.0
+
+
+class DeepgramSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How Deepgram's live transcription is used. Its keys are `deepgram_api_key` and `deepgram_api_keys`.
+
+    Attributes:
+      url: where it is, ws(s)://host[:port]; another one for Deepgram on one's own machines.
+      model: which of its models is asked for.
+      endpointing_ms: so much silence ends an utterance; 300 to 500 is its advice for people who talk.
+      auto_endpointing_ms: the same where the language is `auto`, for which its advice is 100.
+      utterance_end_ms: so long a gap between words ends an utterance where noise hides the silence; less than
+        1000 brings nothing, because its interim results come once a second.
+      smart_format: punctuation, capitals, and numbers as digits.
+      connect_s: a connection that is not open by then has failed. It takes 0.13 to 0.3 s.
+      keep_alive_s: a message goes so long after the last audio. Deepgram ends a connection after 10 s without
+        either, and asks for one every 3 to 5 s.
+      close_s: how long a connection may take to end in order.
+      keep_s: how much audio waits for the connection at most; past it the stream fails.
+      longest_utterance_s: people who speak on without a pause get a final at the next chance after so long.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^wss?://[^\s/?#]+$")] = "wss://api.deepgram.com"
+    model: Annotated[str, Meta(min_length=1)] = "nova-3"
+    endpointing_ms: Annotated[int, Meta(ge=10)] = 300
+    auto_endpointing_ms: Annotated[int, Meta(ge=10)] = 100
+    utterance_end_ms: Annotated[int, Meta(ge=1000)] = 1000
+    smart_format: bool = True
+    connect_s: Annotated[float, Meta(gt=0)] = 3.0
+    keep_alive_s: Annotated[float, Meta(gt=0, le=8)] = 4.0
+    close_s: Annotated[float, Meta(gt=0)] = 0.5
+    keep_s: Annotated[float, Meta(gt=0)] = 30.0
+    longest_utterance_s: Annotated[float, Meta(gt=0)] = 15.0

@@ -32,6 +32,7 @@ from actors.ports import (
     PutApp,
     Refused,
     SpeechEvent,
+    SpeechProgress,
     SpeechRequest,
     Upgrade,
     WebhookAnswer,
@@ -151,6 +152,7 @@ class PuppetStream:
         self.offered = b""
         self.finalized = 0
         self.is_running = False
+        self.progress = SpeechProgress()
         self.failure: Exception | None = None
         self._failed = trio.Event()
 

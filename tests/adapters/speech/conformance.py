@@ -16,6 +16,7 @@ from actors.ports import (
     Interim,
     SpeechError,
     SpeechEvent,
+    SpeechProgress,
     SpeechProvider,
     SpeechRequest,
     SpeechStream,
@@ -86,6 +87,17 @@ class Ear:
 
     async def until_finals(self, count: int) -> None:
         await self.until(lambda: len(self.finals) >= count)
+
+    async def until_settled(self, stream: SpeechStream, at_ms: int) -> None:
+        """Wait until nothing more will be said about the audio before this."""
+        await reached(lambda: stream.progress.settled_ms >= at_ms)
+
+
+async def reached(is_reached: Callable[[], object]) -> None:
+    """Wait for what no event says."""
+    with trio.fail_after(DEADLINE_S):
+        while not is_reached():  # noqa: ASYNC110 - there is none
+            await trio.sleep(0.001)
 
 
 class World(abc.ABC):
@@ -188,6 +200,32 @@ class SpeechConformance:
             await ear.until_finals(1)
 
         assert 1 == len(ear.finals)
+
+    async def test_progress_says_how_far_it_has_heard_and_what_is_settled(self, world: World) -> None:
+        ear = Ear()
+        audio = world.speech + world.pause
+        seen: list[SpeechProgress] = []
+
+        async with world.listening(ear) as stream:
+            assert SpeechProgress() == stream.progress
+            for begin in range(0, len(audio), 3200):
+                stream.offer(audio[begin : begin + 3200])
+                await trio.testing.wait_all_tasks_blocked()
+                seen.append(stream.progress)
+            await ear.until_finals(1)
+            offer(stream, world.pause)
+            await ear.until_settled(stream, ear.finals[0].end_ms)
+            seen.append(stream.progress)
+
+        whole_ms = (len(audio) + len(world.pause)) * 1000 // BYTES_A_SECOND
+        for progress in seen:
+            assert 0 <= progress.settled_ms <= progress.heard_ms <= progress.sent_ms <= whole_ms
+        for before, after in itertools.pairwise(seen):
+            assert before.sent_ms <= after.sent_ms
+            assert before.heard_ms <= after.heard_ms
+            assert before.settled_ms <= after.settled_ms
+        spoken = [progress for progress in seen if progress.heard_ms <= ear.finals[0].end_ms]
+        assert all(progress.settled_ms <= ear.finals[0].start_ms for progress in spoken)
 
     async def test_audio_from_before_run_is_kept(self, world: World) -> None:
         ear = Ear()
