@@ -6,6 +6,8 @@ in which this actor's own timer stands behind everybody's mail. The worse of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from runtime import Actor, RestartInfo
@@ -41,6 +43,15 @@ class Overload(Actor[OverloadMessage]):
     def started(self, restart: RestartInfo | None) -> None:
         self.perform(self.load.watch, self.settings.late_s, self._alarm)
         self._look_again()
+
+    def facts(self) -> Mapping[str, object]:
+        state = self.state
+        return {
+            "overloaded": state.is_on,
+            "refuses_new": state.is_closed,
+            "shed_share": round(state.share, 2),
+            "overloads": state.entries,
+        }
 
     def receive(self, message: OverloadMessage) -> None:
         if isinstance(message, EngineIsLate) and self.state.is_watchful:

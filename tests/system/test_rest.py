@@ -13,6 +13,7 @@ import trio
 
 from clients.glasses import Glasses
 from config.data_directory import SECRET_NAME
+from protocols.error_codes import ErrorCode, details
 from tests.system.peers import app, press_until_shown, wearer
 from tests.system.server import PATIENCE_S, Server, eventually
 
@@ -107,9 +108,10 @@ async def test_whoever_shows_no_good_token_gets_401_with_the_reason(server: Serv
         missing = [await post(server, path, said) for said in (None, "", "Basic YTpi", "Bearer")]
         wrong = {name: await post(server, path, f"Bearer {token}") for name, token in claims.items()}
 
-    assert [(401, {"error": "Authorization header missing or invalid"})] * 4 == missing
+    explained = details(ErrorCode.INVALID_TOKEN)
+    assert [(401, {"error": "Authorization header missing or invalid", **explained})] * 4 == missing
     assert {401} == {status for status, _ in wrong.values()}
-    assert (401, {"error": "Invalid token"}) == wrong["forged"]
+    assert (401, {"error": "Invalid token", **explained}) == wrong["forged"]
 
 
 @pytest.mark.parametrize("action", ["start", "stop"])
@@ -120,7 +122,8 @@ async def test_user_without_a_session_gets_401_and_never_the_503_that_means_reco
 
     answer = await post(server, f"/apps/{PACKAGE}/{action}", bearer)
 
-    assert (401, {"error": "No active session found"}) == answer
+    explained = details(ErrorCode.SESSION_NOT_FOUND)
+    assert (401, {"error": "No active session found", **explained}) == answer
 
 
 async def test_wrong_method_and_path_are_told_in_json(server: Server) -> None:
