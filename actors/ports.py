@@ -450,6 +450,31 @@ class SpeechProvider(Protocol):
 
 
 # ---------------------------------------------------------------------------------------------------------
+# LC3, the glasses' codec: 16 kHz, frames of 10 ms (DESIGN section 12, protocol.md 7.1)
+
+
+class Lc3Decoder(Protocol):
+    """One stream of LC3. Plain calls of some microseconds a frame that never raise for what is in a frame."""
+
+    @property
+    def damaged(self) -> int:
+        """Frames so far whose contents could not be LC3; they were concealed."""
+
+    def decode(self, frames: bytes) -> bytes:
+        """Whole frames, one after another, as PCM s16le: 320 bytes for each."""
+
+    def conceal(self, count: int) -> bytes:
+        """PCM in the place of `count` lost frames: the voice goes on, and fades out."""
+
+
+class Lc3(Protocol):
+    """The codec. It remembers nothing: a decoder is forgotten with its last reference."""
+
+    def decoder(self, frame_bytes: int) -> Lc3Decoder:
+        """A new stream's decoder, for frames of 20, 40 or 60 bytes; a few microseconds."""
+
+
+# ---------------------------------------------------------------------------------------------------------
 # Tokens (protocol.md 3.1, 13.1)
 
 

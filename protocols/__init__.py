@@ -5,6 +5,7 @@ No sockets, no clock, no state. A module is a table of protocol.md or one of its
     from_phone, to_phone    messages on `/glasses-ws`, with `decode` and `encode`
     from_app, to_app        messages on `/app-ws`
     webrtc, user_session    parts of those tables
+    audio                   the formats of the microphone
     envelope, errors        what all messages share; what decoding can raise
     streams, permissions    subscription texts, and what they need
     session_ids, paths      ids and addresses
@@ -19,6 +20,7 @@ No sockets, no clock, no state. A module is a table of protocol.md or one of its
 from __future__ import annotations
 
 from protocols import (
+    audio,
     capabilities,
     close_codes,
     device_state,
@@ -54,6 +56,7 @@ __all__ = [
     "ProtocolError",
     "Unknown",
     "UnknownType",
+    "audio",
     "capabilities",
     "close_codes",
     "device_state",
