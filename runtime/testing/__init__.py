@@ -6,7 +6,7 @@ process. Production code says where it may be hit with `runtime.fault_point(name
 
 from __future__ import annotations
 
-from ._crashes import CrashPoint, HiddenState, SimulatedCrash, crash, forbid_hidden_state
+from ._crashes import CrashPoint, HiddenState, SimulatedCrash, crash, forbid_hidden_state, handler_point
 from ._determinism import DeterminismUnavailable, deterministic_trio
 from ._probe import Probe
 from ._simulation import Faults, Run, World, simulate
@@ -26,5 +26,6 @@ __all__ = [
     "crash",
     "deterministic_trio",
     "forbid_hidden_state",
+    "handler_point",
     "simulate",
 ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Callable
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
 from .._actor import AnyActor
+from .._faults import fault_point
 from .._ref import Ref
 
 
@@ -82,6 +84,39 @@ def crash(
 async def _then(result: Any, call: Callable[[], None]) -> None:
     await result
     call()
+
+
+def handler_point(actor: type[AnyActor[Any]], message: type[Any], where: CrashPoint) -> str:
+    """The name of the fault point that `mark_handlers` puts there; the same for every actor of the class."""
+    return f"{actor.__name__} {message.__name__}: {where.value}"
+
+
+def mark_handlers(actor: AnyActor[Any]) -> None:
+    """Make every handler of `actor` pass fault points: before it, after its swap, and between any two effects
+    of its commit. A TaskActor's commits before its last are not marked.
+    """
+    original: Callable[[Any], Any] = actor.receive
+    kind = type(actor)
+
+    def mark_effects(message: type[Any]) -> None:
+        assert actor._cell is not None
+        effects = actor._cell.turn.effects
+        assert effects is not None
+        between = partial(fault_point, handler_point(kind, message, CrashPoint.BETWEEN_EFFECTS))
+        for place in range(len(effects) - 1, 0, -1):
+            effects.insert(place, (None, between))
+        after = partial(fault_point, handler_point(kind, message, CrashPoint.AFTER_SWAP))
+        effects.insert(0, (None, after))
+
+    def receive(message: Any) -> Any:
+        fault_point(handler_point(kind, type(message), CrashPoint.BEFORE_HANDLER))
+        result = original(message)
+        if isawaitable(result):
+            return _then(result, partial(mark_effects, type(message)))
+        mark_effects(type(message))
+        return None
+
+    actor.receive = receive
 
 
 def forbid_hidden_state(actor: AnyActor[Any]) -> None:

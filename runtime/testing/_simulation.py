@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 import trio
 import trio.testing
 
+from .._actor import AnyActor
 from .._cell import Cell
 from .._clock import VirtualClock
 from .._faults import set_fault_plan
 from .._system import ActorSystem, open_system
-from ._crashes import SimulatedCrash, forbid_hidden_state
+from ._crashes import SimulatedCrash, forbid_hidden_state, mark_handlers
 from ._determinism import deterministic_trio
 from ._streams import Link
 
@@ -41,7 +42,7 @@ class Faults:
     def __init__(self, chance: random.Random, note: Callable[[str], None]) -> None:
         self._chance = chance
         self._note = note
-        self._plans: dict[str, tuple[Callable[[], None], float, int | None]] = {}
+        self._plans: dict[str, tuple[Callable[[], None], float, int | None, int]] = {}
         self.reached: dict[str, int] = {}
 
     def plan(
@@ -52,12 +53,14 @@ class Faults:
         call: Callable[[], None] | None = None,
         probability: float = 1.0,
         times: int | None = None,
+        after: int = 0,
     ) -> None:
         """At fault point `name` raise `error()` (a SimulatedCrash unless given), or call `call`.
 
         Args:
           probability: of it happening each time the point is reached, 0 to 1.
           times: how often at most; None for always.
+          after: nothing happens the first `after` times from now on.
         """
 
         def act() -> None:
@@ -66,17 +69,20 @@ class Faults:
             else:
                 raise SimulatedCrash(name) if error is None else error()
 
-        self._plans[name] = (act, probability, times)
+        self._plans[name] = (act, probability, times, after)
 
     def __call__(self, name: str) -> None:
         self.reached[name] = self.reached.get(name, 0) + 1
         plan = self._plans.get(name)
         if plan is None:
             return
-        act, probability, times = plan
+        act, probability, times, after = plan
+        if after > 0:
+            self._plans[name] = (act, probability, times, after - 1)
+            return
         if times == 0 or self._chance.random() >= probability:
             return
-        self._plans[name] = (act, probability, None if times is None else times - 1)
+        self._plans[name] = (act, probability, None if times is None else times - 1, 0)
         self._note(f"fault {name}")
         act()
 
@@ -123,6 +129,17 @@ class World:
         system.events.listen(self._note_event)
         if self._is_strict:
             system.prepare = forbid_hidden_state
+
+    def mark_handlers(self, system: ActorSystem) -> None:
+        """Let every handler of every actor that starts from now on pass fault points (`handler_point`)."""
+        prepare = system.prepare
+
+        def mark(actor: AnyActor[Any]) -> None:
+            mark_handlers(actor)
+            if prepare is not None:
+                prepare(actor)
+
+        system.prepare = mark
 
     def link(self, *, delay_s: float = 0.0, capacity: int = 65_536, is_split: bool = True) -> Link:
         """A pair of byte streams with faults.

@@ -39,6 +39,7 @@ from runtime.testing import (
     World,
     crash,
     deterministic_trio,
+    handler_point,
     simulate,
 )
 from runtime.testing._determinism import check_switch
@@ -397,6 +398,31 @@ def test_a_crash_at_any_point_is_all_or_nothing(kind: Any, point: CrashPoint, is
 
     for seed in range(5):
         simulate(seed, scenario)
+
+
+@pytest.mark.parametrize("kind", [Sync, Async])
+@pytest.mark.parametrize("point", CrashPoint)
+def test_marked_handlers_crash_where_it_was_planned(kind: Any, point: CrashPoint) -> None:
+    name = handler_point(kind, str, point)
+
+    async def scenario(world: World) -> None:
+        world.faults.plan(name, times=1, after=1)
+        async with world.open_system("crash") as system:
+            world.mark_handlers(system)
+            probe: Probe[Any] = await Probe.spawn(system)
+            ref: Ref[Any] = await system.spawn(ChildSpec("ref", lambda: kind(probe.ref)))
+            for message in "abc":
+                ref.tell(message)
+            await trio.sleep(1)
+
+            is_lost = point is CrashPoint.BEFORE_HANDLER
+            expected = ("a", "c") if is_lost else ("a", "b", "c")
+            assert expected == system.state_of(ref)
+            assert [f"{m} {n}" for m in expected for n in ("one", "two")] == probe.take()
+            assert system.tree(ref).restarts == 1
+            assert world.faults.reached[name] == 3
+
+    simulate(1, scenario)
 
 
 @pytest.mark.parametrize("kind", [Sync, Async])
