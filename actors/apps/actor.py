@@ -23,6 +23,7 @@ from ..connection_facts import connection_facts
 from ..directory import ProbeServer, ServerRecovered, ServerStarted, app_sessions
 from ..display import arbitration as display
 from ..display.size import too_large
+from ..neighbours import NeighbourBack
 from ..ports import AppDocument, CloseInfo, Connection, ProbeOutcome, WebhookError
 from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
 from ..session.wire import SYSTEM_SETTINGS
@@ -46,7 +47,9 @@ from .messages import (
     GlassesKnown,
     LifecycleTick,
     LivenessTick,
+    Pending,
     PhonePresence,
+    Report,
     ServerProbed,
     StopAnnounced,
     StopWebhookOver,
@@ -101,7 +104,7 @@ class AppSession(Explaining):
                 beginning,
                 socket.connection,
                 socket.liveness,
-                {socket.connection.id: Dialled(socket.connection, [])},
+                {socket.connection.id: Dialled(socket.connection, Pending())},
                 complaints=socket.complaints,
                 takes_audio=socket.takes_audio,
                 audio_dropped=socket.audio_dropped,
@@ -114,17 +117,42 @@ class AppSession(Explaining):
     def started(self, restart: RestartInfo | None) -> None:
         self.join(app_sessions(self.app.package_name))
         connection = self.state.connection
-        if connection is not None and not connection.is_open:
-            # Its end was the message that the crash lost, or is still to come and then changes nothing; or it
-            # broke on its way from another process.
+        if restart is not None:
+            self._recover()
+        elif connection is not None and not connection.is_open:
+            # It broke on its way from another process.
             self._hung_up(connection, CloseInfo(code=1006))
-        elif connection is not None and restart is None:
-            self.perform(self._take_over, self.state.dialled[connection.id])
+        elif connection is not None:
+            self._take_over(self.state.dialled[connection.id])
         self._arm()
         self._arm_complaints()
         self._look_after()
         if self.state.doubted is not None:
             self._doubt(self.state.doubted)
+
+    def _recover(self) -> None:
+        """Find what the crash has lost: a message, what was asked for, or the end itself."""
+        connection, machine = self.state.connection, self.state.lifecycle
+        if self.state.has_ended:
+            self.stop()
+            return
+        if connection is not None and not connection.is_open:
+            # Its end was the message that the crash lost, or is still to come and then changes nothing.
+            self._hung_up(connection, CloseInfo(code=1006))
+        if self.state.asked is not None:
+            self._ask_permit(*self.state.asked)
+        if machine.probe_until is not None:
+            self._step(lifecycle.ServerProbed(ProbeOutcome.UNKNOWN))
+        self._report_state()
+        self.session.tell(NeighbourBack(self.ref))
+
+    def _report_state(self) -> None:
+        package, connection, handler = self.app.package_name, self.state.connection, self.state.handler
+        phase = self.state.lifecycle.phase
+        if phase is not Phase.STOPPED:  # not begun yet: the session knows better
+            self.session.tell(AppPhaseChanged(package, phase, connection))
+        if connection is not None and handler is not None and handler.requested is not None:
+            self.session.tell(SubscriptionsRequested(package, handler.requested))
 
     def stopping(self, reason: StopReason) -> None:
         # A socket that is still there belongs to an app that did not stop: it is to come back (protocol.md
@@ -148,6 +176,8 @@ class AppSession(Explaining):
                 self._tell_held()
             case Begin():
                 self._begin()
+            case Report():
+                self._report_state()
             case Dialled(connection):
                 dialled = {**self.state.dialled, connection.id: message}
                 self.state = msgspec.structs.replace(self.state, dialled=dialled)
@@ -279,6 +309,7 @@ class AppSession(Explaining):
         if (machine.phase, self.state.connection) != before:
             self.session.tell(AppPhaseChanged(self.app.package_name, machine.phase, self.state.connection))
         if has_ended:
+            self.state = msgspec.structs.replace(self.state, has_ended=True)
             self._report_end(None)
             self._part()
             self.stop()
@@ -313,6 +344,7 @@ class AppSession(Explaining):
                 if connection is not None:
                     self._say(connection, to_app.error(ErrorCode(error_code), message, self._stamp()))
                     self.perform(connection.close, code, message)
+                    self.perform(setattr, self.state.dialled[socket_id].pending, "is_taken", True)
             case lifecycle.CloseSocket(socket_id, code, reason):
                 connection = self._connection(socket_id)
                 if connection is not None:
@@ -352,16 +384,13 @@ class AppSession(Explaining):
         self._say(
             connection, to_app.DeviceStateUpdate(state=glasses.state, full_snapshot=True, timestamp=stamp)
         )
-        self.perform(self._take_over, dialled)
+        self._take_over(dialled)
         self._watch_over(liveness.AppOpened())
 
     def _take_over(self, dialled: Dialled) -> None:
-        connection = dialled.connection
-        limits = self.domain.settings.limits
-        handler = AppSocketHandler(self.ref, app_allowance(limits))
-        connection.bind(handler)
-        for payload in dialled.pending:
-            handler.text(connection, payload)
+        handler = AppSocketHandler(self.ref, app_allowance(self.domain.settings.limits))
+        self.state = msgspec.structs.replace(self.state, handler=handler)
+        self.perform(_bind, dialled, handler)
 
     def _connection(self, socket_id: str) -> Connection | None:
         dialled = self.state.dialled.get(socket_id)
@@ -418,3 +447,10 @@ class AppSession(Explaining):
             self.cancel_timer("lifecycle")
         else:
             self.set_timer("lifecycle", max(0.0, due - self.now), LifecycleTick())
+
+
+def _bind(dialled: Dialled, handler: AppSocketHandler) -> None:
+    dialled.connection.bind(handler)
+    dialled.pending.is_taken = True
+    for payload in dialled.pending:
+        handler.text(dialled.connection, payload)

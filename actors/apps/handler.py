@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from protocols import from_app
 from protocols.errors import MalformedMessage
 from runtime import Ref
@@ -14,11 +16,12 @@ from .messages import AppBabbled, AppFlooded, AppHungUp, AppMessage, AppSaid
 class AppSocketHandler:
     """Hears an authenticated app's connection; like the ref, it outlives the actor's incarnations."""
 
-    __slots__ = ("allowance", "app")
+    __slots__ = ("allowance", "app", "requested")
 
     def __init__(self, app: Ref[AppMessage], allowance: Allowance) -> None:
         self.app = app
         self.allowance = allowance
+        self.requested: Sequence[object] | None = None  # its newest list: a crash may lose the message
 
     def opened(self, connection: Connection) -> None:
         """The upgrade was done before the app was known."""
@@ -31,6 +34,8 @@ class AppSocketHandler:
         except MalformedMessage as error:
             self.app.tell(AppBabbled(connection, str(error)))
         else:
+            if isinstance(message, from_app.SubscriptionUpdate):
+                self.requested = message.subscriptions
             self.app.tell(AppSaid(connection, message))
 
     def binary(self, connection: Connection, payload: bytes) -> None:

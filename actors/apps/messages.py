@@ -14,11 +14,21 @@ class Begin(msgspec.Struct, frozen=True):
     """Start the app session."""
 
 
+class Pending(list[bytes]):
+    """What an app's connection said between its init and the moment when somebody hears it, still growing.
+
+    Attributes:
+      is_taken: somebody hears the connection now, or has refused it.
+    """
+
+    is_taken = False
+
+
 class Dialled(msgspec.Struct, frozen=True):
     """A connection with a good key has sent its init."""
 
     connection: Connection
-    pending: list[bytes]
+    pending: Pending
 
 
 class AppSaid(msgspec.Struct, frozen=True):
@@ -79,6 +89,10 @@ class Deliver(msgspec.Struct, frozen=True):
     """Send to the app, if it is connected."""
 
     outgoing: Outgoing
+
+
+class Report(msgspec.Struct, frozen=True):
+    """From the session, which has crashed: say again where this app stands and what it wants."""
 
 
 class WebhookAnswered(msgspec.Struct, frozen=True):
@@ -145,6 +159,7 @@ AppMessage = (
     | PhonePresence
     | GlassesKnown
     | Deliver
+    | Report
     | WebhookAnswered
     | WebhookBroke
     | WebhookPermitted

@@ -67,6 +67,7 @@ class ServerSide(Actor[AppMessage]):
         self._ask_permit(None, body)
 
     def _ask_permit(self, attempt: int | None, body: bytes) -> None:
+        self.state = msgspec.structs.replace(self.state, asked=(attempt, body))
         self.ask(
             self.domain.directory,
             ask_permit(self.app.package_name, may_try=attempt is not None),
@@ -76,6 +77,7 @@ class ServerSide(Actor[AppMessage]):
 
     def _permitted(self, word: WebhookPermitted) -> None:
         answer, attempt = word.answer, word.attempt
+        self.state = msgspec.structs.replace(self.state, asked=None)
         if attempt is None:
             self._stop_permitted(word.body, answer)
         elif isinstance(answer, HeldBack):

@@ -12,6 +12,7 @@ from ..liveness import LivenessState
 from ..ports import Connection
 from . import lifecycle
 from .complaints import Complaints
+from .handler import AppSocketHandler
 from .lifecycle_events import Effect
 from .messages import Dialled, DoubtTick, GlassesKnown
 
@@ -21,6 +22,7 @@ class AppState(msgspec.Struct, frozen=True):
 
     Attributes:
       connection: the current connection, the one RUNNING stands for.
+      handler: who hears the connection.
       liveness: whether its peer is still there.
       dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
       parting: the last effects of a stop; they wait until the session has stored and announced it.
@@ -29,6 +31,8 @@ class AppState(msgspec.Struct, frozen=True):
       overloads_told: how many of the server's overloads it has heard of, or was not here for.
       audio_dropped: how many of the connection's microphone frames the app was told it has missed.
       era: the permit of the webhook whose outcome the directory has not been told.
+      asked: the webhook, and its body, for which the directory is being asked.
+      has_ended: the lifecycle is over, and so is this actor.
       doubted: the connection that a new process of the app server put in doubt: it may be half-open.
     """
 
@@ -43,4 +47,7 @@ class AppState(msgspec.Struct, frozen=True):
     overloads_told: int = 0
     audio_dropped: int = 0
     era: int | None = None
+    handler: AppSocketHandler | None = None
+    asked: tuple[int | None, bytes] | None = None
+    has_ended: bool = False
     doubted: DoubtTick | None = None

@@ -6,6 +6,7 @@ import msgspec
 
 from runtime import Actor, Recipient, RestartInfo
 
+from ..neighbours import NeighbourBack
 from .routing import AudioRouter, AudioSlot, AudioTable, StrayAudio
 
 
@@ -21,13 +22,15 @@ AudioMessage = Route
 class AudioActor(Actor[AudioMessage]):
     """Keeps the routing table across crashes; the router itself is made anew by each incarnation."""
 
-    def __init__(self, *, slot: AudioSlot, session: Recipient[StrayAudio]) -> None:
+    def __init__(self, *, slot: AudioSlot, session: Recipient[StrayAudio | NeighbourBack]) -> None:
         self.slot = slot
         self.session = session
         self.state = AudioTable()
 
     def started(self, restart: RestartInfo | None) -> None:
         self.perform(self._install)
+        if restart is not None:
+            self.session.tell(NeighbourBack(self.ref))
 
     def receive(self, message: AudioMessage) -> None:
         self.state = message.table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,12 +11,14 @@ from protocols import timestamps, to_phone
 from runtime import Actor, Ref, RestartInfo
 
 from ..link.messages import LinkMessage, ToPhone
+from ..neighbours import NeighbourBack
 from ..ports import Lane, Outgoing
 from . import arbitration
-from .messages import DisplayMessage, EndNotice, ShowNotice
+from .messages import DisplayMessage, EndNotice, ShowNotice, Surroundings
 
 if TYPE_CHECKING:
     from ..domain import Domain
+    from ..session.messages import SessionMessage
 
 SYSTEM_PACKAGE = "system.glasshouse"
 
@@ -28,22 +31,27 @@ class Display(Actor[DisplayMessage]):
         *,
         user_id: str,
         link: Ref[LinkMessage],
+        session: Ref[SessionMessage],
         domain: Domain,
         beginning: arbitration.DisplayState | None = None,
     ) -> None:
         self.user_id = user_id
         self.link = link
+        self.session = session
         self.settings = domain.settings.display
         self.state = beginning or arbitration.DisplayState()
 
     def started(self, restart: RestartInfo | None) -> None:
         self._arm()
+        if restart is not None:
+            self.session.tell(NeighbourBack(self.ref))
 
     def receive(self, message: DisplayMessage) -> None:
-        self.state, effects = arbitration.step(self.state, self._event(message), self.now, self.settings)
-        for effect in effects:
-            if isinstance(effect, arbitration.Show):
-                self.link.tell(ToPhone(self._outgoing(effect)))
+        for event in self._events(message):
+            self.state, effects = arbitration.step(self.state, event, self.now, self.settings)
+            for effect in effects:
+                if isinstance(effect, arbitration.Show):
+                    self.link.tell(ToPhone(self._outgoing(effect)))
         self._arm()
 
     def _outgoing(self, show: arbitration.Show) -> Outgoing:
@@ -58,10 +66,29 @@ class Display(Actor[DisplayMessage]):
         # While the phone is slow only the newest display of a view waits (DESIGN section 3).
         return Outgoing(to_phone.encode(event), lane=Lane.DISPLAY, key=show.view)
 
-    def _event(self, message: DisplayMessage) -> arbitration.DisplayEvent:
-        if isinstance(message, ShowNotice):
-            return self._notice(message)
-        return arbitration.Withdrawn(SYSTEM_PACKAGE) if isinstance(message, EndNotice) else message
+    def _events(self, message: DisplayMessage) -> tuple[arbitration.DisplayEvent, ...]:
+        match message:
+            case ShowNotice():
+                return (self._notice(message),)
+            case EndNotice():
+                return (arbitration.Withdrawn(SYSTEM_PACKAGE),)
+            case Surroundings():
+                return tuple(self._missed(message))
+            case _:
+                return (message,)
+
+    def _missed(self, around: Surroundings) -> Iterator[arbitration.DisplayEvent]:
+        """What must have happened, where the state says otherwise. What it knows already is not said again,
+        so nothing is shown twice.
+        """
+        if around.is_phone_here is not self.state.is_phone_here:
+            yield arbitration.PhoneArrived() if around.is_phone_here else arbitration.PhoneLost()
+        known = dict.fromkeys((*self.state.slots, *(boot.package for boot in self.state.boots)))
+        for package in known:
+            if package not in (SYSTEM_PACKAGE, *around.apps, *self.state.ended):
+                yield arbitration.AppEnded(package)
+        if around.core != self.state.core:
+            yield arbitration.CoreAppChanged(around.core)
 
     def _notice(self, notice: ShowNotice) -> arbitration.Requested:
         layout = msgspec.json.encode({"layoutType": "text_wall", "text": notice.text})

@@ -18,4 +18,17 @@ class EndNotice(msgspec.Struct, frozen=True):
     """The system's own text has lost its reason: what it covers, or what waits behind it, follows at once."""
 
 
-DisplayMessage = DisplayEvent | ShowNotice | EndNotice
+class Surroundings(msgspec.Struct, frozen=True):
+    """From the session, to a display that has crashed: how things stand, so that it finds what it missed.
+
+    Attributes:
+      apps: packages that have not ended.
+      core: as in `CoreAppChanged`.
+    """
+
+    is_phone_here: bool
+    apps: tuple[str, ...]
+    core: str | None
+
+
+DisplayMessage = DisplayEvent | ShowNotice | EndNotice | Surroundings

@@ -8,6 +8,7 @@ from protocols.errors import MalformedMessage
 from runtime import Ref
 
 from ..allowance import Allowance, TrafficLimits, app_allowance
+from ..apps.messages import Pending
 from ..ports import Admitted, CloseInfo, Connection, Upgrade
 from .doorman import DoormanMessage, Left, Misspoke, Opened, Presented
 
@@ -42,7 +43,7 @@ class StrangerHandler:
         self.allowance = allowance
         self.is_presented = False
         self.init = b""
-        self.pending: list[bytes] = []
+        self.pending = Pending()
 
     def opened(self, connection: Connection) -> None:
         self.doorman.tell(Opened(connection))

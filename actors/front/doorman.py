@@ -21,6 +21,7 @@ from protocols.errors import InvalidSessionId
 from protocols.from_app import TpaConnectionInit
 from runtime import Actor, Ref, RestartInfo
 
+from ..apps.messages import Pending
 from ..directory import find_app
 from ..ports import AppDocument, Connection, Outgoing, StorageError, UserDocument, retry_after_s
 from ..session.messages import AppDialled, SessionMessage
@@ -47,7 +48,7 @@ class Presented(msgspec.Struct, frozen=True):
 
     connection: Connection
     init: TpaConnectionInit
-    pending: list[bytes]
+    pending: Pending
 
 
 class Misspoke(msgspec.Struct, frozen=True):
@@ -67,9 +68,10 @@ class InitOverdue(msgspec.Struct, frozen=True):
 
 
 class Overlooked(msgspec.Struct, frozen=True):
-    """It has not been handed over since a crash, which may have lost what it said."""
+    """It may still be nobody's: a crash, here or on its way to its app, may have lost what it said."""
 
     connection: Connection
+    pending: Pending | None = None
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -142,9 +144,15 @@ DoormanMessage = (
 
 
 class Stranger(msgspec.Struct, frozen=True):
-    """A connection that no session has taken over yet. `told_off_at` is the system clock's."""
+    """A connection that no app session has taken over yet, as far as is known here.
+
+    Attributes:
+      pending: of one that has presented itself; says whether it was taken over.
+      told_off_at: on the system's clock.
+    """
 
     connection: Connection
+    pending: Pending | None = None
     told_off_at: float = float("-inf")
 
 
@@ -162,7 +170,8 @@ class Doorman(Actor[DoormanMessage]):
 
     def started(self, restart: RestartInfo | None) -> None:
         for stranger in self.state.values():
-            self.set_timer(stranger.connection.id, OVERLOOKED_S, Overlooked(stranger.connection))
+            overlooked = Overlooked(stranger.connection, stranger.pending)
+            self.set_timer(stranger.connection.id, OVERLOOKED_S, overlooked)
 
     def receive(self, message: DoormanMessage) -> None:
         match message:
@@ -171,7 +180,7 @@ class Doorman(Actor[DoormanMessage]):
                 self.set_timer(connection.id, self.settings.init_s, InitOverdue(connection))
             case Presented(connection, init):
                 self._forget(connection)
-                self.state = {**self.state, connection.id: Stranger(connection)}
+                self.state = {**self.state, connection.id: Stranger(connection, message.pending)}
                 self.ask(
                     self.domain.directory,
                     find_app(init.package_name),
@@ -185,6 +194,8 @@ class Doorman(Actor[DoormanMessage]):
             case InitOverdue(connection):
                 self.telemetry.warning("app_init_overdue", peer=connection.peer)
                 self._refuse(connection, ErrorCode.MALFORMED_MESSAGE, close_codes.INIT_TIMEOUT)
+            case Overlooked(connection, pending) if _is_settled(connection, pending):
+                self._forget(connection)
             case Overlooked(connection):
                 self.telemetry.warning("app_overlooked", peer=connection.peer)
                 self._refuse(connection, ErrorCode.SESSION_NOT_READY, close_codes.SESSION_NOT_READY)
@@ -270,10 +281,13 @@ class Doorman(Actor[DoormanMessage]):
         )
 
     def _hand_over(self, presented: Presented, session: Ref[SessionMessage]) -> None:
-        self._forget(presented.connection)
-        if not presented.connection.is_open:
+        connection = presented.connection
+        if not connection.is_open:
+            self._forget(connection)
             return
-        session.tell(AppDialled(presented.init.package_name, presented.connection, presented.pending))
+        # It stays a stranger until it is taken: a crash on its way may lose it.
+        self.set_timer(connection.id, OVERLOOKED_S, Overlooked(connection, presented.pending))
+        session.tell(AppDialled(presented.init.package_name, connection, presented.pending))
 
     def _remembered(self, presented: Presented, user: UserDocument | None) -> None:
         # protocol.md 13.14: after a restart of ours the session may come back, and the SDK is to try again.
@@ -321,6 +335,10 @@ class Doorman(Actor[DoormanMessage]):
     def _forget(self, connection: Connection) -> None:
         self.cancel_timer(connection.id)
         self.state = {known: other for known, other in self.state.items() if known != connection.id}
+
+
+def _is_settled(connection: Connection, pending: Pending | None) -> bool:
+    return not connection.is_open or (pending is not None and pending.is_taken)
 
 
 def key_matches(app: AppDocument, api_key: str) -> bool:

@@ -84,6 +84,8 @@ class GlassesLink(Actor[LinkMessage]):
             self._opened(newest, token_in_query=True)
         elif restart is not None and connection is not None:
             # The lost message may have been its end, its ack, or anything that it was to hear.
+            if self.state.liveness.has_said_ping:
+                self.perform(connection.send, _PONG)  # the lost message may have been a ping
             if not connection.is_open:
                 self._lost(connection)
             elif not self.state.is_acked:

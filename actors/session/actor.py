@@ -20,7 +20,7 @@ from ..apps.messages import EndSession, PhonePresence
 from ..audio.routing import StrayAudio
 from ..display import arbitration as display
 from ..journal import Commit, CommitDone, CommitFailed
-from ..link.messages import Resync
+from ..neighbours import NeighbourBack
 from ..ports import PutUser
 from ..speech.messages import VoiceEnded
 from ..users.roster import UserReady
@@ -58,14 +58,18 @@ from .messages import (
     UserLoaded,
     UserNotLoaded,
 )
-from .running import ORPHANS_S, Running
+from .recovering import Recovering
+from .running import ORPHANS_S
 from .state import with_takeover
+
+END_AGAIN_S = 2.0
+"""A session that has ended and is still there ends again."""
 
 if TYPE_CHECKING:
     pass
 
 
-class UserSession(Running):
+class UserSession(Recovering):
     """Its state is `SessionState`, kept across crashes; timers are armed again from it."""
 
     mailbox_size = 4096
@@ -97,7 +101,7 @@ class UserSession(Running):
         self._arm_microphone()
         self._await_missing()
         if restart is not None:
-            self.near.link.tell(Resync(self.state.phone))
+            self._ask_around()
         self.roster.tell(UserReady(self.user_id, self.ref, self.near.display))
 
     def receive(self, message: SessionMessage) -> None:
@@ -142,6 +146,8 @@ class UserSession(Running):
                 self._app_not_found(package_name, error)
             case BootAgain():
                 self._boot()
+            case NeighbourBack(neighbour):
+                self._neighbour_back(neighbour)
             case AppDialled():
                 self._app_dialled(message)
             case AppStartFailed():
@@ -200,10 +206,12 @@ class UserSession(Running):
 
     def _end(self) -> None:
         """The session is over: every app hears so, and the subtree goes when they have gone."""
-        self.telemetry.info("session_ending", user=self.user_id, incarnation=self.state.incarnation)
+        if not self.state.is_ending:
+            self.telemetry.info("session_ending", user=self.user_id, incarnation=self.state.incarnation)
         self.state = msgspec.structs.replace(self.state, is_ending=True, grace_ends_at=None)
         for entry in self.state.apps.values():
             entry.ref.tell(EndSession("session_ended"))
+        self.set_timer("grace", END_AGAIN_S, GraceOver())  # a crash may lose the end, of an app or of this
         if not self.state.apps:
             self._leave()
 
@@ -229,6 +237,7 @@ class UserSession(Running):
     def _admit_phone(self, reply_to: ReplyTo[PhoneWelcome]) -> None:
         """Say where the connection belongs, and wait for it: the session does not end in between."""
         if self.state.has_left:
+            self._leave()  # the roster does not know, or would not have asked
             reply_to.fail(SessionOverError())
             return
         reply_to.tell(PhoneWelcome(self.near.link, self.near.audio_slot))

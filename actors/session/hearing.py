@@ -113,13 +113,9 @@ class Hearing(SessionCore):
         for language in routing.languages:
             if language not in self.state.streams:
                 self._open_stream(language)
-        for language, stream in self.state.streams.items():
-            subscribers = tuple(
-                Subscriber(package_name, text, self.state.apps[package_name].ref)
-                for package_name, text in routing.subscribers_of(language)
-            )
-            stream.ref.tell(SetSubscribers(subscribers))
-        self.near.audio.tell(Route(states.audio_table(self.state)))
+        for language in self.state.streams:
+            self._tell_stream(language)
+        self._tell_audio()
         self._microphone(
             microphone.Wanted(
                 pcm=bool(routing.audio_packages),
@@ -128,6 +124,16 @@ class Hearing(SessionCore):
                 is_transient=is_transient,
             )
         )
+
+    def _tell_stream(self, language: str) -> None:
+        subscribers = tuple(
+            Subscriber(package_name, text, self.state.apps[package_name].ref)
+            for package_name, text in self.state.routing.subscribers_of(language)
+        )
+        self.state.streams[language].ref.tell(SetSubscribers(subscribers))
+
+    def _tell_audio(self) -> None:
+        self.near.audio.tell(Route(states.audio_table(self.state)))
 
     def _open_stream(self, language: str) -> None:
         provider = self._provider_for(language)
@@ -145,6 +151,7 @@ class Hearing(SessionCore):
                     provider=provider,
                     inlet=inlet,
                     display=self.near.display,
+                    session=self.ref,
                     session_started_at=self.state.started_at,
                     settings=self.domain.settings.speech,
                     telemetry=self.telemetry,

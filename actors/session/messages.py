@@ -11,8 +11,10 @@ from protocols.from_phone import PhoneMessage
 from runtime import Ref, ReplyTo, Terminated
 
 from ..apps.lifecycle import Phase
+from ..apps.messages import Pending
 from ..audio.routing import AudioSlot, StrayAudio
 from ..journal import CommitDone, CommitFailed
+from ..neighbours import NeighbourBack
 from ..ports import AppDocument, Connection, UserDocument
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ class AppDialled(msgspec.Struct, frozen=True):
 
     package_name: str
     connection: Connection
-    pending: list[bytes]  # texts that came after the init, still growing until somebody binds the connection
+    pending: Pending
 
 
 class AppPhaseChanged(msgspec.Struct, frozen=True):
@@ -227,6 +229,7 @@ SessionMessage = (
     | UserNotLoaded
     | LoadUser
     | BootAgain
+    | NeighbourBack
     | SaveAgain
     | MissingOverdue
     | SaveOverdue

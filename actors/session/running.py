@@ -75,12 +75,15 @@ class Running(Hearing):
             self.state, starting={**self.state.starting, package_name: waiting}
         )
         if not is_looked_up and entry is None:
-            self.ask(
-                self.domain.directory,
-                find_app(package_name),
-                then=lambda app: AppFound(package_name, app),
-                failed=lambda error: AppNotFound(package_name, error),
-            )
+            self._look_up(package_name)
+
+    def _look_up(self, package_name: str) -> None:
+        self.ask(
+            self.domain.directory,
+            find_app(package_name),
+            then=lambda app: AppFound(package_name, app),
+            failed=lambda error: AppNotFound(package_name, error),
+        )
 
     def _app_found(self, package_name: str, app: AppDocument | None) -> None:
         if package_name in self.state.apps:

@@ -12,11 +12,12 @@ import msgspec
 
 from protocols import timestamps, to_app, transcription
 from protocols.session_ids import app_session_id
-from runtime import Actor, Ref, RestartInfo, StopReason
+from runtime import Actor, Recipient, Ref, RestartInfo, StopReason
 
 from ..apps.messages import Deliver
 from ..audio.routing import SpeechInlet
 from ..display.messages import DisplayMessage, EndNotice, ShowNotice
+from ..neighbours import NeighbourBack
 from ..ports import (
     AudioDropped,
     Delayed,
@@ -79,6 +80,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         provider: SpeechProvider,
         inlet: SpeechInlet,
         display: Ref[DisplayMessage],
+        session: Recipient[NeighbourBack],
         session_started_at: float,
         settings: SpeechSettings,
         telemetry: Telemetry,
@@ -87,6 +89,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.provider = provider
         self.inlet = inlet
         self.display = display
+        self.session = session
         self.session_started_at = session_started_at
         self.settings = settings
         self.telemetry = telemetry
@@ -96,6 +99,8 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self._open()
         if not self.state.subscribers:
             self.set_timer("linger", self.settings.linger_s, LingerOver())
+        if restart is not None:
+            self.session.tell(NeighbourBack(self.ref))
 
     def stopping(self, reason: StopReason) -> None:
         self.perform(setattr, self.inlet, "stream", None)

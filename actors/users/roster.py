@@ -192,6 +192,8 @@ class Roster(Actor[RosterMessage]):
 
     def started(self, restart: RestartInfo | None) -> None:
         for user_id, entry in self.state.items():
+            if entry.tree is not None:
+                self.watch(entry.tree)  # its end may be what the crash lost
             if entry.reading is not None:
                 self.set_timer(f"read {user_id}", self.settings.claim_s, ReadOverdue(user_id))
                 self._read(user_id, entry)

@@ -105,6 +105,7 @@ class UserTree(Supervisor):
                 factory=lambda: Display(
                     user_id=self.user_id,
                     link=neighbours.link,
+                    session=self.child("session"),
                     domain=self.domain,
                     beginning=self.beginning.display(),
                 ),

@@ -262,8 +262,8 @@ def test_every_field_of_a_state_is_handed_over_or_knowingly_not() -> None:
     assert set(SessionState.__struct_fields__) - renamed - of_this_process <= handed
     entry = set(AppEntry.__struct_fields__) - {"ref", "phase"}
     assert entry <= set(HandedApp.__struct_fields__)
-    told_anew = {"glasses"}
-    over_before = {"dialled", "parting"}
+    told_anew = {"glasses", "handler"}
+    over_before = {"dialled", "parting", "asked", "has_ended"}
     of_others = {"era", "doubted", "overloads_told"}
     app = set(AppState.__struct_fields__) - told_anew - over_before - of_others
     assert app <= set(HandedApp.__struct_fields__)
