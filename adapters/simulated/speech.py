@@ -147,6 +147,11 @@ class ScriptedSpeech:
         for stream in self._streams:
             stream.fail(SpeechError(self._name, kind, "it was told to fail", retry_after_s=retry_after_s))
 
+    def end(self) -> None:
+        """Every stream that runs now ends, as when a provider closes it."""
+        for stream in self._streams:
+            stream.end()
+
     @property
     def is_stalled(self) -> bool:
         return self._is_stalled
@@ -259,6 +264,7 @@ class ScriptedStream:
         self._is_closed = False
         self._error: SpeechError | None = None
         self._settled_s = 0.0
+        self._is_ended = False
         self._changed = trio.Event()
 
     @property
@@ -284,19 +290,24 @@ class ScriptedStream:
         self._error = error
         self.wake()
 
+    def end(self) -> None:
+        self._is_ended = True
+        self.wake()
+
     async def run(self) -> None:
         self._provider.join(self)
         self._error = self._error or self._provider.refusal
         try:
             self._drop_old_audio()
-            while self._error is None:
+            while self._error is None and not self._is_ended:
                 self._recognise()
                 if self._recognised_bytes < self._offered_bytes and self._provider.speed is not None:
                     await trio.sleep(_SLOW_STEP_S / self._provider.speed)
                     continue
                 await self._changed.wait()
                 self._changed = trio.Event()
-            raise self._error
+            if self._error is not None:
+                raise self._error
         finally:
             self._is_closed = True
             self._provider.leave(self)

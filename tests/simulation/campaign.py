@@ -15,10 +15,11 @@ from typing import Final
 import trio
 from trio.abc import HalfCloseableStream
 
-from actors.ports import AppDocument, Permission, PutApp
+from actors.ports import AppDocument, Permission, PutApp, StorageError
 from adapters.simulated.speech import ScriptedSpeech, ScriptedUtterance
-from adapters.simulated.store import SimulatedDocuments
+from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from clients.glasses import Glasses
+from config.settings import Settings
 from config.simulated import SimulatedServer
 from runtime import CrashReport, open_system
 from runtime.testing import Link, World
@@ -33,6 +34,10 @@ SCRIPT: Final = (ScriptedUtterance(text="we hear you", start_s=0.1, end_s=0.6, f
 class Campaign:
     """One run: who takes part, what is broken, what was seen.
 
+    Args:
+      settings: of every server; as they come by default.
+      marks_handlers: every handler of every actor passes fault points (`runtime.testing.handler_point`).
+
     Attributes:
       links: every connection to who dialled it, a user or a package.
       half_open: those of them that carry nothing any more, in at least one direction.
@@ -41,7 +46,14 @@ class Campaign:
       faults: how often each kind of fault was done.
     """
 
-    def __init__(self, world: World, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        world: World,
+        nursery: trio.Nursery,
+        *,
+        settings: Settings | None = None,
+        marks_handlers: bool = False,
+    ) -> None:
         self.world = world
         self.chance = world.random
         self.nursery = nursery
@@ -57,6 +69,11 @@ class Campaign:
         self.wearers: list[Wearer] = []
         self.server: SimulatedServer
         self.is_up = trio.Event()
+        self._outage: str | None = None
+        self._catalogue_from = 0.0
+        self._worn: dict[str, trio.CancelScope] = {}
+        self._settings = settings
+        self._marks_handlers = marks_handlers
         self._tokens: dict[str, str] = {}
         self._ends: dict[HalfCloseableStream, Link] = {}
         self._kill = trio.Event()
@@ -65,8 +82,15 @@ class Campaign:
 
     # The server and the network
 
-    async def start_server(self) -> None:
-        """The next process, over the documents of those before it."""
+    async def start_server(self, *, outage: str | None = None, catalogue_outage_s: float = 0.0) -> None:
+        """The next process, over the documents of those before it.
+
+        Args:
+          outage: what its store says at first, to everything.
+          catalogue_outage_s: how long it cannot read the catalogue of apps.
+        """
+        self._outage = outage
+        self._catalogue_from = trio.current_time() + catalogue_outage_s
         self._kill, self._gone = trio.Event(), trio.Event()
         await self.nursery.start(self._live, self._kill, self._gone)
         self.is_up.set()
@@ -83,11 +107,19 @@ class Campaign:
         name = f"glasshouse {self._processes}"
         async with open_system(name, clock=self.clock, seed=f"{name} {self.world.seed}") as system:
             self.world.observe(system)
+            if self._marks_handlers:
+                self.world.mark_handlers(system)
             system.events.listen(self._note_crash)
             server = SimulatedServer(
-                system, documents=self.documents, speech=self.speech, make_streams=self._streams
+                system,
+                settings=self._settings,
+                documents=self.documents,
+                speech=self.speech,
+                make_streams=self._streams,
             )
             self.server = server
+            server.store.outage = self._outage
+            self._hide_catalogue(server.store)
             await server.start()
             for app in self.apps.values():
                 app.serve_on(server)
@@ -96,6 +128,16 @@ class Campaign:
             await server.store.aclose()
             await server.webhooks.aclose()
         gone.set()
+
+    def _hide_catalogue(self, store: SimulatedStore) -> None:
+        read = store.list_apps
+
+        async def list_apps() -> tuple[AppDocument, ...]:
+            if trio.current_time() < self._catalogue_from:
+                raise StorageError("the simulated catalogue is on another disk")
+            return await read()
+
+        store.list_apps = list_apps  # type: ignore[method-assign]
 
     async def stop_server(self) -> None:
         """In order, as by SIGTERM."""
@@ -166,9 +208,22 @@ class Campaign:
         self._tokens[user] = self.server.tokens.mint(user, expires_s=None)
         self.clock.epoch_s += TOKEN_AGE_S
         wearer = Wearer(user, self.glasses_of(user))
-        self.nursery.start_soon(wearer.glasses.run)
         self.wearers.append(wearer)
+        self.switch_on(wearer)
         return wearer
+
+    def switch_on(self, wearer: Wearer) -> None:
+        """Let the phone dial, and dial again whenever it is lost."""
+        scope = self._worn[wearer.user] = trio.CancelScope()
+        self.nursery.start_soon(self._wear, wearer, scope)
+
+    def take_off(self, wearer: Wearer) -> None:
+        """The phone is switched off: it closes its connection."""
+        self._worn[wearer.user].cancel()
+
+    async def _wear(self, wearer: Wearer, scope: trio.CancelScope) -> None:
+        with scope:
+            await wearer.glasses.run()
 
     async def live(self, wearer: Wearer) -> None:
         """Press and speak until cancelled."""

@@ -91,10 +91,10 @@ async def run(world: World) -> Outcome:
             await do_faults(campaign, for_s=FAULTS_S)
             traffic.cancel_scope.cancel()
         settled_s = await _settle(campaign)
-        await _use(campaign)
+        await use(campaign)
         for problem in _judge(campaign):
             raise Red(problem)
-        _check_shape(campaign)
+        check_shape(campaign)
         await campaign.stop_server()
         nursery.cancel_scope.cancel()
     left = trio.lowlevel.current_statistics().tasks_living - before
@@ -119,7 +119,7 @@ async def _begin(campaign: Campaign) -> None:
         for package in sorted(wearer.wanted):
             await wearer.glasses.start_app(package)
     await trio.sleep(2.5)
-    for problem in _wrong_now(campaign):
+    for problem in wrong_now(campaign):
         raise Red(f"before any fault: {problem}")
 
 
@@ -127,7 +127,7 @@ async def _settle(campaign: Campaign) -> float:
     """Wait until all is well, for no longer than the peers' own waits and 2 s."""
     healed = trio.current_time()
     limit = healed + _patience(campaign, healed) + BEYOND_S
-    while problems := list(_wrong_now(campaign)):
+    while problems := list(wrong_now(campaign)):
         if trio.current_time() >= limit:
             raise Red(f"not well {trio.current_time() - healed:.1f} s after the faults: {problems[0]}")
         await trio.sleep(0.1)
@@ -150,7 +150,7 @@ def _patience(campaign: Campaign, now: float) -> float:
     return max(waits)
 
 
-def _wrong_now(campaign: Campaign) -> Iterator[str]:
+def wrong_now(campaign: Campaign) -> Iterator[str]:
     """What is not as it should be at this moment."""
     for wearer in campaign.wearers:
         user, glasses = wearer.user, wearer.glasses
@@ -172,7 +172,7 @@ def _wrong_now(campaign: Campaign) -> Iterator[str]:
             yield f"microphone: {user}'s is {glasses.is_microphone_on} while {sorted(shown)} run"
 
 
-async def _use(campaign: Campaign) -> None:
+async def use(campaign: Campaign) -> None:
     """Everything works: a press reaches every app that runs, words reach the lens."""
     await trio.sleep(SHORT_S)  # what an app subscribes to is still under way
     began = trio.current_time()
@@ -195,7 +195,7 @@ async def _use(campaign: Campaign) -> None:
                 shown.at >= began and "we" in shown.text for shown in lens.history
             ):
                 raise Red(f"captions: {wearer.user} sees no words")
-    for problem in _wrong_now(campaign):
+    for problem in wrong_now(campaign):
         raise Red(f"in use: {problem}")
 
 
@@ -263,7 +263,7 @@ def _is_blind(campaign: Campaign, between: list[Trouble]) -> bool:
     return any(abs(store.at - one.at) < 8.0 for one in between if one.kind == "kill" for store in stores)
 
 
-def _check_shape(campaign: Campaign) -> None:
+def check_shape(campaign: Campaign) -> None:
     """The tree and the connections are those of what runs, and nothing more."""
     server = campaign.server
     paths = {node.path.removeprefix("/glasshouse/") for node in server.system.tree().walk()}

@@ -1,0 +1,229 @@
+"""The sweep: every message that an actor of the assembled tree handles is its last one once, at every point.
+
+What there is to crash is read from the code: the classes of actors, and the union of messages that each says
+it hears. What a crash may do is read from the catalogue, `docs/actors.md`: the last column of the actor's
+row. A message that no chapter sends has to be in `UNSENT`, with the reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+import random
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from runtime import Actor, TaskActor
+from runtime.testing import CrashPoint, handler_point
+from tests.simulation.chapters import CHAPTERS
+from tests.simulation.rules import BEYOND_S, Red
+from tests.simulation.stage import Seen, played
+
+CATALOGUE: Final = Path(__file__).parents[2] / "docs" / "actors.md"
+ROOMS: Final = ("actors", "adapters", "config")
+
+UNSENT: Final = {
+    ("Directory", "ListApps"): "nobody asks for all apps",
+    ("Display", "Withdrawn"): "an event of its machine, which the actor makes out of EndNotice",
+    ("Roster", "AdoptUser"): "the simulated server is not reloaded: its connections end with their process",
+    ("Overload", "EngineIsLate"): "the simulated engine reads at once",
+    ("Service", "ServiceEnded"): "handling it is a crash already: a service's function has returned",
+    ("Snapshots", "FlushTick"): "only where a last look at all sessions takes longer than a slice",
+    ("Snapshots", "SnapshotGone"): "only where a snapshot expires while an app asks for it",
+}
+"""Actor and message: why no chapter sends it."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a crash may do to a wearer and their apps, beyond the message that it loses.
+
+    Attributes:
+      dials: phones and apps dial again, and wait before they do.
+    """
+
+    dials: bool = False
+
+
+NOTICES: Final = {
+    "nothing": Allowance(),
+    "a webhook it was asked about in that moment goes out unasked": Allowance(),
+    "frames of the instant before the restart": Allowance(),
+    "words spoken since the last final may be missing": Allowance(),
+}
+"""The last column of the catalogue, part by part, as far as the sweep crashes that actor."""
+
+
+class Point(typing.NamedTuple):
+    """A place to crash."""
+
+    actor: type[Any]
+    message: type[Any]
+    where: CrashPoint
+
+    @property
+    def name(self) -> str:
+        return handler_point(self.actor, self.message, self.where)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What there is
+
+
+@functools.cache
+def handled() -> dict[type[Any], tuple[type[Any], ...]]:
+    """Every actor class that is nobody's base, with the messages that it says it hears."""
+    for room in ROOMS:
+        package = importlib.import_module(room)
+        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    classes = dict.fromkeys([*_below(Actor), *_below(TaskActor)])
+    leaves = [one for one in classes if not one.__subclasses__() and one.kind != "supervisor"]
+    return {one: _messages(one) for one in leaves if one.__module__.split(".")[0] in ROOMS}
+
+
+def _below(base: type[Any]) -> Iterator[type[Any]]:
+    for one in base.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def _messages(actor: type[Any]) -> tuple[type[Any], ...]:
+    """The members of the union that the class is generic in; none for one that hears nothing."""
+    for one in actor.__mro__:
+        for base in vars(one).get("__orig_bases__", ()):
+            if typing.get_origin(base) in (Actor, TaskActor):
+                (said,) = typing.get_args(base)
+                if said is NoReturn:
+                    return ()
+                is_union = typing.get_origin(said) in (types.UnionType, typing.Union)
+                return typing.get_args(said) if is_union else (said,)
+    raise TypeError(f"{actor.__name__} does not say what it hears: Actor[...] is missing among its bases")
+
+
+def pairs() -> list[tuple[type[Any], type[Any]]]:
+    """Every actor class with every message it handles, those of `UNSENT` left out."""
+    return [(actor, message) for actor in handled() for message in pairs_of(actor)]
+
+
+def pairs_of(actor: type[Any]) -> tuple[type[Any], ...]:
+    """The messages of one actor that are sent in some chapter."""
+    return tuple(message for message in handled()[actor] if names(actor, message) not in UNSENT)
+
+
+def names(actor: type[Any], message: type[Any]) -> tuple[str, str]:
+    return actor.__name__, message.__name__.lstrip("_")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What happens without a crash, and where
+
+
+@functools.cache
+def uncrashed(chapter: str) -> Seen:
+    return played(CHAPTERS[chapter])
+
+
+@functools.cache
+def chapter_of(point: str) -> str | None:
+    """The first chapter that reaches the fault point."""
+    return next((name for name in CHAPTERS if uncrashed(name).reached.get(point)), None)
+
+
+def reached() -> set[str]:
+    return {point for name in CHAPTERS for point in uncrashed(name).reached}
+
+
+def path_of(actor: type[Any]) -> str:
+    """Where an actor of the class stands in the tree."""
+    return next(path for name in CHAPTERS if (path := uncrashed(name).paths.get(actor.__name__)))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What may happen
+
+
+@functools.cache
+def rows() -> dict[str, str]:
+    """The catalogue: path as a regular expression to its last column."""
+    table: dict[str, str] = {}
+    for line in CATALOGUE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if len(cells) == 6 and cells[0].startswith("`"):
+            pattern = re.sub(r"<\w+>", "[^/]+", cells[0].strip("`"))
+            table[pattern] = cells[5]
+    return table
+
+
+def allowance_of(actor: type[Any]) -> Allowance:
+    """What the catalogue says of the actor.
+
+    Raises:
+      LookupError: it has no row, or the row says what the sweep does not know how to hold it to.
+    """
+    path = path_of(actor)
+    said = [text for pattern, text in rows().items() if re.fullmatch(pattern, path)]
+    if len(said) != 1:
+        raise LookupError(f"{path} has {len(said)} rows in {CATALOGUE.name}")
+    parts = [NOTICES[part] for part in said[0].split("; ")]
+    return Allowance(dials=any(part.dials for part in parts))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# One crash
+
+
+def crashed(point: Point, *, seed: int = 0) -> str | None:
+    """Crash there once, at an occurrence that the seed draws; what is wrong with what came of it.
+
+    Raises:
+      LookupError: no chapter comes there.
+    """
+    chapter = chapter_of(point.name)
+    if chapter is None:
+        raise LookupError(f"no chapter reaches {point.name}")
+    before = uncrashed(chapter)
+    after = random.Random(f"{seed} {point.name}").randrange(before.reached[point.name])
+    try:
+        seen = played(CHAPTERS[chapter], crash=point.name, after=after)
+    except Exception as error:
+        return f"{point.name} ({after} before it) in {chapter}: {_first_of(error)}"
+    problem = next(_differences(before, seen, allowance_of(point.actor), point.where), None)
+    return None if problem is None else f"{point.name} ({after} before it) in {chapter}: {problem}"
+
+
+def crashed_everywhere(actor: type[Any], message: type[Any], *, seed: int = 0) -> list[str | None]:
+    """Crash one actor in one message at every point that a chapter reaches; what was wrong each time."""
+    points = (Point(actor, message, where) for where in CrashPoint)
+    return [crashed(point, seed=seed) for point in points if point.name in reached()]
+
+
+def _differences(before: Seen, seen: Seen, allowed: Allowance, where: CrashPoint) -> Iterator[str]:
+    if seen.settled_s > before.settled_s + BEYOND_S and not allowed.dials:
+        yield f"well again after {seen.settled_s:.2f} s only"
+    if _is_more(seen.began, before.began):
+        yield f"on_session {dict(seen.began)} times instead of {dict(before.began)}"
+    if _is_more(seen.connections, before.connections) and not allowed.dials:
+        yield f"phones connected {dict(seen.connections)} times instead of {dict(before.connections)}"
+    if _is_more(seen.acks, before.acks) and not allowed.dials:
+        yield f"apps were acknowledged {dict(seen.acks)} times instead of {dict(before.acks)}"
+    lost = {number for user, package, number in set(seen.lost) - set(before.lost)}
+    if len(lost) > (where is CrashPoint.BEFORE_HANDLER):
+        yield f"presses {sorted(lost)} were lost"
+
+
+def _is_more(seen: Mapping[Any, int], before: Mapping[Any, int]) -> bool:
+    return any(count > before.get(who, 0) for who, count in seen.items())
+
+
+def _first_of(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) if isinstance(error, Red) else repr(error)
