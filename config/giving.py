@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from actors.users.roster import Entry
 from adapters.listener.handing import HandingError, HandingSocket
 from config import handover
 from config.front import FrontDoorServices
+from config.taking import excuse
 from runtime import ActorSystem, RuntimeFailure
 
 DRAIN_S = 2.0
@@ -65,6 +67,7 @@ class Giver:
         self._front = front
         self._telemetry = telemetry
         self._end = end
+        self._frozen_at = 0.0
 
     async def hand_over(self, to: socket.socket) -> str:
         """Hand over to the server at the other end of `to`, and end the process.
@@ -111,6 +114,7 @@ class Giver:
             self._telemetry.warning("requests_cut_off", count=cut_off)
         await self._flush()
         engine.freeze()
+        self._frozen_at = time.monotonic()
         await self._await_quiet()
         await self._flush()
         await self._await_quiet()
@@ -187,14 +191,17 @@ class Giver:
             handing.send(handover.encode(handover.SessionGiven(records.encode(session))))
         for dial in listener.held:
             handing.send(handover.encode(handover.DialGiven()), dial)
-        everything = handover.AllGiven(len(given), len(sessions), len(listener.held))
+        everything = handover.AllGiven(self._frozen_at, len(given), len(sessions), len(listener.held))
         handing.send(handover.encode(everything))
+        self._telemetry.info(
+            "hand_over_told", sessions=len(sessions), sockets=len(given), dials=len(listener.held)
+        )
         answer = handover.hear(handing)
         if not isinstance(answer, handover.AllTaken):
             raise HandingError(answer.reason if isinstance(answer, handover.NotTaken) else repr(answer))
         # From here on they are the taker's, whatever becomes of it.
         handing.send(handover.encode(handover.Yours()))
-        self._telemetry.info("handed_over", sessions=len(sessions), sockets=len(given))
+        self._telemetry.info("handed_over")
         engine.let_go(given)
 
     def _record(self, session: SessionState, entry: Entry) -> records.HandedSession:
@@ -221,6 +228,7 @@ class Giver:
         self._end()
 
     async def _go_on(self) -> None:
+        excuse(self._system, self._tree)
         if self._front.engine.now is not None:
             self._front.engine.now.thaw()
         if self._front.host.now is not None:

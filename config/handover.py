@@ -41,7 +41,9 @@ class DialGiven(msgspec.Struct, frozen=True, tag=True):
 
 
 class AllGiven(msgspec.Struct, frozen=True, tag=True):
-    """That was everything."""
+    """That was everything. `frozen_at`: since when nothing is read, on the machine's monotonic clock."""
+
+    frozen_at: float
 
     sockets: int
     sessions: int

@@ -7,6 +7,7 @@ stands with its sockets. So no byte of a peer is read before there is somebody t
 from __future__ import annotations
 
 import socket
+import time
 
 import trio
 
@@ -15,6 +16,7 @@ from actors.allowance import app_allowance
 from actors.front.app_gate import StrangerHandler
 from actors.front.doorman import DoormanMessage
 from actors.handover import HandedSession, UnreadableRecordError
+from actors.overload.actor import Excused, OverloadMessage
 from actors.ports import CloseInfo, Connection, Telemetry
 from actors.users.roster import RosterMessage, adopt_user
 from adapters.listener.handing import HandingError, HandingSocket
@@ -26,15 +28,18 @@ from runtime import ActorSystem, Ref, RuntimeFailure
 
 TAKE_S = 10.0
 ADOPT_S = 10.0
+EXCUSED_S = 2.0
+"""Far more than it takes to work off what came during the hand-over of 1,000 sessions."""
 
 
 class Everything:
-    """What was heard, in order."""
+    """What was heard, in order. `frozen_at`: see `handover.AllGiven`."""
 
     def __init__(self) -> None:
         self.sockets: list[tuple[handover.SocketGiven, socket.socket]] = []
         self.sessions: list[HandedSession] = []
         self.dials: list[socket.socket] = []
+        self.frozen_at = 0.0
 
     def close(self) -> None:
         """Close our copies: the giver goes on with its own."""
@@ -97,8 +102,9 @@ class Taker:
           HandingError: the giver goes on itself. Nothing was touched.
         """
         await trio.lowlevel.wait_readable(self._taking)
-        began = self._system.clock.now()
-        everything = receive(HandingSocket(self._taking, within_s=TAKE_S))
+        handing = HandingSocket(self._taking, within_s=TAKE_S)
+        # In a thread, which ends by that deadline: the loop has its own to do, and nothing of it is touched.
+        everything = await trio.to_thread.run_sync(receive, handing)
         self._taking.close()
         await self._adopt(everything)
         self._telemetry.info(
@@ -106,7 +112,7 @@ class Taker:
             sessions=len(everything.sessions),
             sockets=len(everything.sockets),
             dials=len(everything.dials),
-            took_s=round(self._system.clock.now() - began, 3),
+            pause_ms=round((time.monotonic() - everything.frozen_at) * 1000),
         )
 
     async def _adopt(self, everything: Everything) -> None:
@@ -129,6 +135,7 @@ class Taker:
                 await trio.lowlevel.checkpoint()
         for dial in everything.dials:
             listener.hold(dial)
+        excuse(self._system, self._tree)
         self._front.open()
 
     async def _adopt_session(self, record: HandedSession, connections: dict[str, Connection]) -> None:
@@ -156,6 +163,13 @@ class Taker:
             handler.text(connection, payload)
 
 
+def excuse(system: ActorSystem, tree: str) -> None:
+    """What has waited for a hand-over is no overload: none of its audio is to be shed."""
+    overload: Ref[OverloadMessage] | None = system.find(f"{tree}/overload")
+    if overload is not None:
+        overload.tell(Excused(EXCUSED_S))
+
+
 def receive(handing: HandingSocket) -> Everything:
     """Hear everything, and that it is ours.
 
@@ -169,6 +183,7 @@ def receive(handing: HandingSocket) -> Everything:
         heard = (len(everything.sockets), len(everything.sessions), len(everything.dials))
         if heard != (word.sockets, word.sessions, word.dials):
             raise HandingError(f"{heard} was heard of {word}")
+        everything.frozen_at = word.frozen_at
         handing.send(handover.encode(handover.AllTaken()))
         if not isinstance(handover.hear(handing), handover.Yours):
             raise HandingError("the other server says what cannot be")

@@ -27,7 +27,13 @@ class EngineIsLate(msgspec.Struct, frozen=True):
     """From the engine: it has been behind for `late_s` of the settings, once until the next look."""
 
 
-OverloadMessage = Look | EngineIsLate
+class Excused(msgspec.Struct, frozen=True):
+    """All stood still on purpose: for `for_s` it is no sign of an overload that something has waited."""
+
+    for_s: float
+
+
+OverloadMessage = Look | EngineIsLate | Excused
 
 
 class Overload(Actor[OverloadMessage]):
@@ -39,6 +45,7 @@ class Overload(Actor[OverloadMessage]):
         self.telemetry = telemetry
         self.settings = board.settings
         self.state = OverloadState()
+        self.excused_until = float("-inf")
 
     def started(self, restart: RestartInfo | None) -> None:
         self.perform(self.load.watch, self.settings.late_s, self._alarm)
@@ -59,6 +66,11 @@ class Overload(Actor[OverloadMessage]):
         late_s = self.load.take_longest_s()
         if isinstance(message, Look):
             late_s = max(late_s, self.now - message.due_at)
+        if isinstance(message, Excused):
+            self.excused_until = self.now + message.for_s
+            self.state = OverloadState(entries=self.state.entries)
+        if self.now < self.excused_until:
+            late_s = 0.0
         self.state, effects = step(self.state, late_s, self.now, self.settings)
         self.perform(self.board.post, self.state)
         for effect in effects:

@@ -89,6 +89,7 @@ async def hand_over_ordered(inherited: Inherited) -> socket.socket:
         await trio.lowlevel.wait_readable(inherited.control)
         data, descriptors, _, _ = socket.recv_fds(inherited.control, 64, 1)
         if descriptors:
+            os.set_inheritable(descriptors[0], False)
             return socket.socket(fileno=descriptors[0])
         if not data:
             await trio.sleep_forever()  # the keeper is gone: whoever waits for the lifeline ends this

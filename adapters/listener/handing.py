@@ -7,6 +7,7 @@ one takes over nothing of it has to.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -63,6 +64,7 @@ class HandingSocket:
                 self._limit()
                 data, descriptors, flags, _ = socket.recv_fds(self._sock, _HEAD.size - len(head), 1)
                 if descriptors:
+                    os.set_inheritable(descriptors[0], False)  # recvmsg leaves that out
                     passed = socket.socket(fileno=descriptors[0])
                 if flags & socket.MSG_CTRUNC:
                     raise HandingError("no room for another open file: raise the limit")

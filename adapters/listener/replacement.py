@@ -94,7 +94,7 @@ def _await_ready(present: Server, successor: Server, wait: Wait, patience: Patie
             return _await_word(present, successor.status, wait, patience.end_s)
         reason = present.answer()
         if reason is not None:
-            return reason
+            return f"the present server serves on: {reason}"
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             successor.kill()
@@ -111,8 +111,9 @@ def _await_word(present: Server, status: int, wait: Wait, within_s: float) -> st
     what = f"the new server {how_it_ended(status)} while it took over"
     deadline = time.monotonic() + within_s
     while present.status is None and time.monotonic() < deadline:
-        if present.answer() is not None:
-            return f"{what}; the present one serves on"
+        reason = present.answer()
+        if reason is not None:
+            return f"{what}; the present server serves on: {reason}"
         wait(deadline - time.monotonic(), (present.control,))
     present.kill()  # it has nothing left to serve, and hangs
     return f"{what}, and connections went with it; another one is started"

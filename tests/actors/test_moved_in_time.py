@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from actors import microphone
+from actors import liveness, microphone
 from actors.apps import lifecycle
 from actors.apps.resumption import shifted as shifted_lifecycle
 from actors.display import arbitration as display
@@ -143,4 +143,42 @@ def test_a_microphone_moved_in_time_goes_on_as_it_would_have(
         moved, same = microphone.step(microphone.shifted(state, by_s), event, now + by_s, MICROPHONE)
 
         assert (microphone.shifted(after, by_s), effects) == (moved, same)
+        state = after
+
+
+ticks = st.builds(
+    liveness.Tick,
+    last_activity_at=st.just(0.0),
+    has_shown_pongs=st.booleans(),
+    missed_pongs=st.integers(0, 2),
+)
+liveness_events: st.SearchStrategy[liveness.LivenessEvent] = st.one_of(
+    st.builds(liveness.Opened, token_in_query=st.booleans()),
+    st.just(liveness.AppOpened()),
+    st.just(liveness.JsonPing()),
+    st.just(liveness.JsonPong()),
+    st.just(liveness.ConnectionInit()),
+    st.just(liveness.Doubted()),
+    ticks,
+    ticks,
+)
+
+
+@hypothesis_settings(max_examples=MOST, deadline=None)
+@given(st.lists(st.tuples(steps_s, liveness_events), max_size=30), shifts_s)
+def test_a_liveness_moved_in_time_goes_on_as_it_would_have(
+    story: list[tuple[float, liveness.LivenessEvent]], by_s: float
+) -> None:
+    settings = liveness.LivenessSettings()
+    state, now = liveness.LivenessState(), 1000.0
+    for wait_s, event in story:
+        now += wait_s
+        there = event
+        if isinstance(event, liveness.Tick):
+            event = msgspec.structs.replace(event, last_activity_at=now - 4.0)
+            there = msgspec.structs.replace(event, last_activity_at=now - 4.0 + by_s)
+        after, effects = liveness.step(state, event, now, settings)
+        moved, same = liveness.step(liveness.shifted(state, by_s), there, now + by_s, settings)
+
+        assert (liveness.shifted(after, by_s), effects) == (moved, same)
         state = after

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.overload import OverloadBoard, OverloadSettings
+from actors.overload.actor import Excused
 from actors.overload.machine import Entered, Left, OverloadState, step
 from actors.ports import Admitted, Refused
 from tests.actors.world import ADA, CAPTIONS, FakeConnection, World, open_world
@@ -266,3 +267,22 @@ async def test_an_app_that_hears_speech_or_audio_is_told_once_that_some_was_shed
         assert ["AUDIO_SHED"] == codes
         assert [] == deaf.connection.heard("tpa_connection_error")
         assert [CAPTIONS, "org.example.deaf"] == phone.running()
+
+
+async def test_who_stood_still_on_purpose_sheds_nothing_for_a_while_and_then_as_ever(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        await overload(world)
+        world.find("overload").tell(Excused(2.0))
+        await world.settle()
+        board = world.hall.domain.overload if world.hall is not None else None
+        assert board is not None
+        assert not board.is_on
+        world.load.fall_behind(0.5)
+        await trio.sleep(1.5)
+        assert not board.is_on
+
+        await trio.sleep(2)
+
+        assert board.is_on, "it is late all the same"

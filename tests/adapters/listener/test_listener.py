@@ -112,6 +112,7 @@ async def listener_running(
     node_name: str | None = None,
     limits: ListenerLimits | None = None,
     listening: socket.socket | None = None,
+    is_paused: bool = False,
 ) -> AsyncIterator[Front]:
     listening = listening or socket.create_server(("127.0.0.1", 0), backlog=4096)
     front = Front(OneGate(gate), listening)
@@ -123,6 +124,7 @@ async def listener_running(
         telemetry=telemetry,
         node_name=node_name,
         limits=limits,
+        is_paused=is_paused,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front.listener.run)
@@ -477,3 +479,54 @@ async def test_peer_of_ipv6_is_named_in_brackets(telemetry: RecordingTelemetry) 
         await front.ask(UPGRADE % b"/app-ws")
 
     assert front.gate.seen[0].peer.startswith("[::1]:")
+
+
+async def test_paused_listener_lets_dials_wait_and_serves_them_when_it_goes_on(
+    telemetry: RecordingTelemetry,
+) -> None:
+    async with listener_running(telemetry) as front:
+        early = await front.dial(GET[:10])
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        front.listener.pause()
+        late = await front.dial(GET)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert 1 == len(front.listener.held), "the other one waits in the backlog"
+        assert GET[:10] == front.listener.held[0].recv(100, socket.MSG_PEEK)
+
+        front.listener.resume()
+        await early.send_all(GET[10:])
+
+        assert b"http " + GET == await read_all(early)
+        assert b"http " + GET == await read_all(late)
+        await early.aclose()
+        await late.aclose()
+
+
+async def test_pause_interrupts_a_gate_and_the_next_listener_asks_its_own(
+    telemetry: RecordingTelemetry,
+) -> None:
+    """As in a reload: nobody has taken a byte, so another process can begin from the first one."""
+    asked: list[Upgrade] = []
+
+    async def never(upgrade: Upgrade) -> Admitted | Refused:
+        asked.append(upgrade)
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with listener_running(telemetry, gate=never) as before:
+        dial = await before.dial(UPGRADE % b"/app-ws")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        before.listener.pause()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        (held,) = before.listener.held
+        async with listener_running(telemetry, is_paused=True) as after:
+            after.listener.hold(held.dup())
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert [] == after.engine.adopted
+            after.listener.resume()
+
+            with trio.fail_after(5):
+                answer = await dial.receive_some()
+            assert b"adopted " + UPGRADE % b"/app-ws" == answer
+        await dial.aclose()
+    assert 1 == len(asked)
