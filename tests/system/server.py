@@ -80,14 +80,19 @@ def is_alive(process: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def descendants(process: int) -> list[int]:
-    """The processes that `process` started, and theirs."""
+def children(process: int) -> list[int]:
+    """The processes that `process` started and that have not been collected."""
     try:
         tasks = list(Path(f"/proc/{process}/task").iterdir())
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except OSError:  # it has ended
         return []
-    return [*children, *(other for child in children for other in descendants(child))]
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that `process` started, and theirs."""
+    own = children(process)
+    return [*own, *(other for child in own for other in descendants(child))]
 
 
 def wait_until(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> float:
@@ -124,10 +129,17 @@ class Server:
         self._log = log
 
     @classmethod
-    def start(cls, folder: Path, *settings: str, port: int = 0) -> Self:
-        """Start one with its data in `folder`; returns when it serves. `settings` are `--set`'s."""
+    def start(cls, folder: Path, *settings: str, port: int = 0, config: Path | None = None) -> Self:
+        """Start one with its data in `folder`; returns when it serves.
+
+        Args:
+          settings: `--set`'s.
+          config: a file of settings.
+        """
         data, log = folder / "data", folder / "server.log"
         words = ["serve", "--port", str(port), *(word for one in settings for word in ("--set", one))]
+        if config is not None:
+            words += ["--config", str(config)]
         with log.open("a") as stderr:
             process = subprocess.Popen(
                 command(*words), env=environment(data), stdout=subprocess.PIPE, stderr=stderr, text=True

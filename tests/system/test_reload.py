@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,8 +17,9 @@ from adapters.listener.reload import ReloadOutcome, request_reload
 from clients.app_sdk import AppServer, AppSession
 from clients.glasses import Glasses
 from protocols.from_phone import ButtonPress
-from tests.system.peers import wearer
-from tests.system.server import PATIENCE_S, Server, eventually, is_alive
+from tests.adapters.websocket.peers import REQUEST, TEXT, RawPeer, frame
+from tests.system.peers import dialled, wearer
+from tests.system.server import PATIENCE_S, Server, children, eventually, is_alive, run
 
 CAPTIONS, NOTES = "org.example.captions", "org.example.notes"
 WEARERS = ("ada@example.org", "bob@example.org", "eve@example.org")
@@ -211,3 +216,211 @@ async def test_nothing_is_lost_doubled_or_closed_by_three_reloads_in_a_row(serve
     assert len(WEARERS) == len(server.logged("session_opened"))
     assert 3 * len(WEARERS) == len(server.logged("session_taken_over"))
     assert [] == server.logged("session_resumed")
+
+
+async def test_command_says_how_it_went(server: Server) -> None:
+    before = server.child
+
+    done = await trio.to_thread.run_sync(run, server.data, "reload")
+
+    assert 0 == done.returncode, done.stderr
+    assert re.fullmatch(
+        rf"reloaded in \d+\.\d s: process {server.child} serves, with every connection\n", done.stdout
+    )
+    assert before != server.child
+    assert 200 == (await server.request("GET", "/health")).status
+
+
+async def test_reload_without_a_keeper_says_so(tmp_path: Path) -> None:
+    failed = await trio.to_thread.run_sync(run, tmp_path, "reload")
+
+    assert 1 == failed.returncode
+    assert f"no keeper answers on {tmp_path}" in failed.stderr
+
+
+async def test_new_server_that_cannot_start_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text('speech_provider = ["none"]\n[display]\nboot_screen_s = 0.1\nthrottle_s = 0\n')
+    with Server.start(tmp_path, config=settings) as server:
+        async with crowd(server) as everybody:
+            before = server.child
+            settings.write_text('log_level = "loud"\n')
+            outcome = await reload(server)
+            await everybody.heard_more()
+            await everybody.fall_silent()
+
+            assert not outcome.is_done
+            assert "the new server ended with status 78 (a wrong setting; the log says which)" == outcome.text
+            assert before == server.child
+            everybody.check()
+            settings.write_text('speech_provider = ["none"]\n[display]\nthrottle_s = 0\n')
+            assert (await reload(server)).is_done
+            assert before != server.child
+
+
+async def test_second_reload_during_one_is_refused(server: Server) -> None:
+    outcomes: list[ReloadOutcome] = []
+
+    async def note() -> None:
+        outcomes.append(await reload(server))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(note)
+
+    assert [False, False, True] == sorted(outcome.is_done for outcome in outcomes)
+    assert {"a reload is under way"} == {outcome.text for outcome in outcomes if not outcome.is_done}
+
+
+@asynccontextmanager
+async def request_under_way(server: Server) -> AsyncIterator[trio.SocketStream]:
+    """A request whose body is awaited: the server finishes it before it hands over, or waits 2 s for it."""
+    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        await stream.send_all(
+            b"POST /api/app-server/heartbeat HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 2\r\n\r\n{"
+        )
+        await trio.sleep(0.1)  # let it begin
+        yield stream
+
+
+async def successor(server: Server) -> int:
+    """The new server, once it stands and the present one comes to rest."""
+    await eventually(lambda: server.logged("handing_over"))
+    others = [child for child in children(server.process.pid) if child != server.child]
+    (other,) = others
+    return other
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_new_server_killed_before_it_has_everything_takes_nothing_with_it(
+    server: Server, is_stopped: bool
+) -> None:
+    """Killed before the first socket was passed; or, stopped in time, after all of them were."""
+    async with crowd(server) as everybody, request_under_way(server):
+        before = server.child
+        outcomes: list[ReloadOutcome] = []
+
+        async def note() -> None:
+            outcomes.append(await reload(server))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(note)
+            other = await successor(server)
+            if is_stopped:
+                os.kill(other, signal.SIGSTOP)
+                await server.log_line("hand_over_told", "sessions=3", "sockets=9")
+            os.kill(other, signal.SIGKILL)
+        await everybody.heard_more()
+        await everybody.fall_silent()
+
+        (outcome,) = outcomes
+        assert not outcome.is_done
+        assert "the present server serves on: the other server" in outcome.text
+        assert before == server.child
+        everybody.check()
+        assert (await reload(server)).is_done
+    assert 1 == len(server.logged("not_handed_over"))
+
+
+async def test_request_under_way_is_answered_by_the_server_that_has_it(server: Server) -> None:
+    before = server.child
+    answer = b""
+    outcomes: list[ReloadOutcome] = []
+
+    async def note() -> None:
+        outcomes.append(await reload(server))
+
+    async with request_under_way(server) as stream, trio.open_nursery() as nursery:
+        nursery.start_soon(note)
+        await successor(server)
+        await stream.send_all(b"}")
+        async for chunk in stream:
+            answer += chunk
+
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b'"success":false' in answer
+    assert [True] == [outcome.is_done for outcome in outcomes]
+    assert before != server.child
+    assert [] == server.logged("requests_cut_off")
+
+
+async def test_whoever_is_still_at_the_door_is_let_in_by_the_new_server(server: Server) -> None:
+    """A half-sent request, an app's socket that has said nothing yet, and dials meanwhile."""
+    statuses: list[int] = []
+
+    async def dial() -> None:
+        statuses.append((await server.request("GET", "/health")).status)
+
+    async with (
+        await trio.open_tcp_stream("127.0.0.1", server.port) as half,
+        dialled(f"{server.url}/app-ws") as silent,
+        trio.open_nursery() as nursery,
+    ):
+        await half.send_all(b"GET /health HT")
+        await trio.sleep(0.2)
+        for _ in range(20):
+            nursery.start_soon(dial)
+        assert (await reload(server)).is_done
+        for _ in range(20):
+            nursery.start_soon(dial)
+
+        await half.send_all(b"TP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = b"".join([bytes(chunk) async for chunk in half])
+        await silent.send('{"type": "nonsense"}')
+        with trio.fail_after(PATIENCE_S):
+            said = await silent.receive()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert "tpa_connection_error" in str(said)
+    assert [200] * 40 == statuses
+
+
+async def test_frame_cut_in_two_by_a_reload_is_heard_once(server: Server) -> None:
+    """The phone's bytes stop in the middle of a masked frame, and go on in the next process."""
+    app = NumberedApp(CAPTIONS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(app.run)
+        await server.add_app(app.package_name, app.url)
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            peer = RawPeer(stream)
+            token = server.token(WEARERS[0]).encode()
+            await peer.upgrade(REQUEST.replace(b"/glasses-ws", b"/glasses-ws?token=" + token))
+            await peer.send(text({"type": "start_app", "packageName": CAPTIONS}))
+            id = f"{WEARERS[0]}-{CAPTIONS}"
+            await eventually(lambda: id in app.presses)
+            while not app.presses[id]:
+                await peer.send(press(-1))
+                await trio.sleep(0.1)
+            known = len(app.presses[id])
+            data = press(1) + press(2)
+            cut = len(press(1)) + len(press(2)) // 2
+            await peer.send(data[:cut])
+            await eventually(lambda: app.presses[id][known:] == [1])
+
+            assert (await reload(server)).is_done
+            await peer.send(data[cut:] + press(3))
+
+            await eventually(lambda: app.presses[id][known:] == [1, 2, 3])
+        nursery.cancel_scope.cancel()
+
+
+async def test_killed_after_a_reload_it_is_started_again_and_sessions_go_on(server: Server) -> None:
+    async with crowd(server) as everybody:
+        assert (await reload(server)).is_done
+        await everybody.fall_silent()
+        os.kill(server.child, signal.SIGKILL)
+        for talker in everybody.talkers:
+            await talker.phone.wait_for(lambda glasses: glasses.connections == 2, timeout_s=PATIENCE_S)
+        await eventually(lambda: len(server.logged("session_resumed")) == len(WEARERS))
+        for app in everybody.apps:
+            assert len(WEARERS) == len(app.started) == app.webhooks
+    assert len(WEARERS) == len(server.logged("session_opened"))
+
+
+def text(message: dict[str, str]) -> bytes:
+    return frame(TEXT, json.dumps(message).encode())
+
+
+def press(number: int) -> bytes:
+    return text({"type": "button_press", "buttonId": str(number), "pressType": "short"})
