@@ -52,6 +52,7 @@ class ErrorCode(enum.StrEnum):
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     TOO_MANY_SOCKETS = "TOO_MANY_SOCKETS"
     TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
+    TRY_AGAIN = "TRY_AGAIN"
 
 
 class ErrorKind(msgspec.Struct, frozen=True):
@@ -186,6 +187,12 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         Hop.SESSION,
         "a subscription list is longer than one may be; its first entries count",
         "Subscribe to less; `message` names the limit and what came.",
+    ),
+    ErrorCode.TRY_AGAIN: ErrorKind(
+        Hop.CLOUD,
+        "the cloud is stopping, or something that it asked did not answer in time",
+        "Try again after `retry_after`.",
+        1.0,
     ),
 }
 

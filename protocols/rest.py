@@ -38,6 +38,17 @@ def failure(
     return _body({"success": False, "message": message, **fields}, timestamp)
 
 
+def refusal(status: int, message: str, *, timestamp: str | None = None) -> bytes:
+    """The body of a plain HTTP error, of which only the status says what it means."""
+    if status in (404, 405):
+        code = ErrorCode.NOT_FOUND
+    elif status == 503:
+        code = ErrorCode.TRY_AGAIN
+    else:
+        code = ErrorCode.INTERNAL_ERROR if status >= 500 else ErrorCode.INVALID_REQUEST
+    return failure(message, code, timestamp=timestamp)
+
+
 def unauthorized(error: str, code: ErrorCode, message: str | None = None) -> bytes:
     """The body of a REST 401: `{error[, message], code, hop, remedy}`."""
     said = {"error": error} if message is None else {"error": error, "message": message}

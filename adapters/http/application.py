@@ -21,7 +21,6 @@ from werkzeug.exceptions import HTTPException
 
 from actors.ports import Telemetry
 from protocols import paths, rest, timestamps
-from protocols.error_codes import ErrorCode
 
 _NO_SUCH_PATH = "/\x00"  # no route matches it
 
@@ -69,7 +68,7 @@ def create_application(
         # An exception of a route arrives here as a 500 around it: its text stays inside.
         message = "Internal server error" if error.code == 500 else error.name
         status = error.code or 500
-        body = rest.failure(message, code_of(status), timestamp=timestamps.iso(wall()))
+        body = rest.refusal(status, message, timestamp=timestamps.iso(wall()))
         answer = Response(body, status=status, content_type="application/json")
         for name, value in error.get_headers():
             if name == "Allow":  # quart holds the methods in a set: a seeded run would not replay
@@ -83,13 +82,6 @@ def create_application(
     for blueprint in blueprints:
         application.register_blueprint(blueprint)
     return application
-
-
-def code_of(status: int) -> ErrorCode:
-    """What a plain HTTP error means in the table of errors."""
-    if status in (404, 405):
-        return ErrorCode.NOT_FOUND
-    return ErrorCode.INTERNAL_ERROR if status >= 500 else ErrorCode.INVALID_REQUEST
 
 
 def json_response(body: object, *, status: int = 200) -> Response:

@@ -40,6 +40,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 from trio.abc import AsyncResource, HalfCloseableStream
 
 from actors.ports import Telemetry
+from protocols import rest
 
 Address = tuple[str, int]
 _READ_BYTES: Final = 65536
@@ -283,7 +284,7 @@ class _Http1(H11Protocol):
         if not _asks_for_websocket(request):
             await super()._create_stream(request)
             return
-        body = b'{"success":false,"message":"An upgrade has to be the first request of its connection"}'
+        body = rest.refusal(426, "An upgrade has to be the first request of its connection")
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),

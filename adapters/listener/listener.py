@@ -25,6 +25,7 @@ import trio
 from actors.ports import Admitted, ConnectionHandler, Gate, Refused, Telemetry
 from adapters.listener.head import BadHead, Head, make_upgrade
 from adapters.listener.peek import await_head
+from protocols import rest
 
 _ACCEPTS_PER_TURN: Final = 64
 _LINGER_S: Final = 2.0
@@ -273,8 +274,8 @@ class Listener:
 
 
 def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Refused:
-    body = msgspec.json.encode({"success": False, "message": message})
-    return Refused(status, body, {"Content-Type": "application/json", **(headers or {})})
+    content = {"Content-Type": "application/json", **(headers or {})}
+    return Refused(status, rest.refusal(status, message), content)
 
 
 async def _turn_away(sock: socket.socket, head: BadHead) -> None:
@@ -283,7 +284,7 @@ async def _turn_away(sock: socket.socket, head: BadHead) -> None:
     Closing a socket with unread bytes in it makes the kernel send a reset, and a reset takes the answer
     with it.
     """
-    body = msgspec.json.encode({"success": False, "message": head.reason})
+    body = rest.refusal(head.status, head.reason)
     answer = (
         f"HTTP/1.1 {head.status} {HTTPStatus(head.status).phrase}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -16,12 +16,12 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-import msgspec
 import trio
 import trio.testing
 from trio.abc import HalfCloseableStream
 
 from actors.ports import Admitted, Connection, ConnectionHandler, Gate, Refused, Telemetry, Upgrade
+from protocols import rest
 
 _READ_BYTES = 65_536
 _WRITE_BYTES = 16_384
@@ -437,4 +437,4 @@ class _ReplayedStream(HalfCloseableStream):
 
 
 def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Refused:
-    return Refused(status, msgspec.json.encode({"success": False, "message": message}), headers or {})
+    return Refused(status, rest.refusal(status, message), headers or {})

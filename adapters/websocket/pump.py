@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 import trio
 
 from actors.ports import Connection, ConnectionHandler, Refused, Telemetry
+from protocols import rest
 
 from .connection import ServerConnection
 from .handover import OpenConnection
@@ -29,7 +30,7 @@ from .settings import EngineSettings
 from .sockets import ConnectionSocket, Member, RefusedSocket
 
 _EVENTS_A_POLL = 256
-_STOPPING = Refused(503, b'{"success":false,"message":"Server is stopping"}', {"Retry-After": "1"})
+_STOPPING = Refused(503, rest.refusal(503, "Server is stopping"), {"Retry-After": "1"})
 
 
 class Engine:

@@ -244,6 +244,17 @@ STORE = {"code": "STORE_UNAVAILABLE", "hop": "store", "remedy": "Try again after
             {"success": False, "message": "m", **STORE, "retry_after": 2.5, "timestamp": "t"},
         ),
         (
+            rest.refusal(503, "m"),
+            {
+                "success": False,
+                "message": "m",
+                "code": "TRY_AGAIN",
+                "hop": "cloud",
+                "remedy": "Try again after `retry_after`.",
+                "retry_after": 1.0,
+            },
+        ),
+        (
             rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN),
             {"error": "Invalid token", **TOKEN},
         ),

@@ -18,6 +18,7 @@ import trio.testing
 from actors.ports import Admitted, CloseInfo, Connection, ConnectionHandler, Refused, Upgrade
 from adapters.listener.listener import Listener, ListenerLimits
 from adapters.simulated.telemetry import RecordingTelemetry
+from protocols import rest
 
 UPGRADE = b"GET %s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 GET = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -168,7 +169,7 @@ async def test_upgrade_to_an_unknown_path_is_404(telemetry: RecordingTelemetry) 
         answer = await front.ask(UPGRADE % b"/nobody")
 
     assert answer.startswith(b"refused 404")
-    assert b'{"success":false,"message":"Not found"}' == front.engine.refused[0].body
+    assert rest.refusal(404, "Not found") == front.engine.refused[0].body
     assert [] == front.gate.seen
 
 
@@ -247,7 +248,7 @@ async def test_bad_head_is_answered_and_closed(telemetry: RecordingTelemetry) ->
         answer = await front.ask(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" + b"x" * 100_000)
 
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert answer.endswith(b'{"success":false,"message":"malformed request head"}')
+    assert answer.endswith(rest.refusal(400, "malformed request head"))
     assert 400 == telemetry.of("listener.bad_head")[0]["status"]
 
 

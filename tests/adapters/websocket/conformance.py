@@ -19,6 +19,7 @@ from actors.ports import (
     Outgoing,
 )
 from adapters.websocket import EngineSettings
+from protocols.rest import refusal
 from tests.adapters.websocket.peers import (
     BINARY,
     CLOSE,
@@ -77,9 +78,9 @@ class EngineConformance(SlowPeerConformance):
             (
                 b"/glasses-ws?crash",
                 b"500 Internal Server Error",
-                b'{"success":false,"message":"Internal server error"}',
+                refusal(500, "Internal server error"),
             ),
-            (b"/elsewhere", b"404 Not Found", b'{"success":false,"message":"Not found"}'),
+            (b"/elsewhere", b"404 Not Found", refusal(404, "Not found")),
         ],
     )
     async def test_refusal_has_status_and_body_and_ends(
