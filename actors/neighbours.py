@@ -18,6 +18,8 @@ class NeighbourBack(msgspec.Struct, frozen=True):
 
     Attributes:
       neighbour: the display, the audio actor, a transcription stream or an app session.
+      is_clean: after too many crashes in a row it starts with nothing.
     """
 
     neighbour: Ref[Any]
+    is_clean: bool = False

@@ -27,7 +27,7 @@ from ..neighbours import NeighbourBack
 from ..ports import AppDocument, CloseInfo, Connection, ProbeOutcome, WebhookError
 from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
 from ..session.wire import SYSTEM_SETTINGS
-from . import lifecycle, refusals
+from . import lifecycle, refusals, resumption
 from .explaining import Explaining, is_audio
 from .handler import AppSocketHandler
 from .lifecycle import Phase
@@ -38,6 +38,7 @@ from .messages import (
     AppHungUp,
     AppMessage,
     AppSaid,
+    AwaitApp,
     Begin,
     ComplaintsTick,
     Deliver,
@@ -118,7 +119,7 @@ class AppSession(Explaining):
         self.join(app_sessions(self.app.package_name))
         connection = self.state.connection
         if restart is not None:
-            self._recover()
+            self._recover(is_clean=not restart.state_kept)
         elif connection is not None and not connection.is_open:
             # It broke on its way from another process.
             self._hung_up(connection, CloseInfo(code=1006))
@@ -130,7 +131,7 @@ class AppSession(Explaining):
         if self.state.doubted is not None:
             self._doubt(self.state.doubted)
 
-    def _recover(self) -> None:
+    def _recover(self, *, is_clean: bool) -> None:
         """Find what the crash has lost: a message, what was asked for, or the end itself."""
         connection, machine = self.state.connection, self.state.lifecycle
         if self.state.has_ended:
@@ -144,7 +145,7 @@ class AppSession(Explaining):
         if machine.probe_until is not None:
             self._step(lifecycle.ServerProbed(ProbeOutcome.UNKNOWN))
         self._report_state()
-        self.session.tell(NeighbourBack(self.ref))
+        self.session.tell(NeighbourBack(self.ref, is_clean))
 
     def _report_state(self) -> None:
         package, connection, handler = self.app.package_name, self.state.connection, self.state.handler
@@ -178,6 +179,11 @@ class AppSession(Explaining):
                 self._begin()
             case Report():
                 self._report_state()
+            case AwaitApp():
+                machine = resumption.awaited(self.now, self.settings)
+                self.state = msgspec.structs.replace(self.state, lifecycle=machine)
+                self._report_state()
+                self._arm()
             case Dialled(connection):
                 dialled = {**self.state.dialled, connection.id: message}
                 self.state = msgspec.structs.replace(self.state, dialled=dialled)

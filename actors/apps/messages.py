@@ -91,6 +91,10 @@ class Deliver(msgspec.Struct, frozen=True):
     outgoing: Outgoing
 
 
+class AwaitApp(msgspec.Struct, frozen=True):
+    """From the session, to an app session that started clean: the app ran, and is asked to dial again."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """From the session, which has crashed: say again where this app stands and what it wants."""
 
@@ -160,6 +164,7 @@ AppMessage = (
     | GlassesKnown
     | Deliver
     | Report
+    | AwaitApp
     | WebhookAnswered
     | WebhookBroke
     | WebhookPermitted

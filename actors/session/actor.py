@@ -96,8 +96,6 @@ class UserSession(Recovering):
             self._load_user()
         if self.state.grace_ends_at is not None:
             self.set_timer("grace", max(0.0, self.state.grace_ends_at - self.now), GraceOver())
-        if self.state.saving:
-            self._save(again=True)
         self._arm_microphone()
         self._await_missing()
         if restart is not None:
@@ -146,8 +144,8 @@ class UserSession(Recovering):
                 self._app_not_found(package_name, error)
             case BootAgain():
                 self._boot()
-            case NeighbourBack(neighbour):
-                self._neighbour_back(neighbour)
+            case NeighbourBack(neighbour, is_clean):
+                self._neighbour_back(neighbour, is_clean=is_clean)
             case AppDialled():
                 self._app_dialled(message)
             case AppStartFailed():
@@ -168,6 +166,7 @@ class UserSession(Recovering):
                 to_boot = () if user is None else user.running_apps
                 self.state = msgspec.structs.replace(self.state, to_boot=to_boot, saved=to_boot)
                 self._boot()
+                self._save()  # what was started before the store had answered
             case UserNotLoaded(error):
                 self.telemetry.error("user_not_loaded", user=self.user_id, cause=str(error))
                 self.set_timer("load", self.settings.reload_user_s, LoadUser())

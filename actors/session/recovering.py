@@ -9,14 +9,15 @@ from __future__ import annotations
 import abc
 from typing import Any
 
+from protocols import close_codes
 from runtime import Ref
 
 from ..apps.lifecycle import Phase
-from ..apps.messages import Begin, EndSession, PhonePresence, Report, StopAnnounced
+from ..apps.messages import AwaitApp, Begin, EndSession, PhonePresence, Report, StopAnnounced
 from ..display.messages import Surroundings
 from ..link.messages import Resync
 from .running import Running
-from .state import LEAVING, AppEntry, standard_app
+from .state import ACTIVE, LEAVING, AppEntry, standard_app
 
 
 class Recovering(Running):
@@ -40,11 +41,12 @@ class Recovering(Running):
                 self._look_up(package_name)
         self._route()
         self._boot()
+        self._save(again=True)  # what was to be stored again, or the answer, may be what is lost
         self._announce()
         if self.state.is_ending:
             self._end()
 
-    def _neighbour_back(self, neighbour: Ref[Any]) -> None:
+    def _neighbour_back(self, neighbour: Ref[Any], *, is_clean: bool) -> None:
         """Tell a neighbour that has crashed what it ought to know."""
         if neighbour is self.near.audio:
             self._tell_audio()
@@ -58,7 +60,16 @@ class Recovering(Running):
                     self._tell_stream(language)
             for package_name, entry in self.state.apps.items():
                 if entry.ref is neighbour:
+                    if is_clean and entry.phase in ACTIVE:
+                        self._have_dialled_again(entry)
                     self._tell_app(package_name, entry)
+
+    def _have_dialled_again(self, entry: AppEntry) -> None:
+        """The app's actor has forgotten its connection. The SDK dials again and finds itself awaited."""
+        if entry.connection is not None:
+            close = close_codes.SERVER_RESTARTING
+            self.perform(entry.connection.close, close.code, close.reason)
+        entry.ref.tell(AwaitApp())
 
     def _tell_app(self, package_name: str, entry: AppEntry) -> None:
         entry.ref.tell(self._glasses_known())

@@ -382,6 +382,15 @@ async def the_apps_lose_their_supervisor(stage: Stage) -> None:
 
 
 @chapter
+async def an_app_session_crashes_until_it_starts_clean(stage: Stage) -> None:
+    for _ in range(3):
+        stage.crash(f"users/{ADA}/apps/{CAPTIONS}")
+        await trio.sleep(0.6)
+    await stage.well()
+    await stage.use(stage.ada)
+
+
+@chapter
 async def a_doorman_crashes_while_an_app_is_at_the_door(stage: Stage) -> None:
     link = stage.campaign.link_of(ADA, CAPTIONS)
     assert link is not None
