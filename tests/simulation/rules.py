@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import trio
 
+from actors.session.state import loading
 from runtime.testing import World, simulate
 from tests.simulation.campaign import SECOND, Campaign
 from tests.simulation.faults import do_faults, is_provoked
@@ -126,6 +127,7 @@ async def _begin(campaign: Campaign) -> None:
 async def _settle(campaign: Campaign) -> float:
     """Wait until all is well, for no longer than the peers' own waits and 2 s."""
     healed = trio.current_time()
+    await trio.sleep(SHORT_S)  # a dial that a fault left under way may still arrive, and end another
     limit = healed + _patience(campaign, healed) + BEYOND_S
     while problems := list(wrong_now(campaign)):
         if trio.current_time() >= limit:
@@ -157,6 +159,9 @@ def wrong_now(campaign: Campaign) -> Iterator[str]:
         if not campaign.is_phone_well(wearer):
             yield f"phone: {user} is not connected ({glasses.last_end!r}, {glasses.refusal!r})"
             continue
+        starting = _starting(campaign, user)
+        if starting:
+            yield f"start: {sorted(starting)} of {user} are under way"
         shown = set(glasses.running_apps)
         alive = {package for package in PACKAGES if campaign.is_app_well(user, package)}
         if shown != alive:
@@ -170,6 +175,14 @@ def wrong_now(campaign: Campaign) -> Iterator[str]:
             yield f"running list: {user} wants {sorted(wearer.wanted)} and is shown {sorted(shown)}"
         if glasses.is_microphone_on != (CAPTIONS in shown):
             yield f"microphone: {user}'s is {glasses.is_microphone_on} while {sorted(shown)} run"
+
+
+def _starting(campaign: Campaign, user: str) -> set[str]:
+    """Apps whose first socket is still awaited: the phone does not list them yet."""
+    system = campaign.server.system
+    session = system.find(f"/glasshouse/users/{user}/session")
+    state = None if session is None else system.state_of(session)
+    return set() if state is None else set(loading(state))
 
 
 async def use(campaign: Campaign) -> None:
