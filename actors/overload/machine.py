@@ -1,8 +1,9 @@
 """When the server is overloaded, and how much of the audio it sheds then: a pure machine.
 
 It hears one number again and again: how late the server is, in seconds. That is the longest time for which
-something that had arrived waited since the last sample, be it a socket for the engine or an actor for its
-turn. Being late for an instant is nothing; being late for `enter_s` is overload.
+something that had arrived waited since the last look, be it a socket for the engine or an actor for its turn.
+Being late once is nothing, however late: what held the server is over by then. Being late at every look for
+`enter_s` is overload.
 
 While it lasts, audio makes room for everything else: a share of it is dropped before it is routed. The share
 follows the lateness: quickly up, slowly down. So presses and displays find a server that is not behind, and
@@ -22,7 +23,7 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       late_s: what has arrived waits so long: the server is late. A press crosses it twice, to the app and
         back, and has 200 ms.
-      enter_s: late for so long without a break is overload.
+      enter_s: late at every look for so long is overload; 0 takes the first.
       target_s: while overloaded more audio is shed as long as something waits longer than this.
       refuse_after_s: an overload that has lasted so long turns new sessions away; a crowd that comes at once
         is over by then.
@@ -110,8 +111,7 @@ def step(
         return _follow(state, state.entered_at, late_s, now, settings)
     if late_s < settings.late_s:
         return (state if state.late_since is None else replace(state, late_since=None)), ()
-    # What has waited so long was late before anybody looked.
-    late_since = now - late_s if state.late_since is None else state.late_since
+    late_since = now if state.late_since is None else state.late_since
     if now - late_since < settings.enter_s:
         return replace(state, late_since=late_since), ()
     entered = OverloadState(entered_at=now, share=settings.first_share, entries=state.entries + 1)
