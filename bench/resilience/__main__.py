@@ -81,8 +81,7 @@ def campaign(folder: Path, options: Namespace) -> tuple[list[dict[str, Any]], li
     try:
         world.start_server()
         world.start_peers()
-        began = world.phones("dial", range(options.sessions))
-        world.wait(lambda: not world.unwell(), "the start", within_s=60.0 + options.sessions / 10)
+        began = world.begin()
         ledger = Ledger(world)
         ledger.start()
         for scenario in SCENARIOS:
@@ -130,7 +129,7 @@ def run(scenario: Scenario, world: World, ledger: Ledger, settle_s: float) -> di
 def make_well(world: World) -> None:
     """Wait until all is well; sessions that a scenario has broken for good are begun anew."""
     try:
-        world.wait(lambda: not world.unwell(), "all well", 15.0)
+        world.wait(lambda: not world.unwell(), "all well", 30.0)
     except TimeoutError:
         broken = world.unwell()
         print(f"{len(broken)} sessions do not come back by themselves: begun anew", flush=True)

@@ -42,7 +42,6 @@ class Phone:
 
     Attributes:
       is_wanted: the cloud wants audio on the present connection.
-      has_started: the app was started, which the wearer does once.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Phone:
         self.index = index
         self.frames = 0
         self.presses = 0
-        self.is_acked = self.is_wanted = self.has_started = False
+        self.is_acked = self.is_wanted = False
         self._loop = loop
         self._log = loop.log
         self._address = address
@@ -75,6 +74,10 @@ class Phone:
         if self._peer is not None:
             self._gone("reset", with_reset=True)
         self.dial()
+
+    def start_app(self) -> None:
+        if self._peer is not None:
+            self._peer.send(self._start)
 
     def send_frame(self, now: float, late_s: float) -> None:
         assert self._peer is not None
@@ -123,9 +126,6 @@ class Phone:
         elif kind == "connection_ack":
             self.is_acked = True
             self._log.event(now, "ack", self.index, message["userSession"]["activeAppSessions"])
-            if not self.has_started and self._peer is not None:
-                self.has_started = True
-                self._peer.send(self._start)
         elif kind == "microphone_state_change":
             self.is_wanted = bool(message.get("requiredData"))
             self._log.event(now, "mic", self.index, self.is_wanted)
@@ -175,7 +175,7 @@ class Streams:
 
 
 def main() -> None:
-    """A line of settings on standard input, then commands: `{"do": "dial" or "reset", "who": [...]}`."""
+    """A line of settings on standard input, then commands: `{"do": "dial", "who": [...]}`, reset or start."""
     settings = read_settings()
     loop = Loop(Log(Path(settings["folder"]), "phone"))
     phones = [
@@ -191,10 +191,8 @@ def main() -> None:
 
     def obey(command: dict[str, Any]) -> None:
         for index in command["who"]:
-            if command["do"] == "dial":
-                phones[index].dial()
-            else:
-                phones[index].reset()
+            phone = phones[index]
+            {"dial": phone.dial, "reset": phone.reset, "start": phone.start_app}[command["do"]]()
 
     commands(loop, obey)
     streams = Streams(phones, random.Random(settings["seed"]))

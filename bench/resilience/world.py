@@ -30,6 +30,7 @@ PACKAGE: Final = "org.example.bench"
 SWITCHED: Final = "org.example.switched"
 """The app that is started and stopped all the time; see `ledger`."""
 PATIENCE_S: Final = 60.0
+STARTS_AT_ONCE: Final = 20
 
 
 class World:
@@ -193,10 +194,22 @@ class World:
             preexec_fn=lambda: engine.pin(DRIVER_CORE),
         )
 
+    def begin(self) -> float:
+        """All phones dial at once, then start their app, some at a time; returns when they dialled."""
+        everyone = range(len(self.users))
+        began = self.phones("dial", everyone)
+        self.wait(lambda: len(self.listed) == len(self.users), "the phones")
+        waiting = list(everyone)
+        while waiting:
+            some, waiting = waiting[:STARTS_AT_ONCE], waiting[STARTS_AT_ONCE:]
+            self.phones("start", some)
+            self.wait(lambda some=some: not set(some) & set(self.unwell()), f"the app of {some}")  # type: ignore[misc]
+        return began
+
     # -- faults -------------------------------------------------------------------------------------------
 
     def phones(self, do: str, who: Sequence[int]) -> float:
-        """`dial` or `reset`; returns when it was said."""
+        """`dial`, `reset` or `start`; returns when it was said."""
         assert self._phones is not None
         at = time.perf_counter()
         _say(self._phones, {"do": do, "who": list(who)})
