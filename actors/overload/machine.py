@@ -31,7 +31,8 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
       sample_s: time between two looks while it is late or overloaded.
       calm_sample_s: time between two looks while all is well; the engine says at once when it falls behind.
       first_share: share of the audio that is shed at once on entering, from 0 to 1.
-      more_share: what is added to the share at a look that finds the server late.
+      more_share: what is added to the share at a look that finds it twice as late as `target_s`, or later; in
+        between less.
       less_share: what is taken off it at a look that does not.
       oldest_audio_s: older audio is shed before all other while overloaded.
       gap_s: a stream loses its share in one piece within so long, not frame by frame: words between two gaps
@@ -40,7 +41,7 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     late_s: float = 0.08
-    enter_s: float = 0.2
+    enter_s: float = 0.1
     target_s: float = 0.04
     refuse_after_s: float = 2.0
     leave_s: float = 2.0
@@ -48,7 +49,7 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     calm_sample_s: float = 1.0
     first_share: float = 0.5
     more_share: float = 0.1
-    less_share: float = 0.05
+    less_share: float = 0.04
     oldest_audio_s: float = 1.0
     gap_s: float = 2.0
     retry_after_s: float = 5.0
@@ -124,7 +125,8 @@ def _follow(
     if not state.is_closed and now - entered_at >= settings.refuse_after_s:
         state = replace(state, is_closed=True)
     if late_s > settings.target_s:
-        share = min(1.0, state.share + settings.more_share)
+        excess = min(1.0, late_s / settings.target_s - 1.0) if settings.target_s else 1.0
+        share = min(1.0, state.share + settings.more_share * excess)
         return replace(state, share=share, calm_since=None), ()
     share = max(0.0, state.share - settings.less_share)
     if share:
