@@ -6,6 +6,7 @@ from .mutation import Mutation, by
 
 CAMPAIGN = "tests/simulation/test_campaign.py::test_whatever_breaks_sessions_and_apps_come_through_it"
 LOST = "tests/actors/test_lost_messages.py"
+SWEEP = "tests/simulation/test_crash_sweep.py::test_a_crash_does_what_the_catalogue_says_and_nothing_else"
 
 SESSIONS: dict[str, tuple[Mutation, ...]] = {
     "A lost socket and a lost phone get their grace": (
@@ -40,9 +41,27 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "a probe that nobody could ask is a dead server",
             "actors/apps/actor.py",
-            "ServerProbed(ProbeOutcome.UNKNOWN)",
-            "ServerProbed(ProbeOutcome.REFUSED)",
+            "failed=lambda _: ServerProbed(ProbeOutcome.UNKNOWN)",
+            "failed=lambda _: ServerProbed(ProbeOutcome.REFUSED)",
             by(f"{CAMPAIGN}[30]"),
+        ),
+        Mutation(
+            "a server that cannot be reached is a dead server",
+            "actors/apps/lifecycle.py",
+            "        elif outcome is ProbeOutcome.REFUSED:",
+            "        else:",
+            by(
+                "tests/actors/test_lifecycle_returns.py::test_an_app_behind_a_broken_network_has_the_whole_grace_to_dial"
+            ),
+        ),
+        Mutation(
+            "after a restart a lost app is called at once",
+            "actors/apps/resumption.py",
+            "            return _in_grace(state, now, settings.returning_s)",
+            "            return _in_grace(state, now, 0.0)",
+            by(
+                "tests/actors/test_lifecycle_resumption.py::test_an_app_without_a_socket_may_have_got_one_after_the_snapshot"
+            ),
         ),
     ),
     "What a peer missed is told again": (
@@ -78,9 +97,9 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
         ),
         Mutation(
             "a session that crashed does not ask who is here",
-            "actors/session/actor.py",
-            "            self.near.link.tell(Resync(self.state.phone))",
-            "            pass",
+            "actors/session/recovering.py",
+            "        self.near.link.tell(Resync(self.state.phone))",
+            "        pass",
             by(
                 f"{LOST}::test_a_phone_is_missed_though_a_crash_loses_its_end",
             ),
@@ -93,6 +112,64 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
             by(
                 f"{LOST}::test_an_app_whose_dial_a_crash_of_the_doorman_loses_is_asked_to_dial_again",
             ),
+        ),
+    ),
+    "Who has crashed is told what it missed": (
+        Mutation(
+            "an audio actor that crashed does not ask for its table",
+            "actors/audio/actor.py",
+            "            self.session.tell(NeighbourBack(self.ref))",
+            "            pass",
+            by(f"{SWEEP}[AudioActor Route]"),
+        ),
+        Mutation(
+            "a start that a crash has lost is not asked for again",
+            "actors/session/recovering.py",
+            "            entry.ref.tell(Begin())",
+            "            pass",
+            by(f"{SWEEP}[AppSession Begin]"),
+        ),
+        Mutation(
+            "a stop that a crash has lost is not asked for again",
+            "actors/session/recovering.py",
+            '            entry.ref.tell(EndSession("user_disabled"))',
+            "            pass",
+            by(f"{SWEEP}[AppSession EndSession]"),
+        ),
+        Mutation(
+            "a crashed app session forgets what its app listens to",
+            "actors/apps/actor.py",
+            "            self.session.tell(SubscriptionsRequested(package, handler.requested))",
+            "            pass",
+            by(f"{SWEEP}[UserSession SubscriptionsRequested]"),
+        ),
+        Mutation(
+            "a session that crashed does not look up again what it was starting",
+            "actors/session/recovering.py",
+            "                self._look_up(package_name)",
+            "                pass",
+            by(f"{SWEEP}[UserSession AppFound]"),
+        ),
+        Mutation(
+            "an app session whose end a crash has lost stays",
+            "actors/apps/actor.py",
+            "        if self.state.has_ended:",
+            "        if False:",
+            by(f"{SWEEP}[AppSession AppHungUp]"),
+        ),
+        Mutation(
+            "a roster that crashed does not watch again",
+            "actors/users/roster.py",
+            "                self.watch(entry.tree)  # its end may be what the crash lost",
+            "                pass",
+            by(f"{SWEEP}[Roster Terminated]"),
+        ),
+        Mutation(
+            "a dial that a crash has lost on its way to the app is nobody's",
+            "actors/front/doorman.py",
+            "        self.set_timer(connection.id, OVERLOOKED_S, Overlooked(connection, presented.pending))",
+            "        self._forget(connection)",
+            by(f"{SWEEP}[UserSession AppDialled]"),
         ),
     ),
 }

@@ -215,6 +215,30 @@ TESTKIT: dict[str, tuple[Mutation, ...]] = {
             by("test_simulation.py::test_a_crash_at_any_point_is_all_or_nothing"),
         ),
     ),
+    "Every handler of a simulated system can be made to pass fault points: before it, after its swap, between"
+    " two effects": (
+        Mutation(
+            "the point after the swap is marked as between two effects",
+            "testing/_crashes.py",
+            "        effects.insert(0, (None, after))",
+            "        effects.insert(0, (None, between))",
+            by("test_simulation.py::test_marked_handlers_crash_where_it_was_planned"),
+        ),
+        Mutation(
+            "a handler is marked after it only",
+            "testing/_crashes.py",
+            "        fault_point(handler_point(kind, type(message), CrashPoint.BEFORE_HANDLER))",
+            "        pass",
+            by("test_simulation.py::test_marked_handlers_crash_where_it_was_planned"),
+        ),
+        Mutation(
+            "a fault that is planned for later comes at once",
+            "testing/_simulation.py",
+            "        if after > 0:",
+            "        if False:",
+            by("test_simulation.py::test_marked_handlers_crash_where_it_was_planned"),
+        ),
+    ),
     "Streams in memory pass trio's conformance check, then delay, lose, cut, half-open and reset": (
         Mutation(
             "bytes arrive at once",
