@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 
+CALLS_PER_POOL: Final = 8
+"""httpcore 1.0 looks at every connection of its pool for each idle one, when a call begins and when it ends.
+With one pool 200 webhooks at once, those of an app server that is back, held the loop for 3 s in all."""
+
 _POST_HEADERS: Final = {"content-type": "application/json", "accept": "*/*", "user-agent": "glasshouse"}
 _PROBE_HEADERS: Final = {"accept": "*/*", "user-agent": "glasshouse"}
 _MISSING: Final = {"busy": "no place", "timeout": "no answer", "too_slow": "no end of the answer"}
@@ -59,7 +63,8 @@ class HttpWebhooks:
         self._idle_s = settings.idle_s
         self._make_tls = make_tls
         self._making = trio.Lock()
-        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._pools: dict[str, list[_Pool]] = {}
         self._is_imported = False
         self._is_closed = False
 
@@ -108,10 +113,10 @@ class HttpWebhooks:
     async def aclose(self) -> None:
         """Close all connections. Calls that run, and later ones, fail with kind `protocol`."""
         self._is_closed = True
-        transports = list(self._transports.values())
-        self._transports.clear()
-        for transport in transports:
-            await transport.aclose()
+        pools = [pool for of_scheme in self._pools.values() for pool in of_scheme]
+        self._pools.clear()
+        for pool in pools:
+            await pool.transport.aclose()
 
     @asynccontextmanager
     async def _answer(
@@ -135,32 +140,58 @@ class HttpWebhooks:
                 )
             async with places.place(request.url.netloc.decode()):
                 has_place()
-                transport = await self._transport(request.url.scheme)
-                response = await transport.handle_async_request(request)
-                try:
-                    yield response
-                finally:
-                    await response.aclose()
+                async with self._pool(request.url.scheme) as transport:
+                    response = await transport.handle_async_request(request)
+                    try:
+                        yield response
+                    finally:
+                        await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             kind, cause = _classified(error)
             raise WebhookError(kind, url, cause) from error
 
-    async def _transport(self, scheme: str) -> httpx.AsyncHTTPTransport:
+    @asynccontextmanager
+    async def _pool(self, scheme: str) -> AsyncIterator[httpx.AsyncHTTPTransport]:
+        """A pool of connections that few others use now; the first with room, so that they are reused."""
+        if scheme not in self._contexts:
+            async with self._making:
+                if scheme not in self._contexts:
+                    self._contexts[scheme] = await trio.to_thread.run_sync(self._make_context, scheme)
         if self._is_closed:
             raise ValueError("the webhooks are closed")
-        async with self._making:
-            if scheme not in self._transports:
-                self._transports[scheme] = await trio.to_thread.run_sync(self._make_transport, scheme)
-            return self._transports[scheme]
+        pools = self._pools.setdefault(scheme, [])
+        pool = next((each for each in pools if each.calls < CALLS_PER_POOL), None)
+        if pool is None:
+            pool = _Pool(self._make_transport(self._contexts[scheme]))
+            pools.append(pool)
+        pool.calls += 1
+        try:
+            yield pool.transport
+        finally:
+            pool.calls -= 1
 
-    def _make_transport(self, scheme: str) -> httpx.AsyncHTTPTransport:
+    def _make_context(self, scheme: str) -> ssl.SSLContext:
         import httpx
 
-        verify: ssl.SSLContext | bool = False  # plain http needs no context, and making one takes 0.2 s
-        if scheme == "https":
-            verify = httpx.create_ssl_context(trust_env=False) if self._make_tls is None else self._make_tls()
-        limits = httpx.Limits(keepalive_expiry=self._idle_s)
-        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+        if scheme == "http":  # needs none, and loading the certificates takes 0.2 s
+            return httpx.create_ssl_context(verify=False, trust_env=False)
+        return httpx.create_ssl_context(trust_env=False) if self._make_tls is None else self._make_tls()
+
+    def _make_transport(self, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+        import httpx
+
+        limits = httpx.Limits(max_keepalive_connections=2 * CALLS_PER_POOL, keepalive_expiry=self._idle_s)
+        return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+
+
+class _Pool:
+    """One of httpx's transports, and how many calls use it."""
+
+    __slots__ = ("calls", "transport")
+
+    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
+        self.transport = transport
+        self.calls = 0
 
 
 async def _read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import httpcore
 import pytest
 import trio
 import trio.testing
@@ -397,3 +398,35 @@ async def test_warming_up_twice_is_as_once(webhooks: HttpWebhooks) -> None:
     await webhooks.warm_up()
 
     assert "httpx" in sys.modules
+
+
+async def test_a_crowd_of_calls_does_not_make_each_of_them_dearer(
+    servers: Servers, webhooks: HttpWebhooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpcore looks at all connections of a pool for each idle one, at the begin and end of every call."""
+    looks = 0
+    is_idle = httpcore.AsyncHTTPConnection.is_idle
+
+    def counted(self: httpcore.AsyncHTTPConnection) -> bool:
+        nonlocal looks
+        looks += 1
+        return is_idle(self)
+
+    monkeypatch.setattr(httpcore.AsyncHTTPConnection, "is_idle", counted)
+    everyone_has_come = trio.Event()
+    calls = 100
+
+    async def serve(peer: Peer) -> None:
+        while await peer.request() is not None:
+            if servers.connections == calls:
+                everyone_has_come.set()
+            await everyone_has_come.wait()
+            await peer.answer()
+
+    url = await servers.start(serve)
+    async with trio.open_nursery() as nursery:
+        for _ in range(calls):
+            nursery.start_soon(functools.partial(webhooks.post, url, b"{}", timeout_s=30.0))
+
+    assert calls == servers.connections, "all at once"
+    assert looks < 200 * calls, f"{looks / calls:.0f} looks a call"
