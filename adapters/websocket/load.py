@@ -1,7 +1,8 @@
 """How far behind the pump is: what `actors.overload` decides from.
 
-Whatever has arrived is handled before the pump next finds nothing to do. So the longest stretch without such
-a moment bounds how long anything waited, and costs the pump one look at the clock a turn.
+Whatever has arrived is seen at the latest when the pump next asks the selector and is told of everything that
+is ready. So the longest stretch between two such moments says how long things waited, and costs the pump one
+look at the clock each time. A pump that is always busy, but comes round quickly, is not late.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ class PumpLoad:
     def begin(self, now: float) -> None:
         """A turn begins."""
         if self._busy_since is None:
+            self._busy_since = now
+
+    def looked(self, now: float) -> None:
+        """The selector has named everything that is ready."""
+        if self._busy_since is not None:
+            self._longest_s = max(self._longest_s, now - self._busy_since)
             self._busy_since = now
 
     def drained(self, now: float) -> None:

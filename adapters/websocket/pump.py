@@ -301,7 +301,10 @@ class Engine:
     def _find_jobs(self) -> bool:
         self._jobs.extend([(member.fd, 0) for member in self._leftovers])
         self._leftovers.clear()
-        self._jobs.extend(self._epoll.poll(0, _EVENTS_A_POLL))
+        events = self._epoll.poll(0, _EVENTS_A_POLL)
+        self._jobs.extend(events)
+        if len(events) < _EVENTS_A_POLL:
+            self._load.looked(time.perf_counter())
         self._settle()
         return bool(self._jobs)
 

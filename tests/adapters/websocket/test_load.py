@@ -26,6 +26,17 @@ def test_work_without_a_pause_counts_from_its_beginning_and_idle_time_does_not()
     assert [0.75, 0.0] == [load.take_longest_s(), load.take_longest_s()]
 
 
+def test_a_pump_that_is_always_busy_but_comes_round_quickly_is_not_late() -> None:
+    load = PumpLoad(clock=lambda: 20.0)
+
+    load.begin(10.0)
+    for quarter in range(1, 40):
+        load.looked(10.0 + quarter / 4)
+        load.cut(10.0 + quarter / 4)
+
+    assert 0.25 == load.take_longest_s()
+
+
 def test_what_still_goes_on_counts_and_counts_again() -> None:
     load = PumpLoad(clock=lambda: 20.0)
     load.begin(18.0)
