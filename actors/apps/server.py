@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols import webhooks
-from runtime import Actor
+from runtime import Actor, fault_point
 
 from ..directory import HeldBack, Permit, PermitUnused, WebhookFailed, WebhookWorked, ask_permit
 from ..ports import AppDocument, CloseInfo, Connection, WebhookAnswer
@@ -121,7 +121,10 @@ class ServerSide(Actor[AppMessage]):
 
     async def _post(self, body: bytes, timeout_s: float) -> WebhookAnswer:
         url = webhooks.url(self.app.public_url, "/webhook")
-        return await self.domain.ports.webhooks.post(url, body, timeout_s=timeout_s)
+        fault_point("webhook: before the post")
+        answer = await self.domain.ports.webhooks.post(url, body, timeout_s=timeout_s)
+        fault_point("webhook: answered, and nobody knows")
+        return answer
 
     # -- what the directory is told -----------------------------------------------------------------------
 

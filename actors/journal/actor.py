@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from runtime import Actor, Recipient, RestartInfo
+from runtime import Actor, Recipient, RestartInfo, fault_point
 
 from ..ports import Change, Store, Telemetry, retry_after_s
 
@@ -92,7 +92,12 @@ class Journal(Actor[JournalMessage]):
         batch = self.state.waiting
         self.state = msgspec.structs.replace(self.state, writing=batch, waiting=())
         changes: list[Change] = [change for commit in batch for change in commit.changes]
-        self.start(self.store.commit, changes, then=_written, failed=_NotWritten, name="commit")
+        self.start(self._store, changes, then=_written, failed=_NotWritten, name="commit")
+
+    async def _store(self, changes: list[Change]) -> None:
+        fault_point("journal: before a commit")
+        await self.store.commit(changes)
+        fault_point("journal: durable, and nobody knows")
 
     def _answer_failure(self, error: Exception) -> None:
         self.telemetry.error("storage_commit_failed", cause=str(error), commits=len(self.state.writing))

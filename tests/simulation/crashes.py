@@ -25,7 +25,8 @@ from tests.simulation.chapters import CHAPTERS
 from tests.simulation.rules import BEYOND_S, Red
 from tests.simulation.stage import Seen, played
 
-CATALOGUE: Final = Path(__file__).parents[2] / "docs" / "actors.md"
+ROOT: Final = Path(__file__).parents[2]
+CATALOGUE: Final = ROOT / "docs" / "actors.md"
 ROOMS: Final = ("actors", "adapters", "config")
 
 UNSENT: Final = {
@@ -50,6 +51,8 @@ class Allowance:
 
     dials: bool = False
 
+
+NOTHING: Final = Allowance()
 
 NOTICES: Final = {
     "nothing": Allowance(),
@@ -146,6 +149,13 @@ def path_of(actor: type[Any]) -> str:
     return next(path for name in CHAPTERS if (path := uncrashed(name).paths.get(actor.__name__)))
 
 
+def production_points() -> list[str]:
+    """Every name that production code gives a fault point."""
+    files = [path for room in ("runtime", *ROOMS) for path in sorted((ROOT / room).rglob("*.py"))]
+    call = re.compile(r'\bfault_point\("([^"]+)"\)')
+    return sorted({name for path in files for name in call.findall(path.read_text(encoding="utf-8"))})
+
+
 # ---------------------------------------------------------------------------------------------------------
 # What may happen
 
@@ -186,17 +196,25 @@ def crashed(point: Point, *, seed: int = 0) -> str | None:
     Raises:
       LookupError: no chapter comes there.
     """
-    chapter = chapter_of(point.name)
+    may_lose = point.where is CrashPoint.BEFORE_HANDLER
+    return failed_at(point.name, allowance_of(point.actor), seed=seed, may_lose=may_lose)
+
+
+def failed_at(
+    point: str, allowed: Allowance = NOTHING, *, seed: int = 0, may_lose: bool = False
+) -> str | None:
+    """Let the fault point of this name raise once; what is wrong with what came of it."""
+    chapter = chapter_of(point)
     if chapter is None:
-        raise LookupError(f"no chapter reaches {point.name}")
+        raise LookupError(f"no chapter reaches {point}")
     before = uncrashed(chapter)
-    after = random.Random(f"{seed} {point.name}").randrange(before.reached[point.name])
+    after = random.Random(f"{seed} {point}").randrange(before.reached[point])
     try:
-        seen = played(CHAPTERS[chapter], crash=point.name, after=after)
+        seen = played(CHAPTERS[chapter], crash=point, after=after)
     except Exception as error:
-        return f"{point.name} ({after} before it) in {chapter}: {_first_of(error)}"
-    problem = next(_differences(before, seen, allowance_of(point.actor), point.where), None)
-    return None if problem is None else f"{point.name} ({after} before it) in {chapter}: {problem}"
+        return f"{point} ({after} before it) in {chapter}: {_first_of(error)}"
+    problem = next(_differences(before, seen, allowed, may_lose=may_lose), None)
+    return None if problem is None else f"{point} ({after} before it) in {chapter}: {problem}"
 
 
 def crashed_everywhere(actor: type[Any], message: type[Any], *, seed: int = 0) -> list[str | None]:
@@ -205,7 +223,7 @@ def crashed_everywhere(actor: type[Any], message: type[Any], *, seed: int = 0) -
     return [crashed(point, seed=seed) for point in points if point.name in reached()]
 
 
-def _differences(before: Seen, seen: Seen, allowed: Allowance, where: CrashPoint) -> Iterator[str]:
+def _differences(before: Seen, seen: Seen, allowed: Allowance, *, may_lose: bool) -> Iterator[str]:
     if seen.settled_s > before.settled_s + BEYOND_S and not allowed.dials:
         yield f"well again after {seen.settled_s:.2f} s only"
     if _is_more(seen.began, before.began):
@@ -215,7 +233,7 @@ def _differences(before: Seen, seen: Seen, allowed: Allowance, where: CrashPoint
     if _is_more(seen.acks, before.acks) and not allowed.dials:
         yield f"apps were acknowledged {dict(seen.acks)} times instead of {dict(before.acks)}"
     lost = {number for user, package, number in set(seen.lost) - set(before.lost)}
-    if len(lost) > (where is CrashPoint.BEFORE_HANDLER):
+    if len(lost) > may_lose:
         yield f"presses {sorted(lost)} were lost"
 
 

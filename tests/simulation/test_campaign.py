@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.simulation import rules
+from tests.simulation.crashes import production_points
 from tests.simulation.faults import KINDS
 
-ROOT = Path(__file__).parents[2]
-ROOMS = ("runtime", "protocols", "actors", "adapters", "config")
 BATCH = 10
 
 
@@ -58,12 +55,5 @@ def test_a_sweep_does_every_fault_and_reaches_every_fault_point() -> None:
         crashes += outcome.crashes
 
     assert set(KINDS) == set(done)
-    assert _fault_points() == set(reached)
+    assert set(production_points()) == set(reached)
     assert 10 < crashes
-
-
-def _fault_points() -> set[str]:
-    """Every name that production code gives a fault point."""
-    files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
-    call = re.compile(r'\bfault_point\("([^"]+)"\)')
-    return {name for path in files for name in call.findall(path.read_text(encoding="utf-8"))}

@@ -24,6 +24,11 @@ def test_a_crash_does_what_the_catalogue_says_and_nothing_else(actor: type[Any],
     assert [] == [problem for problem in problems if problem is not None]
 
 
+@pytest.mark.parametrize("point", crashes.production_points())
+def test_a_failure_at_a_fault_point_of_production_is_nobodys_trouble(point: str) -> None:
+    assert crashes.failed_at(point) is None
+
+
 def test_what_no_chapter_sends_is_listed_and_nothing_else_is() -> None:
     every = {
         crashes.names(actor, message) for actor, messages in crashes.handled().items() for message in messages
