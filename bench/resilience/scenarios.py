@@ -38,6 +38,7 @@ class Scenario(NamedTuple):
       sessions: how often `onSession` runs for a session that was hit: 1 where its app had to be begun anew.
       aim_s: from both peers' dial to audio at the app, 99 of 100; DESIGN section 13, or issue 5's 250 ms.
       within_s: patience until all is well again.
+      is_lossless: no socket breaks and no audio is in the hands of what dies, so that nothing may be lost.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Scenario(NamedTuple):
     sessions: int = 0
     aim_s: float = 0.25
     within_s: float = 30.0
+    is_lossless: bool = False
 
 
 def everyone(world: World) -> range:
@@ -165,25 +167,25 @@ SCENARIOS: Final = (
     Scenario("phone-flaps", phone_flaps),
     Scenario("30-drops", drops_in_a_row, within_s=60.0),
     Scenario("app-sockets", app_sockets),
-    Scenario("kill-display", user_actor("display")),
+    Scenario("kill-display", user_actor("display"), is_lossless=True),
     Scenario("kill-audio", user_actor("audio")),
-    Scenario("kill-speech", user_actor("speech")),
-    Scenario("kill-link", user_actor("link")),
-    Scenario("kill-app", user_actor(f"apps/{PACKAGE}")),
+    Scenario("kill-speech", user_actor("speech"), is_lossless=True),
+    Scenario("kill-link", user_actor("link"), is_lossless=True),
+    Scenario("kill-app", user_actor(f"apps/{PACKAGE}"), is_lossless=True),
     Scenario("kill-apps", user_actor("apps")),
-    Scenario("kill-session", user_actor("session")),
+    Scenario("kill-session", user_actor("session"), is_lossless=True),
     Scenario("kill-user", user_actor(""), sessions=1),
-    Scenario("kill-directory", shared_actor("directory")),
-    Scenario("kill-journal", shared_actor("journal")),
-    Scenario("kill-snapshots", shared_actor("snapshots")),
-    Scenario("kill-roster", shared_actor("roster")),
+    Scenario("kill-directory", shared_actor("directory"), is_lossless=True),
+    Scenario("kill-journal", shared_actor("journal"), is_lossless=True),
+    Scenario("kill-snapshots", shared_actor("snapshots"), is_lossless=True),
+    Scenario("kill-roster", shared_actor("roster"), is_lossless=True),
     Scenario("app-server-2s", app_server(2.0), sessions=1, aim_s=1.0),
     Scenario("app-server-12s", app_server(12.0), sessions=1, aim_s=1.0, within_s=45.0),
     Scenario("half-open-phones", half_open_phones, within_s=45.0),
     Scenario("half-open-apps", half_open_apps, sessions=1, aim_s=HALF_OPEN_APP_S, within_s=60.0),
     Scenario("server-killed", server_killed),
     Scenario("keeper-killed", keeper_killed, within_s=60.0),
-    Scenario("reload", reload),
+    Scenario("reload", reload, is_lossless=True),
     Scenario("restart", restart, within_s=60.0),
 )
 

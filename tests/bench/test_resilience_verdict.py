@@ -119,6 +119,19 @@ def judged(reader: Reader, *more: Event) -> dict[str, object]:
     return row(SCENARIO, found, [], left, left, None)
 
 
+def test_what_dies_without_a_socket_may_lose_nothing(tmp_path: Path) -> None:
+    reader = steady(1, tmp_path)
+    reader.arrived[0].numbers[60] = 59  # the frame of 11.0 came as another one
+
+    judgement = [
+        row(scenario, outcome(scenario, [Hit(0, 10.0)], WINDOW, reader), [], {}, {}, None)["verdict"]
+        for scenario in (SCENARIO._replace(is_lossless=True), SCENARIO)
+    ]
+
+    assert "1 lost" in judgement[0]
+    assert "1 lost" not in judgement[1]
+
+
 def test_a_fault_that_nobody_noticed_meets_its_aims(tmp_path: Path) -> None:
     judgement = judged(steady(2, tmp_path))
 
