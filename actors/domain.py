@@ -18,7 +18,7 @@ from .journal import JournalMessage
 from .liveness import APP_LIVENESS, LivenessSettings
 from .microphone import MicrophoneSettings
 from .overload import OverloadBoard, OverloadSettings
-from .ports import AppDocument, EngineLoad, SpeechProvider, Store, Telemetry, Tokens, Webhooks
+from .ports import AppDocument, EngineLoad, Lc3, SpeechProvider, Store, Telemetry, Tokens, Webhooks
 from .session.settings import SessionSettings
 from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
@@ -71,6 +71,7 @@ class Ports:
     tokens: Tokens
     telemetry: Telemetry
     load: EngineLoad
+    lc3: Lc3
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import trio
 from actors.domain import Ports, Urls
 from actors.ports import StorageError
 from actors.service import ServiceSpec
+from adapters.lc3 import Lc3Codec
 from adapters.listener.child import (
     Inherited,
     end_with_keeper,
@@ -191,6 +192,7 @@ async def open_ports(
             tokens=tokens,
             telemetry=telemetry,
             load=load or PumpLoad(),
+            lc3=Lc3Codec(),
         )
         yield ports, media
     finally:

@@ -23,6 +23,7 @@ from actors.service import ServiceSpec
 from adapters.http.hosting import HttpHost, open_http_host
 from adapters.listener.head import Head, make_upgrade, read_head
 from adapters.simulated.engine import SimulatedEngine
+from adapters.simulated.lc3 import SimulatedLc3
 from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.speech import ScriptedSpeech
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
@@ -88,6 +89,7 @@ class SimulatedServer:
             tokens=self.tokens,
             telemetry=self.telemetry,
             load=self.load,
+            lc3=SimulatedLc3(),
         )
         world = World(
             ports=ports,

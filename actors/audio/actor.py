@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from runtime import Actor, Recipient, RestartInfo
@@ -27,6 +29,14 @@ class AudioActor(Actor[AudioMessage]):
         self.session = session
         self.state = AudioTable()
 
+    def facts(self) -> Mapping[str, object]:
+        format, counts = self.slot.format, self.slot.totals()
+        shown = None if format is None else format.format
+        if format is not None and format.frame_bytes is not None:
+            shown = f"{shown}, {format.frame_bytes} bytes"
+        counted = {name: getattr(counts, name) for name in counts.__slots__}
+        return {"format": shown, **counted, "shed": self.slot.shedder.shed_frames}
+
     def started(self, restart: RestartInfo | None) -> None:
         self.perform(self._install)
         if restart is not None:
@@ -38,7 +48,7 @@ class AudioActor(Actor[AudioMessage]):
 
     def _install(self) -> None:
         self.slot.owner = self.ref
-        self.slot.router = AudioRouter(self.session, self.state)
+        self.slot.install(AudioRouter(self.session, self.state))
 
     def _swap(self) -> None:
         if self.slot.router is not None:

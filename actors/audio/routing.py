@@ -11,10 +11,14 @@ from typing import Any
 
 import msgspec
 
+from protocols.audio import AudioFormat
 from runtime import Recipient, Ref
 
 from ..overload import Shedder
-from ..ports import Connection, Lane, Outgoing, SpeechStream
+from ..ports import Connection, Lane, Lc3, Outgoing, SpeechStream
+from .intake import AudioCounts, Intake
+
+_AUDIO = Lane.AUDIO  # an enum's attribute is slow to look up, and this is for every frame
 
 
 class SpeechInlet:
@@ -65,7 +69,7 @@ class StrayAudio(msgspec.Struct, frozen=True):
 class AudioRouter:
     """The routing table and its counters. Hot: one call per frame, no allocation but the outgoing message."""
 
-    __slots__ = ("bytes_in", "frames", "session", "stray_frames", "table")
+    __slots__ = ("bytes_in", "frames", "odd_byte", "session", "stray_frames", "table")
 
     def __init__(self, session: Recipient[StrayAudio], table: AudioTable) -> None:
         self.session = session
@@ -73,23 +77,35 @@ class AudioRouter:
         self.frames = 0
         self.bytes_in = 0
         self.stray_frames = 0
+        self.odd_byte = b""  # half a sample, which begins the recognisers' next frame (protocol.md 7.1)
 
     def frame(self, pcm: bytes) -> None:
         """Relay one frame to the apps first, then feed the recognisers (protocol.md 7.2)."""
-        if not pcm:
+        size = len(pcm)
+        if not size:
             return  # an empty binary frame is an error event in the SDK (protocol.md 10.14)
         self.frames += 1
-        self.bytes_in += len(pcm)
+        self.bytes_in += size
         table = self.table
         if table.apps:
-            message = Outgoing(pcm, is_text=False, lane=Lane.AUDIO)
+            message = Outgoing(pcm, is_text=False, lane=_AUDIO)
             for connection in table.apps:
                 connection.send(message)
+        if size & 1 or self.odd_byte:
+            pcm = self._whole_samples(pcm)
+            if not pcm:
+                return
         for inlet in table.speech:
             inlet.offer(pcm)
         if not table.is_wanted:
             self.stray_frames += 1
             self.session.tell(StrayAudio())
+
+    def _whole_samples(self, pcm: bytes) -> bytes:
+        pcm = self.odd_byte + pcm
+        whole = len(pcm) // 2 * 2
+        self.odd_byte = pcm[whole:]
+        return pcm[:whole]
 
 
 class AudioSlot:
@@ -97,31 +113,106 @@ class AudioSlot:
 
     Attributes:
       connection: the phone's current connection; frames of any other (a replaced one) are ignored.
-      unrouted_frames: frames that came while no router stood, or from a replaced connection.
+      plain: the same, once it is known that it sends PCM: its frames go straight to the router.
+      intake: what the current connection sends.
+      counts: of all connections.
       shedder: which frames are dropped before they are routed while the server is overloaded.
     """
 
-    __slots__ = ("connection", "owner", "router", "shedder", "unrouted_frames")
+    __slots__ = ("connection", "counts", "intake", "lc3", "owner", "plain", "router", "shedder")
 
-    def __init__(self, shedder: Shedder) -> None:
+    def __init__(self, shedder: Shedder, lc3: Lc3) -> None:
         self.shedder = shedder
+        self.lc3 = lc3
         self.router: AudioRouter | None = None
         self.owner: Ref[Any] | None = None
         self.connection: Connection | None = None
-        self.unrouted_frames = 0
+        self.plain: Connection | None = None
+        self.counts = AudioCounts()
+        self.intake = Intake(lc3, self.counts)
 
-    def offer(self, connection: Connection, pcm: bytes) -> None:
-        """Route one frame; a failure crashes the audio actor, never the engine."""
+    @property
+    def format(self) -> AudioFormat | None:
+        """What the current connection sends; None while that is not known."""
+        return self.intake.format
+
+    def attach(self, connection: Connection, format: AudioFormat | None = None) -> None:
+        """`connection` is the phone's newest. Its format is to be found out, if it has not come along."""
+        self.connection = connection
+        self.intake = Intake(self.lc3, self.counts)
+        self.plain = None
+        if self.router is not None:
+            self.router.odd_byte = b""
+        if format is not None:
+            self.configure(format)
+
+    def configure(self, format: AudioFormat) -> None:
+        """The phone has said what the current connection sends; what was held of it is routed."""
+        connection = self.connection
+        if connection is not None:
+            now = connection.health.last_activity_at
+            self._route(self.intake.configure(format, now))
+            self.plain = connection if self.intake.is_plain else None
+
+    def install(self, router: AudioRouter) -> None:
+        """The audio actor has begun, or begun again."""
+        self._retire()
+        self.router = router
+
+    def offer(self, connection: Connection, frame: bytes) -> None:
+        """Route one binary frame; a failure crashes the audio actor, never the engine."""
         router = self.router
-        if router is None or connection is not self.connection:
-            self.unrouted_frames += 1
+        if router is None or connection is not self.plain:
+            self._offer_other(connection, frame)
             return
         shedder = self.shedder
-        if shedder.board.is_on and shedder.sheds(connection, len(pcm)):
+        if shedder.board.is_on and shedder.sheds(connection, len(frame)):
             return
         try:
-            router.frame(pcm)
+            router.frame(frame)
         except Exception as error:
-            self.router = None
-            if self.owner is not None:
-                self.owner.crash(error)
+            self._crash(error)
+
+    def totals(self) -> AudioCounts:
+        """The counts, with what the present router has counted."""
+        totals = AudioCounts()
+        totals.add(self.counts)
+        if self.router is not None:
+            totals.add_routed(self.router.frames, self.router.bytes_in, self.router.stray_frames)
+        return totals
+
+    def _offer_other(self, connection: Connection, frame: bytes) -> None:
+        """What is not PCM, or not known to be: found out, decoded, held or dropped."""
+        if self.router is None or connection is not self.connection:
+            self.counts.unrouted += 1
+            return
+        if self.shedder.board.is_on and self.shedder.sheds(connection, len(frame)):
+            return
+        try:
+            heard = self.intake.take(frame, connection.health.last_activity_at)
+        except Exception as error:
+            self._crash(error)
+            return
+        self._route(heard)
+        if self.intake.is_plain:
+            self.plain = connection
+
+    def _route(self, heard: tuple[bytes, ...]) -> None:
+        for pcm in heard:
+            if self.router is None:
+                self.counts.unrouted += 1
+                continue
+            try:
+                self.router.frame(pcm)
+            except Exception as error:
+                self._crash(error)
+
+    def _crash(self, error: Exception) -> None:
+        self._retire()
+        if self.owner is not None:
+            self.owner.crash(error)
+
+    def _retire(self) -> None:
+        router, self.router = self.router, None
+        if router is not None:
+            self.counts.add_routed(router.frames, router.bytes_in, router.stray_frames)

@@ -66,7 +66,8 @@ def adopted(
     phone = None
     if link is not None:
         connection = _connection(connections, link.connection)
-        phone = PhoneSocket(connection, liveness.shifted(link.liveness, by_s), link.is_acked, link.phones)
+        state = liveness.shifted(link.liveness, by_s)
+        phone = PhoneSocket(connection, state, link.is_acked, link.phones, link.audio)
     session = SessionState(
         user_id=record.user_id,
         incarnation=record.incarnation,

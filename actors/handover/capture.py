@@ -68,7 +68,7 @@ def capture(
         is_ending=session.is_ending,
         link=None
         if connection is None
-        else HandedLink(connection.id, _finite(link.liveness), link.is_acked, link.phones),
+        else HandedLink(connection.id, _finite(link.liveness), link.is_acked, link.phones, link.audio),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from protocols.audio import AudioFormat
 from protocols.device_state import GlassesInfo
 from protocols.streams import Subscription
 
@@ -22,7 +23,7 @@ from ..microphone import MicrophoneState
 from ..ports import AppDocument
 from ..session.last_known import CalendarEntry, EventKey
 
-VERSION = 1
+VERSION = 2
 """Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
 
 
@@ -33,6 +34,7 @@ class HandedLink(msgspec.Struct, frozen=True):
     liveness: LivenessState
     is_acked: bool
     phones: int
+    audio: AudioFormat | None
 
 
 class HandedApp(msgspec.Struct, frozen=True, kw_only=True):

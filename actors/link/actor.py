@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols import close_codes, from_phone, to_phone
+from protocols.audio import AudioFormat
 from runtime import Actor, Ref, RestartInfo
 
 from .. import liveness
@@ -22,7 +23,16 @@ from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
 from .handler import PhoneHandler
-from .messages import LinkMessage, LivenessTick, PhoneClosed, PhoneOpened, PhoneSaid, Resync, ToPhone
+from .messages import (
+    AudioConfigured,
+    LinkMessage,
+    LivenessTick,
+    PhoneClosed,
+    PhoneOpened,
+    PhoneSaid,
+    Resync,
+    ToPhone,
+)
 
 if TYPE_CHECKING:
     from ..session.beginning import PhoneSocket
@@ -37,12 +47,14 @@ class LinkState(msgspec.Struct, frozen=True):
 
     Attributes:
       phones: how many connections there were, this one included.
+      audio: what the connection's microphone sends, where the phone has said so.
     """
 
     connection: Connection | None = None
     liveness: LivenessState = LivenessState()
     is_acked: bool = False
     phones: int = 0
+    audio: AudioFormat | None = None
 
 
 class GlassesLink(Actor[LinkMessage]):
@@ -71,7 +83,9 @@ class GlassesLink(Actor[LinkMessage]):
         self.telemetry = telemetry
         self.state = LinkState()
         if phone is not None:
-            self.state = LinkState(phone.connection, phone.liveness, phone.is_acked, phone.phones)
+            self.state = LinkState(
+                phone.connection, phone.liveness, phone.is_acked, phone.phones, phone.audio
+            )
 
     def facts(self) -> Mapping[str, object]:
         return {**connection_facts(self.state.connection, self.now), "phones": self.state.phones}
@@ -125,6 +139,9 @@ class GlassesLink(Actor[LinkMessage]):
                 self._tick()
             case Resync(phone):
                 self._resync(phone)
+            case AudioConfigured(format):
+                self.state = msgspec.structs.replace(self.state, audio=format)
+                self.perform(self.audio_slot.configure, format)
             case PhoneOpened(connection, token_in_query):
                 self._opened(connection, token_in_query=token_in_query)
             case PhoneClosed(connection, info):
@@ -152,7 +169,9 @@ class GlassesLink(Actor[LinkMessage]):
         self.telemetry.info(
             "phone_connected", user=self.user_id, connection=connection.id, peer=connection.peer
         )
-        self.state = LinkState(connection=connection, phones=self.state.phones + 1)
+        self.state = LinkState(
+            connection=connection, phones=self.state.phones + 1, audio=self.audio_slot.format
+        )
         self.session.tell(session.PhoneArrived(connection.id))
         self._step(liveness.Opened(token_in_query=token_in_query))
 

@@ -36,7 +36,7 @@ class PhoneHandler:
 
     def opened(self, connection: Connection) -> None:
         # The slot follows at once and not by message: the first frames may stand behind the upgrade.
-        self.audio.connection = connection
+        self.audio.attach(connection)
         self.link.tell(PhoneOpened(connection, self.token_in_query))
 
     def text(self, connection: Connection, payload: bytes) -> None:

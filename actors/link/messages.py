@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from protocols.audio import AudioFormat
 from protocols.from_phone import PhoneMessage
 
 from ..ports import CloseInfo, Connection, Outgoing
@@ -52,4 +53,10 @@ class Resync(msgspec.Struct, frozen=True):
     phone: str | None
 
 
-LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | LivenessTick | Resync
+class AudioConfigured(msgspec.Struct, frozen=True):
+    """The phone says over REST what its microphone sends on the connection it has now."""
+
+    format: AudioFormat
+
+
+LinkMessage = PhoneOpened | PhoneSaid | PhoneClosed | ToPhone | LivenessTick | Resync | AudioConfigured

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols import close_codes, from_phone
+from protocols.audio import AudioFormat
 from protocols.device_state import GlassesInfo
 from runtime import ReplyTo, RestartInfo, StopKind, Terminated
 
@@ -20,6 +21,7 @@ from ..apps.messages import EndSession, PhonePresence
 from ..audio.routing import StrayAudio
 from ..display import arbitration as display
 from ..journal import Commit, CommitDone, CommitFailed
+from ..link.messages import AudioConfigured
 from ..neighbours import NeighbourBack
 from ..ports import PutUser
 from ..speech.messages import VoiceEnded
@@ -36,6 +38,7 @@ from .messages import (
     AppPhaseChanged,
     AppStartFailed,
     BootAgain,
+    ConfigureAudio,
     Goodbye,
     GraceOver,
     LetIn,
@@ -128,6 +131,8 @@ class UserSession(Recovering):
                 if connection_id == self.state.acked:
                     self._microphone(microphone.PhoneArrived())
                     self._announce(is_answer=True)
+            case ConfigureAudio(format, reply_to):
+                self._configure_audio(format, reply_to)
             case Goodbye(reply_to):
                 self._hang_up()
                 self._end()
@@ -215,6 +220,15 @@ class UserSession(Recovering):
             self._leave()
 
     # -- the phone ----------------------------------------------------------------------------------------
+
+    def _configure_audio(self, format: AudioFormat, reply_to: ReplyTo[bool]) -> None:
+        """The format belongs to a connection: without one there is nothing that it could be said of."""
+        phone = self.near.audio_slot.connection
+        is_here = phone is not None and phone.is_open
+        if is_here:
+            self.telemetry.info("audio_configured", user=self.user_id, format=msgspec.to_builtins(format))
+            self.near.link.tell(AudioConfigured(format))
+        reply_to.tell(is_here)
 
     def _hang_up(self) -> None:
         """Close the phone's connection: the link may be stopped before it would hear of it."""

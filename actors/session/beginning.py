@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from protocols.audio import AudioFormat
 from protocols.streams import Subscription
 
 from ..apps.complaints import Complaints
@@ -31,6 +32,7 @@ class PhoneSocket(msgspec.Struct, frozen=True):
     liveness: LivenessState
     is_acked: bool
     phones: int
+    audio: AudioFormat | None = None
 
 
 class HandedFacts(msgspec.Struct, frozen=True):

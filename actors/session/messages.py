@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from protocols.audio import AudioFormat
 from protocols.from_phone import PhoneMessage
 from runtime import Ref, ReplyTo, Terminated
 
@@ -75,6 +76,18 @@ class PhoneReported(msgspec.Struct, frozen=True):
 
     message: PhoneMessage
     raw: bytes
+
+
+class ConfigureAudio(msgspec.Struct, frozen=True):
+    """The phone says what its microphone sends from here on; answers whether a phone is connected."""
+
+    format: AudioFormat
+    reply_to: ReplyTo[bool]
+
+
+def configure_audio(format: AudioFormat) -> Callable[[ReplyTo[bool]], ConfigureAudio]:
+    """What an ask for it is made with."""
+    return lambda reply_to: ConfigureAudio(format, reply_to)
 
 
 class Goodbye(msgspec.Struct, frozen=True):
@@ -215,6 +228,7 @@ SessionMessage = (
     | PhoneGone
     | Repeat
     | PhoneReported
+    | ConfigureAudio
     | Goodbye
     | GraceOver
     | StartApp

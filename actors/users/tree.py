@@ -53,9 +53,9 @@ def tree_maker(
 
     The audio slot stays: it knows the phone's connection, which the next link takes up.
     """
-    one, slot = OneBeginning(user_id, beginning), AudioSlot(domain.overload.shedder())
+    one, slot = OneBeginning(user_id, beginning), AudioSlot(domain.overload.shedder(), domain.ports.lc3)
     if beginning.phone is not None:
-        slot.connection = beginning.phone.connection
+        slot.attach(beginning.phone.connection, beginning.phone.audio)
     return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster, audio_slot=slot)
 
 

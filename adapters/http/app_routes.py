@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from quart import Blueprint, Response, request
 
-from actors.ports import Telemetry, TokenError, Tokens
+from actors.ports import Telemetry, Tokens
 from actors.session.messages import Goodbye, SessionMessage, start_app, stop_app
-from actors.users.roster import RosterMessage, find_user
+from actors.users.roster import RosterMessage
+from adapters.http.callers import json_answer, session_of
 from protocols import rest, timestamps
 from protocols.error_codes import ErrorCode
 from runtime import Ref, RuntimeFailure
@@ -34,7 +35,7 @@ def app_routes(
             return _failure(500, "The app could not be started", ErrorCode.INTERNAL_ERROR)
         if is_running is None:
             return _failure(404, "App not found", ErrorCode.PACKAGE_NOT_FOUND)
-        return _json(200, rest.app_status(is_running=is_running, started=True))
+        return json_answer(200, rest.app_status(is_running=is_running, started=True))
 
     async def stop(package_name: str) -> Response:
         session = await _session()
@@ -45,7 +46,7 @@ def app_routes(
         except RuntimeFailure as error:
             telemetry.warning("rest_stop_failed", package=package_name, cause=str(error))
             return _failure(500, "The app could not be stopped", ErrorCode.INTERNAL_ERROR)
-        return _json(200, rest.app_status(is_running=False, started=False))
+        return json_answer(200, rest.app_status(is_running=False, started=False))
 
     async def goodbye() -> Response:
         session = await _session()
@@ -56,25 +57,18 @@ def app_routes(
         except RuntimeFailure as error:
             telemetry.warning("rest_goodbye_failed", cause=str(error))
             return _failure(500, "The session could not be ended", ErrorCode.INTERNAL_ERROR)
-        return _json(200, rest.success(timestamp=_stamp()))
+        return json_answer(200, rest.success(timestamp=_stamp()))
 
     async def _session() -> Ref[SessionMessage] | Response:
         """The caller's session, or the answer that says why there is none."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            return _json(401, rest.unauthorized(rest.AUTHORIZATION_MISSING, ErrorCode.INVALID_TOKEN))
-        try:
-            user_id = tokens.verify(token.strip())
-        except TokenError as error:
-            telemetry.warning("rest_refused", cause=error.cause)
-            return _json(401, rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN))
-        session = await roster.ask(find_user(user_id))
+        session = await session_of(request, tokens, roster, telemetry)
         if session is None:
-            return _json(401, rest.unauthorized(rest.NO_ACTIVE_SESSION_FOUND, ErrorCode.SESSION_NOT_FOUND))
+            body = rest.unauthorized(rest.NO_ACTIVE_SESSION_FOUND, ErrorCode.SESSION_NOT_FOUND)
+            return json_answer(401, body)
         return session
 
     def _failure(status: int, message: str, code: ErrorCode) -> Response:
-        return _json(status, rest.failure(message, code, timestamp=_stamp()))
+        return json_answer(status, rest.failure(message, code, timestamp=_stamp()))
 
     def _stamp() -> str:
         return timestamps.iso(wall())
@@ -87,7 +81,3 @@ def app_routes(
         blueprint.add_url_rule(f"{prefix}/apps/<package_name>/stop", f"{name}_stop", stop, methods=["POST"])
     blueprint.add_url_rule("/api/client/goodbye", "goodbye", goodbye, methods=["POST"])
     return blueprint
-
-
-def _json(status: int, body: bytes) -> Response:
-    return Response(body, status=status, content_type="application/json")

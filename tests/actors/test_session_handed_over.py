@@ -19,10 +19,13 @@ from actors.apps.state import AppState
 from actors.domain import DomainSettings
 from actors.handover import HandedApp, HandedLink, HandedSession, UnreadableRecordError
 from actors.link.actor import LinkState
+from actors.session.messages import configure_audio
 from actors.session.settings import SessionSettings
 from actors.session.state import AppEntry, SessionState
 from actors.users.roster import adopt_user
+from adapters.simulated.lc3 import encode, pcm_of
 from adapters.simulated.store import SimulatedDocuments
+from protocols.audio import lc3_format
 from tests.actors.flights import incarnation
 from tests.actors.world import ADA, CAPTIONS, AppServer, FakeConnection, World, open_world
 
@@ -77,6 +80,19 @@ async def after_hand_over(
         there.connections.append(app_there)
         await take_over(world, recorded(before), [phone_there, app_there], settings)
         yield world, phone_there, app_there
+
+
+async def test_a_microphone_that_sends_lc3_is_still_heard(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as before:
+        phone = await before.phone()
+        server = await before.running_app(phone)
+        await before.find(f"users/{ADA}/session").ask(configure_audio(lc3_format(60)))
+        await before.settle()
+        async with after_hand_over(before, documents, server, phone) as (_, phone_there, app_there):
+            phone_there.stream(encode(500, 60))
+
+            assert [pcm_of(500)] == app_there.frames(), "without a word from the phone"
 
 
 async def test_nobody_is_told_anything_and_everything_goes_on(autojump_clock: MockClock) -> None:

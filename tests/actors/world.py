@@ -38,6 +38,7 @@ from actors.ports import (
     WebhookAnswer,
 )
 from actors.service import ServiceSpec
+from adapters.simulated.lc3 import SimulatedLc3
 from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
@@ -295,6 +296,7 @@ class World:
             tokens=self.tokens,
             telemetry=self.telemetry,
             load=self.load,
+            lc3=SimulatedLc3(),
         )
         spec = ChildSpec(
             "glasshouse",

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from actors.audio.intake import AudioCounts, Intake
 from actors.ports import Lc3
 from adapters.lc3 import Lc3Codec
-from clients.recordings import recordings
-from protocols.audio import FRAME_SIZES, PCM_FRAME_BYTES
+from clients.recordings import Recording, recordings
+from protocols.audio import FRAME_SIZES, PCM_FRAME_BYTES, lc3_format
 from tests.adapters.lc3.conformance import Lc3Conformance
 
 CODEC = Lc3Codec()
+SPEECH = recordings()[0].pcm[32_000:96_000]  # of which 20-byte frames can all be read as 40-byte ones
 
 
 def encoded(pcm: bytes, size: int) -> list[bytes]:
@@ -41,7 +43,7 @@ class TestLc3Codec(Lc3Conformance):
 
 @pytest.mark.parametrize("size", FRAME_SIZES)
 def test_recorded_speech_decodes_as_by_the_wrapper(size: int) -> None:
-    frames = encoded(recordings()[0].pcm[:64_000], size)
+    frames = encoded(SPEECH, size)
     wrapper = lc3.Decoder(10_000, 16_000)
 
     pcm = CODEC.decoder(size).decode(b"".join(frames))
@@ -68,3 +70,27 @@ def test_no_content_of_a_frame_raises(frames: list[bytes]) -> None:
 
     assert len(frames) * PCM_FRAME_BYTES == len(pcm)
     assert decoder.damaged <= len(frames)
+
+
+@pytest.mark.parametrize("size", FRAME_SIZES)
+def test_speech_of_a_phone_that_never_says_its_format_is_taken_for_what_it_is(size: int) -> None:
+    intake = Intake(CODEC, AudioCounts())
+    frames = encoded(SPEECH, size)
+    chunks = [b"".join(frames[number : number + 6]) for number in range(0, len(frames) - 5, 6)]
+
+    heard = [intake.take(chunk, number * 0.06) for number, chunk in enumerate(chunks)]
+
+    assert lc3_format(size) == intake.format
+    assert len(chunks) * 6 * PCM_FRAME_BYTES == sum(len(pcm) for frames in heard for pcm in frames)
+
+
+@pytest.mark.parametrize("recording", recordings(), ids=lambda each: each.name)
+def test_speech_in_small_frames_of_pcm_is_taken_for_pcm_within_a_few(recording: Recording) -> None:
+    intake = Intake(CODEC, AudioCounts())
+    frames = [recording.pcm[start : start + 320] for start in range(0, len(recording.pcm), 320)]
+
+    heard = [intake.take(frame, number / 100) for number, frame in enumerate(frames)]
+
+    assert intake.is_plain
+    assert frames == [frame for each in heard for frame in each]
+    assert heard.count(()) < 10
