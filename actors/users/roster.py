@@ -194,6 +194,8 @@ class Roster(Actor[RosterMessage]):
         for user_id, entry in self.state.items():
             if entry.tree is not None:
                 self.watch(entry.tree)  # its end may be what the crash lost
+                if entry.session is None:
+                    self._look_for(user_id, entry.tree)
             if entry.reading is not None:
                 self.set_timer(f"read {user_id}", self.settings.claim_s, ReadOverdue(user_id))
                 self._read(user_id, entry)
@@ -328,6 +330,12 @@ class Roster(Actor[RosterMessage]):
         entry = replace(entry, session=ready.session, display=ready.display, waiting=(), hoping=())
         self._put(ready.user_id, entry)
         self._keep(ready.user_id, entry)
+
+    def _look_for(self, user_id: str, tree: Ref[SupervisorMessage]) -> None:
+        """That a session is ready may be what the crash lost; one that is not up yet will say so itself."""
+        session, display = (self.system.find(f"{tree.path}/{name}") for name in ("session", "display"))
+        if session is not None and display is not None:
+            self.ref.tell(UserReady(user_id, session, display))
 
     def _keep(self, user_id: str, entry: Entry) -> None:
         """Have the session's snapshots written, as soon as it is up and nobody claims the user any more."""

@@ -29,6 +29,7 @@ def test_whatever_breaks_sessions_and_apps_come_through_it(first: int) -> None:
         pytest.param(5134, id="a phone hung up since its ping was lost"),
         pytest.param(5136, id="an app stayed dormant since the phone's return was lost"),
         pytest.param(5311, id="a list that could not be stored was not tried again"),
+        pytest.param(5362, id="a session was ready and its roster had crashed over the news"),
         pytest.param(5929, id="an app started before the store had answered was not stored"),
     ],
 )
