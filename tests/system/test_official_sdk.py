@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import trio
 
+from adapters.listener.reload import ReloadOutcome, request_reload
 from clients.app_sdk import http_server
 from clients.glasses import Frame, Glasses
 from clients.recordings import Recording, recordings
@@ -275,6 +276,37 @@ async def test_app_on_the_official_sdk_lives_through_drops_deaths_and_stop(
             nursery.cancel_scope.cancel()
         assert (1, 2) == (len(app.all("session")), app.webhooks())
         assert [] == app.all("error")
+
+
+async def test_reload_in_the_middle_of_a_sentence_is_nothing_that_an_sdk_app_hears_of(
+    node: str, server: Server, closed_port: int
+) -> None:
+    user = "mary@example.org"
+    _, young_man, _, _, _ = recordings()
+    async with wearer(server, user) as phone, sdk_app(node, closed_port, server) as (app, _):
+        await phone.start_app(PACKAGE)
+        await phone.wait_for(lambda glasses: glasses.lens.text == HELLO, timeout_s=PATIENCE_S)
+        await audio_is_heard(phone, app)
+        before = server.child
+        microphone = Microphone()
+        outcomes: list[ReloadOutcome] = []
+
+        async def reload() -> None:
+            outcomes.append(await request_reload(str(server.data)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reload)
+            await microphone.hear(phone, young_man)
+        text = await final_after(app, phone, 0)
+        await audio_is_heard(phone, app)
+        await heard(app, microphone)
+
+        assert [True] == [outcome.is_done for outcome in outcomes]
+        assert before != server.child
+        assert likeness(" ".join(app.finals()), young_man) > 0.5, text
+        assert [f"{user}-{PACKAGE}"] == [told["sessionId"] for told in app.all("session")]
+        assert [] == app.all("disconnected") == app.all("error")
+        assert (1, 1) == (app.webhooks(), phone.connections)
 
 
 async def test_killed_cloud_takes_an_sdk_app_back_with_the_session_it_has(
