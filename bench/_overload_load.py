@@ -17,6 +17,7 @@ from bench.raw import TEXT, RawSocket, UpgradeRefusedError, frame
 
 BUCKET_S = 0.25
 VISIT_PERIOD_S = 0.5
+CRITICAL_PERIOD_S = 20.0
 RETURNERS = 10
 """Phones that press nothing: now and then one of them drops its socket and dials again."""
 
@@ -61,7 +62,10 @@ class PressedDriver(Driver):
         for phone in self.phones:
             is_returner = phone.index < RETURNERS
             phone.next_press = float("inf") if is_returner else base + self.random.random() * PRESS_PERIOD_S
-            criticals[phone.index] = phone.next_press + PRESS_PERIOD_S / 2
+            # Half a period off the presses: within 300 ms of it a display of the same app has to wait.
+            criticals[phone.index] = (
+                phone.next_press + PRESS_PERIOD_S / 2 + PRESS_PERIOD_S * (phone.index % 4)
+            )
         cycle, position = 0, 0
         while (now := time.perf_counter()) < base + seconds:
             self._visit(now)
@@ -73,7 +77,7 @@ class PressedDriver(Driver):
                 phone = order[position][1]
                 self._stream_frame(phone, now, now - due)
                 if now >= criticals[phone.index]:
-                    criticals[phone.index] += PRESS_PERIOD_S
+                    criticals[phone.index] += CRITICAL_PERIOD_S
                     self._show_critical(phone, now)
                 position += 1
                 if position == len(order):
