@@ -213,11 +213,17 @@ class Giver:
             app = self._system.state_of(one.ref)
             if app is not None:
                 apps[package] = app
+        streams = {}
+        for language, stream in session.streams.items():
+            state = self._system.state_of(stream.ref)
+            if state is not None:
+                streams[language] = state
         return records.capture(
             session,
             self._system.state_of(entry.display),
             self._state_of(f"{branch}/link"),
             apps,
+            streams,
             self._system.clock.now(),
         )
 

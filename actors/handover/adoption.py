@@ -20,7 +20,7 @@ from ..display.state import shifted as shifted_display
 from ..domain import DomainSettings
 from ..moments import moved
 from ..ports import Connection, ConnectionHandler, ConnectionHealth, Outgoing
-from ..session.beginning import AppSocket, Beginning, HandedFacts, PhoneSocket, ResumedApp
+from ..session.beginning import AppSocket, Beginning, HandedFacts, Overheard, PhoneSocket, ResumedApp
 from ..session.last_known import LastKnown
 from ..session.state import SessionState
 from .record import HandedApp, HandedSession
@@ -94,7 +94,11 @@ def adopted(
         tuple(_app(one, connections, by_s, now, settings) for one in record.apps),
         shifted_display(record.display, by_s),
         phone=phone,
-        handed=HandedFacts(to_start=record.to_start, is_announced=record.is_announced),
+        handed=HandedFacts(
+            to_start=record.to_start,
+            is_announced=record.is_announced,
+            overheard={one.language: Overheard(one.audio, one.utterance_id) for one in record.speech},
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -11,21 +11,29 @@ from ..apps.state import AppState
 from ..display.arbitration import DisplayState
 from ..link.actor import LinkState
 from ..liveness import LivenessState
+from ..ports import KeepsAudio
 from ..session import wire
 from ..session.state import SessionState
-from .record import HandedApp, HandedLastKnown, HandedLink, HandedSession
+from ..speech.stream import StreamState
+from .record import HandedApp, HandedLastKnown, HandedLink, HandedSession, HandedSpeech
 
 LONG_AGO = 0.0
 """For "at once" in a record: JSON knows no infinity, and every clock of a process is far past its zero."""
 
 
 def capture(
-    session: SessionState, display: DisplayState, link: LinkState, apps: Mapping[str, AppState], now: float
+    session: SessionState,
+    display: DisplayState,
+    link: LinkState,
+    apps: Mapping[str, AppState],
+    streams: Mapping[str, StreamState],
+    now: float,
 ) -> HandedSession:
     """The session as it stands at `now`.
 
     Args:
       apps: of the apps that have an actor, by package.
+      streams: of the transcription streams that have one, by language.
     """
     connection = link.connection
     return HandedSession(
@@ -66,10 +74,18 @@ def capture(
         saved=session.saved,
         is_announced=session.announced == wire.user_session(session),
         is_ending=session.is_ending,
+        speech=tuple(_overheard(session, streams)),
         link=None
         if connection is None
         else HandedLink(connection.id, _finite(link.liveness), link.is_acked, link.phones, link.audio),
     )
+
+
+def _overheard(session: SessionState, streams: Mapping[str, StreamState]) -> Iterator[HandedSpeech]:
+    for language, entry in session.streams.items():
+        stream = entry.inlet.stream
+        if language in streams and isinstance(stream, KeepsAudio):
+            yield HandedSpeech(language, stream.unsettled(), streams[language].utterance_id)
 
 
 def _id_of(app: AppState) -> str | None:

@@ -61,6 +61,14 @@ class HandedLastKnown(msgspec.Struct, frozen=True):
     calendar: tuple[tuple[EventKey, CalendarEntry], ...]
 
 
+class HandedSpeech(msgspec.Struct, frozen=True):
+    """What a recogniser has heard and not settled; see `session.beginning.Overheard`."""
+
+    language: str
+    audio: bytes
+    utterance_id: str | None
+
+
 class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session; see `session.state.SessionState`.
 
@@ -91,6 +99,7 @@ class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     saved: tuple[str, ...] | None
     is_announced: bool
     is_ending: bool
+    speech: tuple[HandedSpeech, ...]
     link: HandedLink | None
 
 

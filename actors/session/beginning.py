@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from protocols.audio import AudioFormat
@@ -35,16 +37,29 @@ class PhoneSocket(msgspec.Struct, frozen=True):
     audio: AudioFormat | None = None
 
 
+class Overheard(msgspec.Struct, frozen=True):
+    """What the recogniser of one language had heard and not settled in the process before.
+
+    Attributes:
+      utterance_id: of the utterance whose guesses were told already.
+    """
+
+    audio: bytes
+    utterance_id: str | None = None
+
+
 class HandedFacts(msgspec.Struct, frozen=True):
     """What else a session that was handed over has to know.
 
     Attributes:
       to_start: packages whose start was being looked up.
       is_announced: the phone was told how things are.
+      overheard: by language.
     """
 
     to_start: tuple[str, ...]
     is_announced: bool
+    overheard: Mapping[str, Overheard] = {}
 
 
 class ResumedApp(msgspec.Struct, frozen=True):

@@ -155,6 +155,7 @@ class Hearing(SessionCore):
                     session_started_at=self.state.started_at,
                     settings=self.domain.settings.speech,
                     telemetry=self.telemetry,
+                    overheard=self.overheard.pop(language, None),
                 ),
                 restart="transient",
             ),

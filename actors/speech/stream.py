@@ -8,6 +8,8 @@ then ends.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from protocols import timestamps, to_app, transcription
@@ -43,6 +45,9 @@ from .messages import (
     VoiceEnded,
 )
 
+if TYPE_CHECKING:
+    from ..session.beginning import Overheard
+
 
 class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Timers of a transcription stream.
@@ -71,7 +76,11 @@ class StreamState(msgspec.Struct, frozen=True):
 
 
 class TranscriptionStream(Actor[SpeechMessage]):
-    """Runs one provider stream and hands its results to the subscribers."""
+    """Runs one provider stream and hands its results to the subscribers.
+
+    Args:
+      overheard: what the process before had heard and not settled: it is recognised again.
+    """
 
     def __init__(
         self,
@@ -84,6 +93,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         session_started_at: float,
         settings: SpeechSettings,
         telemetry: Telemetry,
+        overheard: Overheard | None = None,
     ) -> None:
         self.request = request
         self.provider = provider
@@ -93,6 +103,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.session_started_at = session_started_at
         self.settings = settings
         self.telemetry = telemetry
+        self.overheard = overheard
         self.state = StreamState()
 
     def started(self, restart: RestartInfo | None) -> None:
@@ -128,6 +139,13 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.state = msgspec.structs.replace(self.state, offset_ms=offset_ms, utterance_id=None)
         self.inlet.owner = self.ref
         self.perform(setattr, self.inlet, "stream", stream)
+        if self.overheard is not None:
+            overheard, self.overheard = self.overheard, None
+            offset_ms -= len(overheard.audio) * 1000 // (2 * self.request.sample_rate_hz)
+            self.state = msgspec.structs.replace(
+                self.state, offset_ms=max(0, offset_ms), utterance_id=overheard.utterance_id
+            )
+            self.perform(stream.offer, overheard.audio)
         self.start(stream.run, then=lambda _: ProviderEnded(), failed=ProviderFailed, name="provider")
 
     def _emit(self, event: SpeechEvent) -> None:

@@ -19,6 +19,7 @@ from actors.apps.state import AppState
 from actors.domain import DomainSettings
 from actors.handover import HandedApp, HandedLink, HandedSession, UnreadableRecordError
 from actors.link.actor import LinkState
+from actors.ports import Final, Interim
 from actors.session.messages import configure_audio
 from actors.session.settings import SessionSettings
 from actors.session.state import AppEntry, SessionState
@@ -41,6 +42,7 @@ def recorded(world: World) -> HandedSession:
         world.system.state_of(world.find(f"users/{ADA}/display")),
         world.system.state_of(world.find(f"users/{ADA}/link")),
         {package: world.system.state_of(entry.ref) for package, entry in session.apps.items()},
+        {language: world.system.state_of(entry.ref) for language, entry in session.streams.items()},
         world.system.clock.now(),
     )
     return handover.decode(handover.encode(record))
@@ -128,8 +130,33 @@ async def test_nobody_is_told_anything_and_everything_goes_on(autojump_clock: Mo
             assert [CAPTIONS] == phone_there.running()
             assert ["en-US"] == [stream.request.language for stream in world.speech.running()]
             (stream,) = world.speech.running()
-            assert FRAME == stream.offered
+            assert FRAME == stream.offered, "nothing was under way before"
             assert ["session_request"] == server.kinds()
+
+
+async def test_sentence_under_way_is_recognised_from_its_beginning_in_the_next_process(
+    autojump_clock: MockClock,
+) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as before:
+        phone = await before.phone()
+        server = await before.running_app(phone)
+        phone.stream(FRAME)
+        (stream,) = before.speech.running()
+        stream.emit(Interim(text="hello", start_ms=0, end_ms=100))
+        await before.settle()
+        async with after_hand_over(before, documents, server, phone) as (world, phone_there, app_there):
+            (stream,) = world.speech.running()
+            assert FRAME == stream.offered
+            phone_there.stream(FRAME)
+            assert FRAME + FRAME == stream.offered
+            stream.emit(Final(text="hello there", start_ms=0, end_ms=200))
+            await world.settle()
+
+            (guess,) = server.connection.heard("data_stream")
+            said = [one for one in app_there.heard("data_stream") if "transcribe" in str(one)]
+            (final,) = said
+            assert guess["data"]["utteranceId"] == final["data"]["utteranceId"]
 
 
 async def test_microphone_is_kept_on_and_goes_off_when_nobody_wants_it(autojump_clock: MockClock) -> None:

@@ -160,6 +160,9 @@ class PuppetStream:
     def offer(self, pcm: bytes) -> None:
         self.offered += pcm
 
+    def unsettled(self) -> bytes:
+        return self.offered
+
     def finalize(self) -> None:
         self.finalized += 1
 
