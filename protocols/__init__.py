@@ -5,7 +5,8 @@ No sockets, no clock, no state. A module is a table of protocol.md or one of its
     from_phone, to_phone    messages on `/glasses-ws`, with `decode` and `encode`
     from_app, to_app        messages on `/app-ws`
     webrtc, user_session    parts of those tables
-    audio                   the formats of the microphone
+    audio, ble              the formats of the microphone, and the glasses' packets
+    sequence                packets put in order again
     envelope, errors        what all messages share; what decoding can raise
     streams, permissions    subscription texts, and what they need
     session_ids, paths      ids and addresses
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from protocols import (
     audio,
+    ble,
     capabilities,
     close_codes,
     device_state,
@@ -34,6 +36,7 @@ from protocols import (
     paths,
     permissions,
     rest,
+    sequence,
     session_ids,
     streams,
     system_settings,
@@ -57,6 +60,7 @@ __all__ = [
     "Unknown",
     "UnknownType",
     "audio",
+    "ble",
     "capabilities",
     "close_codes",
     "device_state",
@@ -71,6 +75,7 @@ __all__ = [
     "paths",
     "permissions",
     "rest",
+    "sequence",
     "session_ids",
     "streams",
     "system_settings",
