@@ -385,7 +385,7 @@ async def the_apps_lose_their_supervisor(stage: Stage) -> None:
 async def an_app_session_crashes_until_it_starts_clean(stage: Stage) -> None:
     for _ in range(3):
         stage.crash(f"users/{ADA}/apps/{CAPTIONS}")
-        await trio.sleep(0.6)
+        await trio.sleep(2.6)  # a fourth is within its supervisor's patience, three in five seconds
     await stage.well()
     await stage.use(stage.ada)
 
