@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 import trio
@@ -19,7 +20,7 @@ from clients.demo.captions import GREETING, NAME, PACKAGE, CaptionsApp
 from clients.demo.cloud import Cloud, CloudError, open_cloud
 from clients.demo.screen import OutputClosedError, Screen, summary
 from clients.demo.timing import Said, Spoken, display_delays, frame_delays, readings
-from clients.glasses import Frame, Glasses
+from clients.glasses import Frame, Glasses, MicrophoneOptions
 from clients.recordings import SAMPLE_RATE_HZ, Recording, WavError, load_wav, recordings
 
 USER = "ada@example.org"
@@ -46,8 +47,29 @@ COMMAND = os.environ.get("GLASSHOUSE_COMMAND", "glasshouse")  # ./run says how i
     type=click.IntRange(min=1),
     help="Play N of the recorded sentences. [default: 3]",
 )
+@click.option(
+    "--audio",
+    type=click.Choice(["pcm", "lc3"]),
+    default="pcm",
+    help="What the phone sends: PCM, or LC3 as phones of 2026 do.",
+    show_default=True,
+)
+@click.option(
+    "--mic",
+    type=click.Choice(["phone", "glasses"]),
+    default="phone",
+    help="Whose microphone hears it. The glasses' sends LC3 over (simulated) Bluetooth.",
+    show_default=True,
+)
 @click.option("--keep", is_flag=True, help="Leave the server running until Ctrl-C.")
-def demo(say: str | None, wav: Path | None, sentences: int | None, keep: bool) -> int:
+def demo(
+    say: str | None,
+    wav: Path | None,
+    sentences: int | None,
+    audio: Literal["pcm", "lc3"],
+    mic: Literal["phone", "glasses"],
+    keep: bool,
+) -> int:
     """Say something into simulated glasses and read it on their lens.
 
     A cloud, a captions app and the glasses talk over real sockets on this machine.
@@ -57,11 +79,12 @@ def demo(say: str | None, wav: Path | None, sentences: int | None, keep: bool) -
     if say is not None and not any(character.isalnum() for character in say):
         raise click.BadParameter(f"expected words, got {say!r}", param_hint="--say")
     screen = Screen(sys.stdout)
+    microphone = MicrophoneOptions(audio=audio, source=mic)
     reasons: list[BaseException] = []
     try:
         with tempfile.TemporaryDirectory(prefix="glasshouse-demo-") as folder:
             spoken = _what_to_say(say, wav, sentences or SENTENCES, Path(folder))
-            return trio.run(_until_told_to_end, spoken, Path(folder) / "data", screen, keep)
+            return trio.run(_until_told_to_end, spoken, microphone, Path(folder) / "data", screen, keep)
     except BaseException as error:
         reasons += _single(error)
     return _end(reasons, screen)
@@ -108,7 +131,9 @@ def _single(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-async def _until_told_to_end(spoken: Sequence[Recording], data: Path, screen: Screen, keep: bool) -> int:
+async def _until_told_to_end(
+    spoken: Sequence[Recording], microphone: MicrophoneOptions, data: Path, screen: Screen, keep: bool
+) -> int:
     """Run, and end in order at a signal."""
     status = 0
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
@@ -121,12 +146,14 @@ async def _until_told_to_end(spoken: Sequence[Recording], data: Path, screen: Sc
                     nursery.cancel_scope.cancel()
 
             nursery.start_soon(end_at_a_signal)
-            status = await _run(spoken, data, screen, keep)
+            status = await _run(spoken, microphone, data, screen, keep)
             nursery.cancel_scope.cancel()
     return status
 
 
-async def _run(spoken: Sequence[Recording], data: Path, screen: Screen, keep: bool) -> int:
+async def _run(
+    spoken: Sequence[Recording], microphone: MicrophoneOptions, data: Path, screen: Screen, keep: bool
+) -> int:
     screen.say("starting the cloud ...")
     async with open_cloud(data) as cloud, trio.open_nursery() as nursery:
         screen.say(f"the cloud listens on {cloud.url}")
@@ -134,7 +161,7 @@ async def _run(spoken: Sequence[Recording], data: Path, screen: Screen, keep: bo
         app = CaptionsApp(api_key, now=trio.current_time)
         await nursery.start(app.run)
         await cloud.add_app(PACKAGE, app.url, api_key, name=NAME)
-        glasses = Glasses(cloud.url, await cloud.token(USER))
+        glasses = Glasses(cloud.url, await cloud.token(USER), microphone=microphone)
         nursery.start_soon(glasses.run)
         nursery.start_soon(_watch_lens, glasses, screen)
         await glasses.wait_for(lambda phone: phone.is_connected, timeout_s=10)

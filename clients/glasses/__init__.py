@@ -10,12 +10,14 @@
         await glasses.wait_for(lambda phone: "hello" in phone.lens.text)
         nursery.cancel_scope.cancel()
 
-Read `phone.py` (the connection, what the wearer does) and `lens.py` (what the wearer sees).
+Read `phone.py` (the connection, what the wearer does), `microphone.py` (what becomes of what it hears) and
+`lens.py` (what the wearer sees).
 """
 
 from __future__ import annotations
 
 from clients.glasses.lens import Lens, Shown
+from clients.glasses.microphone import MicrophoneOptions
 from clients.glasses.phone import Frame, Glasses, PhoneTimers, Received
 
-__all__ = ["Frame", "Glasses", "Lens", "PhoneTimers", "Received", "Shown"]
+__all__ = ["Frame", "Glasses", "Lens", "MicrophoneOptions", "PhoneTimers", "Received", "Shown"]

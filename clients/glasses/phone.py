@@ -20,6 +20,7 @@ import msgspec
 import trio
 
 from clients.glasses.lens import Lens
+from clients.glasses.microphone import Microphone, MicrophoneOptions
 from clients.network import Connect, HttpAnswer, open_stream, request
 from clients.socket import DisconnectedError, RefusedError, Socket, hold
 from protocols import MalformedMessage, Unknown, from_phone, paths, timestamps, to_phone
@@ -72,6 +73,7 @@ class Glasses:
       url: the cloud, for instance http://127.0.0.1:8002.
       token: the user's core token.
       timers: the phone's habits.
+      microphone: whose it is and what the cloud gets of it.
       connect: the way to the cloud.
       now: the clock for what is shown and received; give `time.monotonic` to compare with another process.
       wall: epoch seconds, for the timestamps in messages.
@@ -84,6 +86,8 @@ class Glasses:
       microphone: what the cloud wants of the microphone, as it said last.
       refusal: how the last dial was refused (a bad token, for instance); None after one that was not.
       last_end: how the last connection ended.
+      configured: the status that the cloud answered when it was told of LC3, of the present connection; None
+        before that, and for PCM, of which nothing needs to be said.
       connections, pong_timeouts, malformed: how often.
     """
 
@@ -93,6 +97,7 @@ class Glasses:
         token: str,
         *,
         timers: PhoneTimers | None = None,
+        microphone: MicrophoneOptions | None = None,
         connect: Connect = open_stream,
         now: Callable[[], float] = trio.current_time,
         wall: Callable[[], float] = time.time,
@@ -104,6 +109,7 @@ class Glasses:
         self.microphone: to_phone.MicrophoneStateChange | None = None
         self.refusal: RefusedError | None = None
         self.last_end: DisconnectedError | OSError | None = None
+        self.configured: int | None = None
         self.connections = 0
         self.pong_timeouts = 0
         self.malformed = 0
@@ -113,6 +119,8 @@ class Glasses:
         self._connect = connect
         self._now = now
         self._wall = wall
+        self._options = microphone or MicrophoneOptions()
+        self._microphone = Microphone(self._options)
         self._socket: Socket | None = None
         self._pong = trio.Event()
         self._changed = trio.Event()
@@ -240,7 +248,7 @@ class Glasses:
           chunk_ms: length of a frame; the last may be shorter.
           realtime: each frame goes out when its last sample has been spoken; else as fast as the socket takes
             them.
-          on_frame: told of each frame, sent or not.
+          on_frame: told of each frame, sent or not. One that waits in the detector's ring is not sent yet.
         """
         size = chunk_ms * BYTES_PER_MS
         began = trio.current_time()
@@ -250,7 +258,7 @@ class Glasses:
             if realtime:
                 await trio.sleep_until(began + (offset + len(frame)) / BYTES_PER_MS / 1000)
             at = self._now()
-            was_sent = self.is_microphone_on and await self._send_frame(frame)
+            was_sent = self.is_microphone_on and await self._send_heard(frame)
             sent += was_sent
             if on_frame is not None:
                 on_frame(Frame(offset, len(frame), at, was_sent))
@@ -272,14 +280,17 @@ class Glasses:
                 self.connections += 1
                 nursery.start_soon(self._keep_alive, self._socket)
                 while True:
+                    was_connected = self.is_connected
                     self._take(await self._socket.receive())
+                    if self.is_connected and not was_connected and self._options.audio != "pcm":
+                        nursery.start_soon(self._configure)
                     self._notify()
             except RefusedError as error:
                 self.refusal = error
             except (OSError, DisconnectedError) as error:
                 self.last_end = error
             finally:
-                self._socket = self.ack = None
+                self._socket = self.ack = self.configured = None
                 self._notify()
             nursery.cancel_scope.cancel()
 
@@ -320,8 +331,27 @@ class Glasses:
         elif isinstance(message, to_phone.MicrophoneStateChange):
             self.microphone = message
 
+    async def _send_heard(self, pcm: bytes) -> bool:
+        """Let the microphone hear a chunk, and send what follows from it; False when nothing was sent."""
+        heard = self._microphone.hear(pcm)
+        if heard.is_speaking is not None:
+            await self.detect_voice(heard.is_speaking)
+        was_sent = False
+        for audio in heard.audio:
+            was_sent = await self._send_frame(audio)
+        return was_sent
+
     async def _send_frame(self, frame: bytes) -> bool:
         return self._socket is not None and await self._send(self._socket, frame)
+
+    async def _configure(self) -> None:
+        """Say what the microphone sends. It is sent whatever the answer is, as phones do."""
+        body = msgspec.json.encode(self._options.format)
+        try:
+            self.configured = (await self.rest("POST", "/api/client/audio/configure", body)).status
+        except OSError as error:
+            self.last_end = error
+        self._notify()
 
     async def _send(self, socket: Socket, message: str | bytes) -> bool:
         try:

@@ -58,6 +58,13 @@ def test_the_caption_is_what_was_spoken_and_changes_with_the_recording(tmp_path:
     assert "did not reach the app" not in shipped
 
 
+def test_lc3_from_the_glasses_to_the_phone_and_from_there_to_the_cloud_is_understood() -> None:
+    output = _demo("--sentences", "1", "--audio", "lc3", "--mic", "glasses")
+
+    assert "amiable" in _read(output)[0]
+    assert "did not reach the app" not in output
+
+
 def test_a_file_that_is_no_speech_is_refused_with_what_to_do(tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF, but not really")
