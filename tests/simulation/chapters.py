@@ -30,6 +30,7 @@ async def the_wearer_speaks_and_presses(stage: Stage) -> None:
     await glasses.report_battery(0.5)
     await glasses.report_glasses(model_name="Even Realities G1")
     await glasses.send(from_phone.RequestSettings())
+    await glasses.rest("POST", "/api/client/audio/configure", b'{"format":"pcm"}')
     await glasses.move_head("down")
     await stage.use(stage.ada)
 

@@ -33,6 +33,7 @@ UNSENT: Final = {
     ("Directory", "ListApps"): "nobody asks for all apps",
     ("Display", "Withdrawn"): "an event of its machine, which the actor makes out of EndNotice",
     ("Roster", "AdoptUser"): "the simulated server is not reloaded: its connections end with their process",
+    ("Overload", "Excused"): "from a server that takes over from another, see AdoptUser",
     ("Overload", "EngineIsLate"): "the simulated engine reads at once",
     ("Service", "ServiceEnded"): "handling it is a crash already: a service's function has returned",
     ("Snapshots", "FlushTick"): "only where a last look at all sessions takes longer than a slice",
