@@ -22,7 +22,8 @@ from .ports import AppDocument, EngineLoad, Lc3, SpeechProvider, Store, Telemetr
 from .session.settings import SessionSettings
 from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
-from .speech.stream import SpeechSettings
+from .speech.recognisers import Recognisers
+from .speech.settings import SpeechSettings
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,4 @@ class Domain:
     directory: Ref[DirectoryMessage]
     snapshots: Ref[SnapshotsMessage]
     overload: OverloadBoard
+    recognisers: Recognisers

@@ -23,6 +23,7 @@ from .overload.actor import Overload
 from .service import EachAlone, ServiceSpec
 from .snapshots.actor import Snapshots
 from .snapshots.farewell import Farewell
+from .speech.recognisers import Recognisers
 from .users.roster import Roster, RosterMessage
 from .users.tree import tree_maker
 
@@ -85,6 +86,7 @@ class Glasshouse(Supervisor):
             directory=self.child("directory"),
             snapshots=self.child("snapshots"),
             overload=self.board,
+            recognisers=Recognisers(self.settings.speech, self.ports.telemetry),
         )
         snapshots = self.settings.snapshots
 

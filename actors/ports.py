@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import msgspec
 
@@ -437,14 +437,6 @@ class SpeechStream(Protocol):
 
     async def run(self) -> None:
         """Recognise until cancelled. Raises SpeechError when the provider fails."""
-
-
-@runtime_checkable
-class KeepsAudio(Protocol):
-    """A speech stream that has the audio in memory about which it will still say something."""
-
-    def unsettled(self) -> bytes:
-        """That audio, oldest first: another stream that is offered it says what this one would have said."""
 
 
 class SpeechProvider(Protocol):

@@ -28,7 +28,7 @@ from actors.microphone import MicrophoneSettings
 from actors.overload import OverloadSettings
 from actors.session.settings import SessionSettings
 from actors.snapshots.settings import SnapshotSettings
-from actors.speech.stream import SpeechSettings
+from actors.speech.settings import SpeechSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings

@@ -7,7 +7,7 @@ replaces whole. Nothing here waits: every taker has a bounded queue of its own (
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,10 +15,17 @@ from protocols.audio import AudioFormat
 from runtime import Recipient, Ref
 
 from ..overload import Shedder
-from ..ports import Connection, Lane, Lc3, Outgoing, SpeechStream
+from ..ports import Connection, Lane, Lc3, Outgoing
 from .intake import AudioCounts, Intake
 
 _AUDIO = Lane.AUDIO  # an enum's attribute is slow to look up, and this is for every frame
+
+
+class Listener(Protocol):
+    """What takes the microphone's frames for a recogniser. `offer` never blocks."""
+
+    def offer(self, pcm: bytes) -> None: ...
+    def finalize(self) -> None: ...
 
 
 class SpeechInlet:
@@ -27,7 +34,7 @@ class SpeechInlet:
     __slots__ = ("owner", "stream")
 
     def __init__(self) -> None:
-        self.stream: SpeechStream | None = None
+        self.stream: Listener | None = None
         self.owner: Ref[Any] | None = None
 
     def offer(self, pcm: bytes) -> None:

@@ -11,9 +11,9 @@ from ..apps.state import AppState
 from ..display.arbitration import DisplayState
 from ..link.actor import LinkState
 from ..liveness import LivenessState
-from ..ports import KeepsAudio
 from ..session import wire
 from ..session.state import SessionState
+from ..speech.feed import AudioFeed
 from ..speech.stream import StreamState
 from .record import HandedApp, HandedLastKnown, HandedLink, HandedSession, HandedSpeech
 
@@ -84,7 +84,7 @@ def capture(
 def _overheard(session: SessionState, streams: Mapping[str, StreamState]) -> Iterator[HandedSpeech]:
     for language, entry in session.streams.items():
         stream = entry.inlet.stream
-        if language in streams and isinstance(stream, KeepsAudio):
+        if language in streams and isinstance(stream, AudioFeed):
             yield HandedSpeech(language, stream.unsettled(), streams[language].utterance_id)
 
 

@@ -44,7 +44,7 @@ class Overheard(msgspec.Struct, frozen=True):
       utterance_id: of the utterance whose guesses were told already.
     """
 
-    audio: bytes
+    audio: bytes = b""
     utterance_id: str | None = None
 
 

@@ -18,12 +18,14 @@ from .. import microphone
 from ..apps.messages import Deliver, GlassesKnown
 from ..audio import Route, SpeechInlet
 from ..display import arbitration as display
-from ..ports import SpeechProvider, SpeechRequest
+from ..ports import SpeechRequest
+from ..speech.feed import AudioFeed
 from ..speech.messages import SetSubscribers, Subscriber
 from ..speech.stream import TranscriptionStream
 from ..subscriptions import apply_update
 from . import last_known, wire
 from . import state as states
+from .beginning import Overheard
 from .core import SessionCore
 from .messages import (
     AnnounceDue,
@@ -100,7 +102,7 @@ class Hearing(SessionCore):
             )
 
     def _is_recognised(self, language: str | None) -> bool:
-        return language is None or self._provider_for(language) is not None
+        return language is None or any(p.supports(language) for p in self.domain.ports.speech)
 
     def _route(self, *, is_transient: bool = False) -> None:
         """Work out anew who hears what, and tell everybody whose part changed.
@@ -136,11 +138,14 @@ class Hearing(SessionCore):
         self.near.audio.tell(Route(states.audio_table(self.state)))
 
     def _open_stream(self, language: str) -> None:
-        provider = self._provider_for(language)
-        if provider is None:
+        providers = tuple(p for p in self.domain.ports.speech if p.supports(language))
+        if not providers:
             self.telemetry.warning("speech_language_unknown", user=self.user_id, language=language)
             return
         inlet = SpeechInlet()
+        feed = AudioFeed(self.system.clock.now, self.domain.settings.speech.ring_s)
+        overheard = self.overheard.pop(language, Overheard())
+        feed.offer(overheard.audio)
         hints = self.state.routing.languages[language]
         request = SpeechRequest(language=language, user_id=self.user_id, hints=hints)
         ref = self.spawn(
@@ -148,14 +153,16 @@ class Hearing(SessionCore):
                 name=language,
                 factory=lambda: TranscriptionStream(
                     request=request,
-                    provider=provider,
+                    providers=providers,
+                    recognisers=self.domain.recognisers,
                     inlet=inlet,
+                    feed=feed,
                     display=self.near.display,
                     session=self.ref,
                     session_started_at=self.state.started_at,
                     settings=self.domain.settings.speech,
                     telemetry=self.telemetry,
-                    overheard=self.overheard.pop(language, None),
+                    utterance_id=overheard.utterance_id,
                 ),
                 restart="transient",
             ),
@@ -164,9 +171,6 @@ class Hearing(SessionCore):
         self.watch(ref)
         entry = StreamEntry(ref, inlet)
         self.state = msgspec.structs.replace(self.state, streams={**self.state.streams, language: entry})
-
-    def _provider_for(self, language: str) -> SpeechProvider | None:
-        return next((p for p in self.domain.ports.speech if p.supports(language)), None)
 
     # -- the phone's events and its glasses
 

@@ -33,21 +33,24 @@ class VoiceEnded(msgspec.Struct, frozen=True):
 
 
 class SpeechArrived(msgspec.Struct, frozen=True):
-    """The provider says something."""
+    """The recogniser that was opened as number `opening` said something, at this time."""
 
     event: SpeechEvent
+    opening: int
+    at: float
 
 
 class ProviderFailed(msgspec.Struct, frozen=True):
     error: Exception
+    opening: int
 
 
-class ProviderEnded(msgspec.Struct, frozen=True):
-    pass
+class LookDue(msgspec.Struct, frozen=True):
+    """See how the recogniser stands."""
 
 
-class Reopen(msgspec.Struct, frozen=True):
-    """The back-off is over."""
+class ReplayDue(msgspec.Struct, frozen=True):
+    """Hand on the next of the audio that is kept."""
 
 
 class LingerOver(msgspec.Struct, frozen=True):
@@ -55,5 +58,5 @@ class LingerOver(msgspec.Struct, frozen=True):
 
 
 SpeechMessage = (
-    SetSubscribers | VoiceEnded | SpeechArrived | ProviderFailed | ProviderEnded | Reopen | LingerOver
+    SetSubscribers | VoiceEnded | SpeechArrived | ProviderFailed | LookDue | ReplayDue | LingerOver
 )

@@ -1,20 +1,22 @@
 """A transcription stream: one language of one session's microphone, to every app that wants it.
 
-The provider's stream is made here and put into the inlet that the audio router feeds; its results come back
-as messages. A provider that fails is opened again after a back-off and never closes anybody's socket. With
-nobody subscribed the stream lingers, because the SDK sends an empty list after every ack (protocol.md 4.8),
-then ends.
+It runs one recogniser at a time. Which one, and when another takes over, is the machine's decision
+(`failover.py`); the audio since the last final is in the feed (`feed.py`), so that the next one hears what
+this one has not settled. Results carry the number of the opening they are of: one that was left says nothing
+more. With nobody subscribed the stream lingers, because the SDK sends an empty list after every ack
+(protocol.md 4.8), then ends.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from protocols import timestamps, to_app, transcription
 from protocols.session_ids import app_session_id
-from runtime import Actor, Recipient, Ref, RestartInfo, StopReason
+from runtime import Actor, Recipient, Ref, RestartInfo, StopReason, TaskHandle
 
 from ..apps.messages import Deliver
 from ..audio.routing import SpeechInlet
@@ -31,193 +33,341 @@ from ..ports import (
     SpeechEvent,
     SpeechProvider,
     SpeechRequest,
+    SpeechStream,
     Telemetry,
 )
+from . import failover
+from .failover import Candidate, FailoverState
+from .feed import AudioFeed, bytes_of, milliseconds_of
 from .messages import (
     LingerOver,
-    ProviderEnded,
+    LookDue,
     ProviderFailed,
-    Reopen,
+    ReplayDue,
     SetSubscribers,
     SpeechArrived,
     SpeechMessage,
     Subscriber,
     VoiceEnded,
 )
+from .recognisers import Recognisers
+from .settings import SpeechSettings
 
-if TYPE_CHECKING:
-    from ..session.beginning import Overheard
+_REPLAY_PERIOD_S = 0.05
 
 
-class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Timers of a transcription stream.
+class Measures(msgspec.Struct, frozen=True, kw_only=True):
+    """How late the stream is, where it arises. All in ms, as of the last result or look.
 
     Attributes:
-      linger_s: a stream that nobody wants stays open so long; the SDK sends an empty list after every ack.
-      reopen_first_s: a provider that failed is opened again after so long; it doubles with each failure.
-      reopen_most_s: the longest of these waits.
-      notice_s: "captions delayed" stays on the lens so long.
+      unsent_ms: audio that has arrived and is not handed to the recogniser itself yet.
+      waiting_ms: how long the oldest voice that it has not heard has waited.
+      interim_ms, final_ms: from the last audio in a result to that result.
+      delivery_ms: from a result to the apps' queues.
     """
 
-    linger_s: float = 5.0
-    reopen_first_s: float = 0.2
-    reopen_most_s: float = 10.0
-    notice_s: float = 3.0
+    unsent_ms: int = 0
+    waiting_ms: int = 0
+    interim_ms: int | None = None
+    final_ms: int | None = None
+    delivery_ms: int = 0
 
 
 class StreamState(msgspec.Struct, frozen=True):
-    """What a crash does not lose."""
+    """What a crash does not lose.
+
+    Attributes:
+      utterance_id: of the running utterance; a recogniser that takes over goes on with it.
+      settled: the position behind the last final: another recogniser begins there.
+      shown: the position behind the last words that were shown; guesses at what lies before it are old news.
+    """
 
     subscribers: tuple[Subscriber, ...] = ()
     utterance_id: str | None = None
-    failures: int = 0
-    is_delayed: bool = False
-    offset_ms: int = 0  # where the provider's stream began, in ms since the session's start
+    settled: int = 0
+    shown: int = 0
+    failover: FailoverState = FailoverState()
+    measures: Measures = Measures()
+
+
+class _Opening:
+    """A recogniser's stream while it runs. `emitted` and `handled` count its events on both sides of the
+    mailbox: what it says of its progress is true of our state once they are equal.
+    """
+
+    def __init__(self, provider: str, number: int, opened_at: float, offset_ms: int) -> None:
+        self.provider = provider
+        self.number = number
+        self.opened_at = opened_at
+        self.offset_ms = offset_ms  # where its audio begins, in ms since the session's start
+        self.stream: SpeechStream | None = None
+        self.task: TaskHandle | None = None
+        self.emitted = 0
+        self.handled = 0
 
 
 class TranscriptionStream(Actor[SpeechMessage]):
-    """Runs one provider stream and hands its results to the subscribers.
+    """Runs one recogniser at a time and hands its results to the subscribers.
 
     Args:
-      overheard: what the process before had heard and not settled: it is recognised again.
+      utterance_id: of the utterance under way in the process before; its audio is in the feed.
     """
+
+    transient = ("opening",)
 
     def __init__(
         self,
         *,
         request: SpeechRequest,
-        provider: SpeechProvider,
+        providers: Sequence[SpeechProvider],
+        recognisers: Recognisers,
         inlet: SpeechInlet,
+        feed: AudioFeed,
         display: Ref[DisplayMessage],
         session: Recipient[NeighbourBack],
         session_started_at: float,
         settings: SpeechSettings,
         telemetry: Telemetry,
-        overheard: Overheard | None = None,
+        utterance_id: str | None = None,
     ) -> None:
         self.request = request
-        self.provider = provider
+        self.providers = {provider.name: provider for provider in providers}
+        self.recognisers = recognisers
         self.inlet = inlet
+        self.feed = feed
         self.display = display
         self.session = session
         self.session_started_at = session_started_at
         self.settings = settings
         self.telemetry = telemetry
-        self.overheard = overheard
-        self.state = StreamState()
+        self.opening: _Opening | None = None
+        self.state = StreamState(utterance_id=utterance_id)
+
+    def facts(self) -> Mapping[str, object]:
+        """How late it is, and whose fault that is."""
+        measures = self._measured()
+        return {
+            "provider": self.state.failover.provider or "",
+            "captions delayed": self.state.failover.is_told,
+            "switches": self.state.failover.switches,
+            **{name: value for name, value in msgspec.structs.asdict(measures).items() if value is not None},
+        }
 
     def started(self, restart: RestartInfo | None) -> None:
-        self._open()
+        self.inlet.owner = self.feed.owner = self.ref
+        self.perform(setattr, self.inlet, "stream", self.feed)
+        self.perform(self.feed.detach)
+        self._step(failover.Began())
+        self.every("look", self.settings.look_s, LookDue())
         if not self.state.subscribers:
             self.set_timer("linger", self.settings.linger_s, LingerOver())
         if restart is not None:
             self.session.tell(NeighbourBack(self.ref))
 
     def stopping(self, reason: StopReason) -> None:
-        self.perform(setattr, self.inlet, "stream", None)
+        self.perform(self.feed.detach)
 
     def receive(self, message: SpeechMessage) -> None:
         match message:
-            case SpeechArrived(event):
-                self._heard(event)
+            case SpeechArrived(event, opening, at):
+                if self.opening is not None and opening == self.opening.number:
+                    self._heard(event, self.opening, at)
             case SetSubscribers(subscribers):
                 self._subscribed(subscribers)
             case VoiceEnded():
-                self.perform(self.inlet.finalize)
-            case ProviderFailed(error):
-                self._failed(error)
-            case ProviderEnded():
-                self._failed(SpeechError(self.provider.name, "closed", "the provider ended the stream"))
-            case Reopen():
-                self._open()
+                self.perform(self.feed.finalize)
+            case ProviderFailed(error, opening):
+                if self.opening is not None and opening == self.opening.number:
+                    self._failed(error)
+            case LookDue():
+                self._look()
+            case ReplayDue():
+                self._replay()
             case LingerOver():
+                self.perform(setattr, self.inlet, "stream", None)
                 self.stop()
 
-    def _open(self) -> None:
-        stream = self.provider.open(self.request, self._emit)
-        offset_ms = round((self.now - self.session_started_at) * 1000)
-        self.state = msgspec.structs.replace(self.state, offset_ms=offset_ms, utterance_id=None)
-        self.inlet.owner = self.ref
-        self.perform(setattr, self.inlet, "stream", stream)
-        if self.overheard is not None:
-            overheard, self.overheard = self.overheard, None
-            offset_ms -= len(overheard.audio) * 1000 // (2 * self.request.sample_rate_hz)
-            self.state = msgspec.structs.replace(
-                self.state, offset_ms=max(0, offset_ms), utterance_id=overheard.utterance_id
-            )
-            self.perform(stream.offer, overheard.audio)
-        self.start(stream.run, then=lambda _: ProviderEnded(), failed=ProviderFailed, name="provider")
-
-    def _emit(self, event: SpeechEvent) -> None:
-        self.ref.tell(SpeechArrived(event))
-
     def _subscribed(self, subscribers: tuple[Subscriber, ...]) -> None:
-        self.state = msgspec.structs.replace(self.state, subscribers=subscribers)
+        self.state = replace(self.state, subscribers=subscribers)
         if subscribers:
             self.cancel_timer("linger")
         else:
             self.set_timer("linger", self.settings.linger_s, LingerOver())
 
+    # -- which recogniser
+
+    def _step(self, event: failover.FailoverEvent) -> None:
+        candidates = [Candidate(name, self.recognisers.free_at(name)) for name in self.providers]
+        state, effects = failover.step(self.state.failover, event, self.now, candidates, self.settings)
+        self.state = replace(self.state, failover=state)
+        for effect in effects:
+            match effect:
+                case failover.Open(provider):
+                    self._end()
+                    self._open(self.providers[provider])
+                case failover.End():
+                    self._end()
+                case failover.Blame():
+                    self._blame(effect)
+                case failover.TellWearer():
+                    self.display.tell(ShowNotice("Captions delayed", self.settings.notice_s))
+                case failover.UntellWearer():
+                    self.display.tell(EndNotice())
+                case failover.LookAgain(after_s):
+                    self.set_timer("look again", after_s, LookDue())
+
+    def _open(self, provider: SpeechProvider) -> None:
+        number = self.feed.count_opening()
+        spoken_at = self.feed.spoken_at(self.feed.kept_from(self.state.settled))
+        offset_s = (self.now if spoken_at is None else spoken_at) - self.session_started_at
+        opening = self.opening = _Opening(provider.name, number, self.now, round(offset_s * 1000))
+        clock = self.system.clock.now
+        ref = self.ref
+
+        def emit(event: SpeechEvent) -> None:
+            opening.emitted += 1
+            if not ref.tell(SpeechArrived(event, number, clock())):
+                raise RuntimeError("the stream's mailbox is full")  # ends it; the next hears the audio again
+
+        stream = opening.stream = provider.open(self.request, emit)
+        ended = SpeechError(provider.name, "closed", "the provider ended the stream")
+        self.perform(self.recognisers.tried, provider.name, self.now)
+        self.perform(self.feed.attach, stream, self.state.settled)
+        opening.task = self.start(
+            stream.run,
+            then=lambda _: ProviderFailed(ended, number),
+            failed=lambda error: ProviderFailed(error, number),
+            name=f"{provider.name} {number}",
+        )
+        self.set_timer("replay", 0.0, ReplayDue())
+
+    def _end(self) -> None:
+        opening, self.opening = self.opening, None
+        self.cancel_timer("replay")
+        self.perform(self.feed.detach)
+        if opening is not None and opening.task is not None:
+            self.cancel_task(opening.task)
+
     def _failed(self, error: Exception) -> None:
-        failures = self.state.failures + 1
-        wait_s = min(self.settings.reopen_most_s, self.settings.reopen_first_s * 2 ** (failures - 1))
+        assert self.opening is not None
         if isinstance(error, SpeechError):
-            wait_s = max(wait_s, min(error.retry_after_s, self.settings.reopen_most_s))
+            self._step(failover.Failed(error.kind, str(error), error.retry_after_s))
+        else:
+            self._step(failover.Failed("closed", repr(error)))
+
+    def _blame(self, blame: failover.Blame) -> None:
         self.telemetry.warning(
             "speech_stream_failed",
             user=self.request.user_id,
             language=self.request.language,
-            provider=self.provider.name,
-            cause=str(error),
-            retry_after_s=wait_s,
+            provider=blame.provider,
+            kind=blame.kind,
+            cause=blame.cause,
+            retry_after_s=blame.retry_after_s,
         )
-        self.state = msgspec.structs.replace(self.state, failures=failures)
-        self.perform(setattr, self.inlet, "stream", None)
-        self._tell_wearer()
-        self.set_timer("reopen", wait_s, Reopen())
+        self.perform(self.recognisers.failed, blame.provider, blame.kind, blame.retry_after_s, self.now)
 
-    def _heard(self, event: SpeechEvent) -> None:
+    def _look(self) -> None:
+        opening = self.opening
+        if opening is None or opening.stream is None:
+            self._step(failover.Looked())
+            return
+        progress = opening.stream.progress
+        feed = self.feed
+        if opening.emitted == opening.handled:
+            self._settle(feed.base + bytes_of(progress.settled_ms))
+        measures = self._measured()
+        self.state = replace(self.state, measures=measures)
+        self._step(
+            failover.Looked(
+                heard_ms=progress.heard_ms,
+                waiting_s=measures.waiting_ms / 1000,
+                is_live=feed.is_live,
+                is_quiet=self.state.utterance_id is None,
+            )
+        )
+
+    def _measured(self) -> Measures:
+        """The last measures, with what can be seen at this moment."""
+        feed = self.feed
+        heard, sent = self.state.settled, self.state.settled
+        if self.opening is not None and self.opening.stream is not None:
+            progress = self.opening.stream.progress
+            heard = max(heard, feed.base + bytes_of(progress.heard_ms))
+            sent = max(sent, feed.base + bytes_of(progress.sent_ms))
+        measures: Measures = replace(
+            self.state.measures,
+            unsent_ms=max(0, milliseconds_of(feed.head - sent)),
+            waiting_ms=round(feed.waiting_s(heard) * 1000),
+        )
+        return measures
+
+    def _replay(self) -> None:
+        if self.opening is None:
+            return
+        self.perform(self.feed.replay, bytes_of(_REPLAY_PERIOD_S * 1000 * self.settings.replay_speed))
+        if not self.feed.is_live:
+            self.set_timer("replay", _REPLAY_PERIOD_S, ReplayDue())
+
+    # -- what it hears
+
+    def _heard(self, event: SpeechEvent, opening: _Opening, at: float) -> None:
+        opening.handled += 1
         match event:
             case Interim() | Final():
-                self._publish(event)
+                self._said(event, opening, at)
             case Delayed(reason):
                 self.telemetry.warning("speech_delayed", user=self.request.user_id, reason=reason)
-                self._tell_wearer()
+                self._step(failover.Troubled())
             case Recovered():
-                self._caught_up()
+                self._step(failover.Untroubled())
             case AudioDropped(duration_ms):
                 self.telemetry.warning(
                     "speech_audio_dropped", user=self.request.user_id, duration_ms=duration_ms
                 )
 
-    def _tell_wearer(self) -> None:
-        if not self.state.is_delayed:
-            self.display.tell(ShowNotice("Captions delayed", self.settings.notice_s))
-        self.state = msgspec.structs.replace(self.state, is_delayed=True)
+    def _said(self, result: Interim | Final, opening: _Opening, at: float) -> None:
+        self._step(failover.Said())
+        if not self.recognisers.is_well(opening.provider):
+            self.perform(self.recognisers.heard, opening.provider, opening.opened_at)
+        feed = self.feed
+        position = min(feed.base + bytes_of(result.end_ms), feed.head)
+        is_old = opening.number > 1 and self.state.shown > 0 and position <= self.state.shown
+        if is_old and isinstance(result, Interim):
+            return  # the recogniser before this one has shown as much
+        self._publish(result, opening, at)
+        if isinstance(result, Final):
+            settled = position
+            if opening.emitted == opening.handled and opening.stream is not None:
+                settled = max(settled, feed.base + bytes_of(opening.stream.progress.settled_ms))
+            self._settle(settled)
+        self.state = replace(self.state, shown=max(self.state.shown, position))
 
-    def _caught_up(self) -> None:
-        if self.state.is_delayed:
-            self.display.tell(EndNotice())
-            self.state = msgspec.structs.replace(self.state, is_delayed=False)
+    def _settle(self, position: int) -> None:
+        position = min(position, self.feed.given)
+        if position > self.state.settled:
+            self.state = replace(self.state, settled=position)
+            self.perform(self.feed.settle, position)
 
-    def _publish(self, result: Interim | Final) -> None:
-        self._caught_up()
+    def _publish(self, result: Interim | Final, opening: _Opening, at: float) -> None:
         state = self.state
         is_final = isinstance(result, Final)
         utterance_id = state.utterance_id or self.system.ids.next("utterance")
-        self.state = msgspec.structs.replace(
-            state, utterance_id=None if is_final else utterance_id, failures=0
-        )
+        start_ms, end_ms = self._time_of(result.start_ms, opening), self._time_of(result.end_ms, opening)
+        measures = replace(state.measures, delivery_ms=round((self.now - at) * 1000))
+        age_ms = round((at - self.session_started_at) * 1000) - end_ms
+        measures = replace(measures, final_ms=age_ms) if is_final else replace(measures, interim_ms=age_ms)
+        self.state = replace(state, utterance_id=None if is_final else utterance_id, measures=measures)
         data = transcription.TranscriptionData(
             text=result.text,
             is_final=is_final,
             utterance_id=utterance_id,
             transcribe_language=self.request.language,
             detected_language=result.detected_language,
-            start_time=state.offset_ms + result.start_ms,
-            end_time=state.offset_ms + result.end_ms,
+            start_time=start_ms,
+            end_time=end_ms,
             confidence=result.confidence,
-            provider=self.provider.name,
+            provider=opening.provider.partition(":")[0],
         )
         raw = transcription.to_raw(data)
         stamp = timestamps.iso(self.system.clock.wall())
@@ -225,3 +375,10 @@ class TranscriptionStream(Actor[SpeechMessage]):
             session_id = app_session_id(self.request.user_id, subscriber.package_name)
             payload = to_app.data_stream(session_id, subscriber.stream, raw, stamp)
             subscriber.app.tell(Deliver(Outgoing(payload)))
+
+    def _time_of(self, stream_ms: int, opening: _Opening) -> int:
+        """When that was spoken, in ms since the session's start, whatever pauses the microphone made."""
+        spoken_at = self.feed.spoken_at(self.feed.base + bytes_of(stream_ms))
+        if spoken_at is None:
+            return opening.offset_ms + stream_ms
+        return max(0, round((spoken_at - self.session_started_at) * 1000))

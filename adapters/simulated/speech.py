@@ -300,9 +300,10 @@ class ScriptedStream:
         try:
             self._drop_old_audio()
             while self._error is None and not self._is_ended:
+                before = self._recognised_bytes
                 self._recognise()
-                if self._recognised_bytes < self._offered_bytes and self._provider.speed is not None:
-                    await trio.sleep(_SLOW_STEP_S / self._provider.speed)
+                if self._provider.speed is not None and self._recognised_bytes > before:
+                    await trio.sleep(self._seconds(self._recognised_bytes - before) / self._provider.speed)
                     continue
                 await self._changed.wait()
                 self._changed = trio.Event()

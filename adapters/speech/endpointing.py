@@ -82,11 +82,6 @@ class UtteranceCutter:
         """How much audio has been looked at."""
         return milliseconds(self._position)
 
-    @property
-    def undecided(self) -> bytes:
-        """The newest audio that belongs to no utterance, and may be the beginning of one."""
-        return b"".join([*self._recent, bytes(self._rest)])
-
     def feed(self, pcm: bytes) -> list[Cut]:
         """What this chunk means, in order."""
         self._rest += pcm

@@ -180,12 +180,6 @@ class PocketSphinxStream:
         self._progress = SpeechProgress(sent_ms, heard_ms, max(before.settled_ms, settled_ms))
         return self._progress
 
-    def unsettled(self) -> bytes:
-        """See `actors.ports.KeepsAudio`: the utterances without a final, and what may begin another."""
-        if self._cutter is None:
-            return bytes(self._early)
-        return b"".join([*(utterance.audio for utterance in self._utterances), self._cutter.undecided])
-
     def offer(self, pcm: bytes) -> None:
         if self._is_closed:
             return

@@ -80,11 +80,6 @@ class Utterance:
     # The stream's side
 
     @property
-    def audio(self) -> bytes:
-        """All of it, from its beginning."""
-        return bytes(self._audio)
-
-    @property
     def waiting_bytes(self) -> int:
         """Audio that no worker has been given yet."""
         return len(self._audio) - max(self._given, self._recognised)

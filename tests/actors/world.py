@@ -33,6 +33,7 @@ from actors.ports import (
     Refused,
     SpeechEvent,
     SpeechProgress,
+    SpeechProvider,
     SpeechRequest,
     Upgrade,
     WebhookAnswer,
@@ -160,9 +161,6 @@ class PuppetStream:
     def offer(self, pcm: bytes) -> None:
         self.offered += pcm
 
-    def unsettled(self) -> bytes:
-        return self.offered
-
     def finalize(self) -> None:
         self.finalized += 1
 
@@ -276,7 +274,12 @@ class AppServer:
 class World:
     """One server's tree and everything around it."""
 
-    def __init__(self, system: ActorSystem, documents: SimulatedDocuments) -> None:
+    def __init__(
+        self,
+        system: ActorSystem,
+        documents: SimulatedDocuments,
+        recognisers: Sequence[SpeechProvider] | None = None,
+    ) -> None:
         self.system = system
         self.store = SimulatedStore(random.Random(1), documents=documents)
         self.webhooks = SimulatedWebhooks(random.Random(2))
@@ -284,6 +287,7 @@ class World:
         self.load = ScriptedLoad()
         self.tokens = CoreTokens((SECRET,), wall=system.clock.wall)
         self.speech = PuppetSpeech()
+        self.recognisers = recognisers or (self.speech,)
         self.hall: Hall | None = None
         self._count = 0
 
@@ -295,7 +299,7 @@ class World:
         ports = Ports(
             store=self.store,
             webhooks=self.webhooks,
-            speech=(self.speech,),
+            speech=self.recognisers,
             tokens=self.tokens,
             telemetry=self.telemetry,
             load=self.load,
@@ -405,10 +409,16 @@ async def open_world(
     settings: DomainSettings | None = None,
     *,
     outage: str | None = None,
+    recognisers: Sequence[SpeechProvider] | None = None,
 ) -> AsyncIterator[World]:
-    """A server's tree, stopped in order at the end of the block. `outage` fails the store from the start."""
+    """A server's tree, stopped in order at the end of the block.
+
+    Args:
+      outage: fails the store from the start.
+      recognisers: instead of the puppet.
+    """
     async with open_system("test", seed=1) as system:
-        world = World(system, documents or SimulatedDocuments())
+        world = World(system, documents or SimulatedDocuments(), recognisers)
         world.store.outage = outage
         await world.start(settings or DomainSettings())
         yield world

@@ -165,23 +165,3 @@ def test_a_pause_after_the_soft_limit_is_where_long_speech_is_cut() -> None:
     found = utterances(cuts_of(speech + PAUSE, cutter=UtteranceCutter(settings)))
 
     assert len(found) >= 3
-
-
-@pytest.mark.parametrize("cut_s", [0.1, 0.3, 0.45, 0.7, 1.3, 2.2])
-def test_another_cutter_goes_on_from_what_is_not_settled_and_hears_the_whole_sentence(cut_s: float) -> None:
-    """As after a reload: the first one's open utterance and what may begin one are offered to the second."""
-    recording = RECORDINGS[1]
-    before = bytes(BYTES_A_SECOND)
-    cut_bytes = BYTES_A_SECOND + int(cut_s * 16_000) * 2
-    audio = before + recording.pcm + PAUSE
-    ((_, whole, _),) = utterances(cuts_of(audio))
-    first = UtteranceCutter(SETTINGS)
-    begun = utterances(cuts_of(audio[:cut_bytes], cutter=first))
-
-    unsettled = b"".join([pcm for _, pcm, _ in begun]) + first.undecided
-    ((_, again, end_ms),) = utterances(cuts_of(unsettled + audio[cut_bytes:]))
-
-    assert audio[:cut_bytes].endswith(unsettled)
-    assert end_ms is not None
-    assert len(again) >= len(whole) - BYTES_A_SECOND // 5
-    assert abs(len(again) - len(whole)) < BYTES_A_SECOND // 2
