@@ -132,6 +132,7 @@ def test_an_app_behind_a_broken_network_has_the_whole_grace_to_dial() -> None:
 
     life.advance(SETTINGS.grace_s - 0.1, probed=UNKNOWN)
 
+    assert Phase.GRACE is life.phase()
     assert [] == life.times(PostWebhook)
     assert Adopt("s2", is_new_session=False) in life.hear(SocketArrived("s2"))
 

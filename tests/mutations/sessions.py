@@ -50,9 +50,7 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
             "actors/apps/lifecycle.py",
             "        elif outcome is ProbeOutcome.REFUSED:",
             "        else:",
-            by(
-                "tests/actors/test_lifecycle_returns.py::test_an_app_behind_a_broken_network_has_the_whole_grace_to_dial"
-            ),
+            by("tests/actors/test_lifecycle_returns.py::test_only_a_refused_probe_ends_the_grace"),
         ),
         Mutation(
             "after a restart a lost app is called at once",
@@ -100,9 +98,7 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
             "actors/session/recovering.py",
             "        self.near.link.tell(Resync(self.state.phone))",
             "        pass",
-            by(
-                f"{LOST}::test_a_phone_is_missed_though_a_crash_loses_its_end",
-            ),
+            by(f"{SWEEP}[UserSession AckDue]"),
         ),
         Mutation(
             "a doorman that crashed lets those at the door wait",
