@@ -9,6 +9,8 @@ import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from clients.recordings import recordings
 
 
@@ -58,7 +60,12 @@ def test_the_caption_is_what_was_spoken_and_changes_with_the_recording(tmp_path:
     assert "did not reach the app" not in shipped
 
 
-def test_lc3_from_the_glasses_to_the_phone_and_from_there_to_the_cloud_is_understood() -> None:
+def test_lc3_from_the_glasses_to_the_phone_and_from_there_to_the_cloud_is_understood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The codec is what is tried here, not how much of it a busy machine sheds.
+    monkeypatch.setenv("GLASSHOUSE_OVERLOAD_LATE_S", "60")
+
     output = _demo("--sentences", "1", "--audio", "lc3", "--mic", "glasses")
 
     assert "amiable" in _read(output)[0]
