@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.ports import Final, SpeechError
 from adapters.simulated.speech import ScriptedSpeech
 from clients.coded_audio import sentence, silence, word
 from tests.actors.world import ADA, AppServer, World, open_world
@@ -241,6 +242,35 @@ async def test_a_crash_of_the_stream_loses_no_word(autojump_clock: MockClock) ->
         await say(phone, SPEECH[64_000:] + silence(3))
 
         assert SPOKEN == final_words(server)
+
+
+async def test_one_that_was_left_says_nothing_more(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone, subscriptions=SUBSCRIPTIONS)
+        (left,) = world.speech.streams
+        left.fail(SpeechError("puppet", "network", "reset", retry_after_s=0))
+        await trio.sleep(1)
+
+        left.emit(Final(text="too late", start_ms=0, end_ms=10))
+        world.speech.streams[-1].emit(Final(text="in time", start_ms=0, end_ms=10))
+        await world.settle()
+
+        assert ["in time"] == [result["text"] for result in results(server)]
+
+
+async def test_what_a_final_has_settled_is_not_heard_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        await world.running_app(phone, subscriptions=SUBSCRIPTIONS)
+        (stream,) = world.speech.streams
+        await say(phone, word(1, 1.0) + word(2, 0.3))
+
+        stream.emit(Final(text="one", start_ms=0, end_ms=1000))
+        stream.fail(SpeechError("puppet", "network", "reset", retry_after_s=0))
+        await trio.sleep(1)
+
+        assert word(2, 0.3) == world.speech.streams[-1].offered
 
 
 async def test_the_tree_shows_who_hears_and_how_late(autojump_clock: MockClock) -> None:
