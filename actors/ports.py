@@ -162,6 +162,9 @@ class EngineLoad(Protocol):
     def take_longest_s(self) -> float:
         """The longest that anything which had arrived can have waited since the last call."""
 
+    def take_work_share(self) -> float:
+        """Which share of the time since the last call this process computed, of one core."""
+
 
 # ---------------------------------------------------------------------------------------------------------
 # Storage (DESIGN section 7)

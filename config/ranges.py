@@ -51,6 +51,7 @@ RANGES: Final[dict[str, Meta]] = {
     "overload.sample_s": Meta(ge=0.01, le=60),
     "overload.calm_sample_s": Meta(ge=0.01, le=60),
     "overload.late_s": _SOME_TIME,
+    "overload.least_work": Meta(ge=0, le=1),
     "overload.first_share": Meta(ge=0, le=1),
     "overload.more_share": Meta(gt=0, le=1),
     "overload.less_share": Meta(gt=0, le=1),

@@ -1,7 +1,8 @@
 """Looks how late the server is, and posts what follows from it.
 
 Two things can be late: the engine, which knows how long it has had work without a pause, and the run queue,
-in which this actor's own timer stands behind everybody's mail. The worse of the two is what counts.
+in which this actor's own timer stands behind everybody's mail. The worse of the two is what counts, if it is
+our own work that makes us late: where other programs hold the core, shedding audio would help nobody.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Overload(Actor[OverloadMessage]):
         if isinstance(message, Excused):
             self.excused_until = self.now + message.for_s
             self.state = OverloadState(entries=self.state.entries)
-        if self.now < self.excused_until:
+        is_starved = self.load.take_work_share() < self.settings.least_work
+        if is_starved or self.now < self.excused_until:
             late_s = 0.0
         self.state, effects = step(self.state, late_s, self.now, self.settings)
         self.perform(self.board.post, self.state)

@@ -23,6 +23,8 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       late_s: what has arrived waits so long: the server is late. A press crosses it twice, to the app and
         back, and has 200 ms.
+      least_work: what is late while the server uses less than this share of a core is late by the work of
+        other programs, which shedding audio does not lessen.
       enter_s: late at every look for so long is overload; 0 takes the first.
       target_s: while overloaded more audio is shed as long as something waits longer than this.
       refuse_after_s: an overload that has lasted so long turns new sessions away; a crowd that comes at once
@@ -41,6 +43,7 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     late_s: float = 0.08
+    least_work: float = 0.15
     enter_s: float = 0.1
     target_s: float = 0.04
     refuse_after_s: float = 2.0

@@ -10,10 +10,12 @@ class ScriptedLoad:
 
     Attributes:
       late_s: how far behind the engine is from now on; set it by `fall_behind` so that the alarm is raised.
+      work_share: how much of a core the process uses.
     """
 
     def __init__(self) -> None:
         self.late_s = 0.0
+        self.work_share = 1.0
         self._alarm_s = float("inf")
         self._alarm: Callable[[], None] | None = None
 
@@ -29,3 +31,6 @@ class ScriptedLoad:
 
     def take_longest_s(self) -> float:
         return self.late_s
+
+    def take_work_share(self) -> float:
+        return self.work_share

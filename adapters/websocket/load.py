@@ -16,12 +16,26 @@ class PumpLoad:
 
     Args:
       clock: what the pump's times are of, in seconds.
+      work: what this process has computed, in seconds.
     """
 
-    __slots__ = ("_alarm", "_alarm_s", "_busy_since", "_clock", "_is_alarmed", "_longest_s")
+    __slots__ = (
+        "_alarm",
+        "_alarm_s",
+        "_busy_since",
+        "_clock",
+        "_is_alarmed",
+        "_longest_s",
+        "_work",
+        "_worked",
+    )
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, work: Callable[[], float] = time.process_time
+    ) -> None:
         self._clock = clock
+        self._work = work
+        self._worked = (clock(), work())
         self._alarm_s = float("inf")
         self._alarm: Callable[[], None] | None = None
         self._is_alarmed = False
@@ -66,3 +80,9 @@ class PumpLoad:
         if self._busy_since is not None:
             longest_s = max(longest_s, self._clock() - self._busy_since)
         return longest_s
+
+    def take_work_share(self) -> float:
+        """The computing time of all threads since the last call, by the time that has passed."""
+        (since, before), self._worked = self._worked, (self._clock(), self._work())
+        now, worked = self._worked
+        return (worked - before) / (now - since) if now > since else 0.0

@@ -291,3 +291,18 @@ async def test_who_stood_still_on_purpose_sheds_nothing_for_a_while_and_then_as_
         await trio.sleep(2)
 
         assert board.is_on, "it is late all the same"
+
+
+async def test_lateness_by_the_work_of_other_programs_sheds_nothing(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        world.load.work_share = 0.1
+        world.load.fall_behind(0.5)
+        await trio.sleep(3)
+        for _ in range(50):
+            phone.stream(bytes(3200))
+            await trio.sleep(0.1)
+
+        assert 50 == len(server.connection.frames())
+        assert not world.telemetry.of("overload_entered")

@@ -46,6 +46,7 @@ async def test_an_overload_turns_newcomers_away_keeps_presses_and_is_over_soon(t
         "display.boot_screen_s=0.1",
         "overload.retry_after_s=3",
         "overload.enter_s=0",
+        "overload.least_work=0",
         "overload.less_share=0.2",
         "overload.leave_s=0.5",
     ) as server:

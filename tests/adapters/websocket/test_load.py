@@ -96,3 +96,10 @@ def _loopback() -> tuple[socket.socket, socket.socket]:
     ours.setblocking(False)
     theirs.setblocking(False)
     return ours, theirs
+
+
+def test_work_share_is_what_was_computed_of_the_time_that_passed() -> None:
+    times, worked = iter([10.0, 12.0, 12.0, 16.0]), iter([1.0, 2.0, 2.0, 2.0])
+    load = PumpLoad(clock=lambda: next(times), work=lambda: next(worked))
+
+    assert [0.5, 0.0, 0.0] == [load.take_work_share() for _ in range(3)]
