@@ -14,6 +14,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,14 @@ def named_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server.start(
         tmp_path_factory.mktemp("named"), "display.boot_screen_s=0.1", "node_name=alpha"
     ) as server:
+        yield server
+
+
+@pytest.fixture
+def unhurried_server(tmp_path: Path) -> Iterator[Server]:
+    """One that drops no audio for a busy machine: the start of a second server is a second of a core."""
+    settings = ("display.boot_screen_s=0.1", "overload.enter_s=60", "pocketsphinx.keep_s=60")
+    with Server.start(tmp_path, *settings) as server:
         yield server
 
 
@@ -279,8 +288,9 @@ async def test_app_on_the_official_sdk_lives_through_drops_deaths_and_stop(
 
 
 async def test_reload_in_the_middle_of_a_sentence_is_nothing_that_an_sdk_app_hears_of(
-    node: str, server: Server, closed_port: int
+    node: str, unhurried_server: Server, closed_port: int
 ) -> None:
+    server = unhurried_server
     user = "mary@example.org"
     _, young_man, _, _, _ = recordings()
     async with wearer(server, user) as phone, sdk_app(node, closed_port, server) as (app, _):
@@ -297,13 +307,12 @@ async def test_reload_in_the_middle_of_a_sentence_is_nothing_that_an_sdk_app_hea
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reload)
             await microphone.hear(phone, young_man)
-        text = await final_after(app, phone, 0)
+        await eventually(lambda: likeness(" ".join(app.finals()), young_man) > 0.5)
         await audio_is_heard(phone, app)
         await heard(app, microphone)
 
         assert [True] == [outcome.is_done for outcome in outcomes]
         assert before != server.child
-        assert likeness(" ".join(app.finals()), young_man) > 0.5, text
         assert [f"{user}-{PACKAGE}"] == [told["sessionId"] for told in app.all("session")]
         assert [] == app.all("disconnected") == app.all("error")
         assert (1, 1) == (app.webhooks(), phone.connections)
