@@ -11,6 +11,7 @@ from runtime import Ref
 
 from .allowance import TrafficLimits
 from .apps.lifecycle import LifecycleSettings
+from .audio.udp import UdpDoor, UdpSettings
 from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
 from .front.settings import FrontDoorSettings
@@ -18,7 +19,17 @@ from .journal import JournalMessage
 from .liveness import APP_LIVENESS, LivenessSettings
 from .microphone import MicrophoneSettings
 from .overload import OverloadBoard, OverloadSettings
-from .ports import AppDocument, EngineLoad, Lc3, SpeechProvider, Store, Telemetry, Tokens, Webhooks
+from .ports import (
+    AppDocument,
+    EngineLoad,
+    Lc3,
+    SecretBoxes,
+    SpeechProvider,
+    Store,
+    Telemetry,
+    Tokens,
+    Webhooks,
+)
 from .session.settings import SessionSettings
 from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
@@ -60,6 +71,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
+    udp: UdpSettings = UdpSettings()
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,7 @@ class Ports:
     telemetry: Telemetry
     load: EngineLoad
     lc3: Lc3
+    boxes: SecretBoxes
 
 
 @dataclass(frozen=True)
@@ -86,4 +99,5 @@ class Domain:
     directory: Ref[DirectoryMessage]
     snapshots: Ref[SnapshotsMessage]
     overload: OverloadBoard
+    udp: UdpDoor
     recognisers: Recognisers

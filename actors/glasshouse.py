@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import Backoff, ChildSpec, Ref, Supervisor
 
+from .audio.udp import UdpDoor
 from .directory import Directory
 from .domain import Domain, DomainSettings, Ports, Urls
 from .front.doorman import Doorman, DoormanMessage
@@ -74,6 +75,7 @@ class Glasshouse(Supervisor):
         self.media = media
         self.front = front
         self.board = OverloadBoard(settings.overload)
+        self.udp = UdpDoor(settings.udp, ports.boxes, ports.telemetry)
 
     def children(self) -> Sequence[ChildSpec[Any]]:
         roster: Ref[RosterMessage] = self.child("roster")
@@ -86,6 +88,7 @@ class Glasshouse(Supervisor):
             directory=self.child("directory"),
             snapshots=self.child("snapshots"),
             overload=self.board,
+            udp=self.udp,
             recognisers=Recognisers(self.settings.speech, self.ports.telemetry),
         )
         snapshots = self.settings.snapshots

@@ -478,6 +478,20 @@ class Lc3(Protocol):
 
 
 # ---------------------------------------------------------------------------------------------------------
+# Encryption of datagrams (protocol.md 7.1)
+
+
+class SecretBoxes(Protocol):
+    """XSalsa20-Poly1305 with keys of 32 bytes."""
+
+    def new_key(self) -> bytes:
+        """A key that nobody can guess."""
+
+    def open(self, key: bytes, sealed: bytes) -> bytes | None:
+        """What is in a nonce of 24 bytes with its box; None when it is none, or not of this key."""
+
+
+# ---------------------------------------------------------------------------------------------------------
 # Tokens (protocol.md 3.1, 13.1)
 
 

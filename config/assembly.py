@@ -6,11 +6,13 @@ differs (a test compares both trees). What is built here is wired, never decided
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from quart_trio import QuartTrio
 
+from actors.audio.udp import UdpDoor
 from actors.domain import Ports, Urls
 from actors.front.app_gate import AppGate
 from actors.front.glasses_gate import GlassesGate
@@ -34,6 +36,7 @@ class World:
     Attributes:
       ports: the outside.
       media: services that recognise speech.
+      udp: what runs the microphone's datagrams, given their door and the host that phones are told.
       front: the services that let peers in, in the order they start, given the gates by path and the
         application.
       admin_token: for the administration's routes.
@@ -43,6 +46,7 @@ class World:
     ports: Ports
     media: Sequence[ServiceSpec]
     front: Callable[[Mapping[str, Gate], QuartTrio], Sequence[ServiceSpec]]
+    udp: Callable[[UdpDoor, str], Callable[[], Awaitable[object]]]
     admin_token: str
     health: Callable[[], Mapping[str, object]] = dict
 
@@ -53,7 +57,10 @@ def assemble(
     """The whole tree as one child of the system's root."""
 
     def front(hall: Hall) -> Sequence[ServiceSpec]:
-        return world.front(gates(system, hall, world.ports), application(system, hall, settings, world))
+        services = world.front(gates(system, hall, world.ports), application(system, hall, settings, world))
+        if not settings.udp.enabled:
+            return services
+        return (*services, ServiceSpec("udp", world.udp(hall.domain.udp, udp_host(settings, urls))))
 
     return ChildSpec(
         name="glasshouse",
@@ -63,6 +70,11 @@ def assemble(
         start_s=30.0,
         shutdown_s=10.0,
     )
+
+
+def udp_host(settings: Settings, urls: Urls) -> str:
+    """Where phones reach the microphone's port: as they reach the server, if no setting says otherwise."""
+    return settings.udp.public_host or urlsplit(urls.public).hostname or settings.host
 
 
 def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
@@ -77,6 +89,7 @@ def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
         limits=hall.domain.settings.limits,
         overload=hall.domain.overload,
         snapshots=hall.domain.snapshots,
+        udp=hall.domain.udp,
     )
     return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps}
 

@@ -8,15 +8,17 @@ orderly stop the listener goes first, then requests are answered, then every Web
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 from quart_trio import QuartTrio
 
+from actors.audio.udp import UdpDoor
 from actors.ports import Gate, Telemetry
 from actors.service import ServiceSpec
 from adapters.http.hosting import HttpHost, open_http_host
 from adapters.listener.listener import Listener
+from adapters.udp import UdpListener
 from adapters.websocket import Engine, PumpLoad
 from config.running import Running
 from config.settings import Settings
@@ -99,6 +101,12 @@ class FrontDoorServices:
             ServiceSpec("http", run_http),
             ServiceSpec("listener", run_listener),
         )
+
+    def udp(self, door: UdpDoor, public_host: str) -> Callable[[], Awaitable[object]]:
+        """What runs the microphone's datagrams."""
+        return UdpListener(
+            door, host=self.settings.host, public_host=public_host, telemetry=self.telemetry
+        ).run
 
     def open(self) -> None:
         """From now on read and let in: what was to be taken over is here."""

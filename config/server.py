@@ -35,6 +35,7 @@ from adapters.listener.handing import HandingError
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.storage import Seal, open_sqlite
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
+from adapters.udp import NaclBoxes
 from adapters.webhooks import HttpWebhooks
 from adapters.websocket import PumpLoad
 from config.assembly import World, assemble
@@ -111,6 +112,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 ports=ports,
                 media=media,
                 front=front.services,
+                udp=front.udp,
                 admin_token=server_file.admin_token,
                 health=watch.health,
             )
@@ -193,6 +195,7 @@ async def open_ports(
             telemetry=telemetry,
             load=load or PumpLoad(),
             lc3=Lc3Codec(),
+            boxes=NaclBoxes(),
         )
         yield ports, media
     finally:

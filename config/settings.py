@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from actors.allowance import TrafficLimits
 from actors.apps.lifecycle import LifecycleSettings
+from actors.audio.udp import UdpSettings
 from actors.directory import BreakerSettings, DirectorySettings
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
@@ -168,6 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     speech: SpeechSettings = SpeechSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
+    udp: UdpSettings = UdpSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -201,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             speech=self.speech,
             snapshots=self.snapshots,
             overload=self.overload,
+            udp=self.udp,
         )
 
     @property

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import trio
 from quart_trio import QuartTrio
 from trio.abc import HalfCloseableStream
 
+from actors.audio.udp import UdpDoor
 from actors.domain import Ports, Urls
 from actors.ports import Gate
 from actors.service import ServiceSpec
@@ -28,6 +29,7 @@ from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.speech import ScriptedSpeech
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
+from adapters.simulated.udp import SimulatedBoxes, SimulatedUdp
 from adapters.simulated.webhooks import SimulatedWebhooks
 from adapters.websocket import ServerConnection, response_of
 from config.assembly import World, assemble
@@ -77,6 +79,7 @@ class SimulatedServer:
         self._make_streams = make_streams
         self._engine: Running[SimulatedEngine[Head]] = Running()
         self._host: Running[HttpHost] = Running()
+        self.udp: SimulatedUdp | None = None
         self.tree: Ref[SupervisorMessage] | None = None
 
     async def start(self) -> None:
@@ -90,11 +93,13 @@ class SimulatedServer:
             telemetry=self.telemetry,
             load=self.load,
             lc3=SimulatedLc3(),
+            boxes=SimulatedBoxes(),
         )
         world = World(
             ports=ports,
             media=(ServiceSpec("recognisers", trio.sleep_forever),),
             front=self._front,
+            udp=self._run_udp,
             admin_token="simulated",
         )
         urls = Urls("https://glasshouse.example", "http://glasshouse.internal")
@@ -122,6 +127,10 @@ class SimulatedServer:
             await trio.lowlevel.checkpoint()
             raise ConnectionRefusedError(f"nobody listens for {url}")
         return await self._engine.now.dial()
+
+    def _run_udp(self, door: UdpDoor, public_host: str) -> Callable[[], Awaitable[object]]:
+        self.udp = SimulatedUdp(door, public_host=public_host)
+        return self.udp.run
 
     def _front(self, gates: Mapping[str, Gate], application: QuartTrio) -> Sequence[ServiceSpec]:
         async def run_engine() -> None:

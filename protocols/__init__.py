@@ -6,7 +6,7 @@ No sockets, no clock, no state. A module is a table of protocol.md or one of its
     from_app, to_app        messages on `/app-ws`
     webrtc, user_session    parts of those tables
     audio, ble              the formats of the microphone, and the glasses' packets
-    sequence                packets put in order again
+    udp, sequence           its datagrams, and packets put in order again
     envelope, errors        what all messages share; what decoding can raise
     streams, permissions    subscription texts, and what they need
     session_ids, paths      ids and addresses
@@ -44,6 +44,7 @@ from protocols import (
     to_app,
     to_phone,
     transcription,
+    udp,
     user_session,
     webhooks,
     webrtc,
@@ -83,6 +84,7 @@ __all__ = [
     "to_app",
     "to_phone",
     "transcription",
+    "udp",
     "user_session",
     "webhooks",
     "webrtc",

@@ -20,6 +20,8 @@ class Route(msgspec.Struct, frozen=True):
 
 AudioMessage = Route
 
+_OF_PACKETS = ("delivered", "lost", "duplicates", "late", "resets")
+
 
 class AudioActor(Actor[AudioMessage]):
     """Keeps the routing table across crashes; the router itself is made anew by each incarnation."""
@@ -35,7 +37,11 @@ class AudioActor(Actor[AudioMessage]):
         if format is not None and format.frame_bytes is not None:
             shown = f"{shown}, {format.frame_bytes} bytes"
         counted = {name: getattr(counts, name) for name in counts.__slots__}
-        return {"format": shown, **counted, "shed": self.slot.shedder.shed_frames}
+        facts = {"format": shown, **counted, "shed": self.slot.shedder.shed_frames}
+        if self.slot.leg is not None:
+            packets = self.slot.leg.state
+            facts["udp"] = {name: getattr(packets, name) for name in _OF_PACKETS}
+        return facts
 
     def started(self, restart: RestartInfo | None) -> None:
         self.perform(self._install)

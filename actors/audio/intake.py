@@ -38,6 +38,9 @@ _FRAMES_A_SECOND: Final = 200.0  # twice what time allows: a small frame is 16 t
 _BURST_FRAMES: Final = 6_000
 _MOST_FRAMES: Final = 500  # of one binary frame: 3 ms of work
 
+_MOST_CONCEALED: Final = 20  # LC3 frames: 200 ms
+_MOST_CONCEALED_BYTES: Final = _MOST_CONCEALED * PCM_FRAME_BYTES
+
 _DAMAGE: Final = 10
 _TOO_DAMAGED: Final = 25
 _MOST_DAMAGED: Final = 60
@@ -105,7 +108,17 @@ class Intake:
       format: what the phone sends; None while that is not known.
     """
 
-    __slots__ = ("_counts", "_decoder", "_held", "_is_assumed", "_lc3", "_since", "_suspects", "format")
+    __slots__ = (
+        "_counts",
+        "_decoder",
+        "_held",
+        "_is_assumed",
+        "_lc3",
+        "_packet_bytes",
+        "_since",
+        "_suspects",
+        "format",
+    )
 
     def __init__(self, lc3: Lc3, counts: AudioCounts) -> None:
         self.format: AudioFormat | None = None
@@ -114,6 +127,7 @@ class Intake:
         self._decoder: VoiceDecoder | None = None
         self._held: list[bytes] = []
         self._is_assumed = False
+        self._packet_bytes = 0
         self._since = 0.0
         self._suspects: dict[int, Lc3Decoder] | None = None
 
@@ -142,11 +156,23 @@ class Intake:
         if self.format is None:
             return self._undecided(frame, now)
         if self._decoder is None:
+            self._packet_bytes = len(frame)
             return (frame,)
         pcm = self._decoder.decode(frame, now)
         if self._is_assumed and self._decoder.is_muted:
             self.configure(PCM_FORMAT, now)
         return (pcm,) if pcm else ()
+
+    def conceal(self, packets: int) -> bytes:
+        """PCM in the place of `packets` that never came, each as long as the last one; at most 200 ms.
+
+        PCM has no decoder that knows how the voice went on: there it is silence.
+        """
+        if self._decoder is not None:
+            return self._decoder.conceal(packets)
+        if self.format is None:
+            return b""
+        return bytes(min(packets * self._packet_bytes, _MOST_CONCEALED_BYTES) // 2 * 2)
 
     def _undecided(self, frame: bytes, now: float) -> tuple[bytes, ...]:
         suspects = self._suspects
@@ -156,7 +182,7 @@ class Intake:
             if not _may_be(frame, size, suspects[size]):
                 del suspects[size]
         if not suspects:
-            return (*self.configure(PCM_FORMAT, now), frame)
+            return (*self.configure(PCM_FORMAT, now), *self.take(frame, now))
         if not self._held:
             self._since = now
         self._held.append(frame)
@@ -190,7 +216,7 @@ class VoiceDecoder:
       is_muted: whether it is silent now.
     """
 
-    __slots__ = ("_budget", "_counts", "_damage", "_decoder", "_size", "is_muted")
+    __slots__ = ("_budget", "_counts", "_damage", "_decoder", "_last_count", "_size", "is_muted")
 
     def __init__(self, lc3: Lc3, size: int, counts: AudioCounts) -> None:
         self._size = size
@@ -198,6 +224,7 @@ class VoiceDecoder:
         self._counts = counts
         self._budget = TokenBucket(_FRAMES_A_SECOND, _BURST_FRAMES)
         self._damage = 0
+        self._last_count = 0
         self.is_muted = False
 
     def decode(self, payload: bytes, now: float) -> bytes:
@@ -210,6 +237,7 @@ class VoiceDecoder:
         if count > _MOST_FRAMES or not self._budget.take(now, count):
             counts.excess += count
             return b""
+        self._last_count = count
         before = self._decoder.damaged
         pcm = self._decoder.decode(payload)
         damaged = self._decoder.damaged - before
@@ -220,8 +248,9 @@ class VoiceDecoder:
             return bytes(len(pcm))
         return pcm
 
-    def conceal(self, count: int) -> bytes:
-        """PCM for `count` lost frames."""
+    def conceal(self, packets: int) -> bytes:
+        """PCM for packets that were lost, of as many frames as the last one; at most 200 ms."""
+        count = min(packets * self._last_count, _MOST_CONCEALED)
         self._counts.concealed += count
         return bytes(count * PCM_FRAME_BYTES) if self.is_muted else self._decoder.conceal(count)
 

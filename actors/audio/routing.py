@@ -7,16 +7,21 @@ replaces whole. Nothing here waits: every taker has a bounded queue of its own (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 
+from protocols import udp
 from protocols.audio import AudioFormat
+from protocols.sequence import Heard, Lost
 from runtime import Recipient, Ref
 
+from ..allowance import Allowance
 from ..overload import Shedder
 from ..ports import Connection, Lane, Lc3, Outgoing
 from .intake import AudioCounts, Intake
+from .udp import UdpDoor, UdpLeg, UdpOffer
 
 _AUDIO = Lane.AUDIO  # an enum's attribute is slow to look up, and this is for every frame
 
@@ -124,13 +129,30 @@ class AudioSlot:
       intake: what the current connection sends.
       counts: of all connections.
       shedder: which frames are dropped before they are routed while the server is overloaded.
+      offer_of_udp: what the current connection was offered of UDP.
+      leg: its datagrams' way, once it has registered.
     """
 
-    __slots__ = ("connection", "counts", "intake", "lc3", "owner", "plain", "router", "shedder")
+    __slots__ = (
+        "connection",
+        "counts",
+        "door",
+        "intake",
+        "lc3",
+        "leg",
+        "offer_of_udp",
+        "owner",
+        "plain",
+        "router",
+        "shedder",
+    )
 
-    def __init__(self, shedder: Shedder, lc3: Lc3) -> None:
+    def __init__(self, shedder: Shedder, lc3: Lc3, door: UdpDoor) -> None:
         self.shedder = shedder
         self.lc3 = lc3
+        self.door = door
+        self.offer_of_udp: UdpOffer | None = None
+        self.leg: UdpLeg | None = None
         self.router: AudioRouter | None = None
         self.owner: Ref[Any] | None = None
         self.connection: Connection | None = None
@@ -143,9 +165,13 @@ class AudioSlot:
         """What the current connection sends; None while that is not known."""
         return self.intake.format
 
-    def attach(self, connection: Connection, format: AudioFormat | None = None) -> None:
+    def attach(
+        self, connection: Connection, format: AudioFormat | None = None, offer: UdpOffer | None = None
+    ) -> None:
         """`connection` is the phone's newest. Its format is to be found out, if it has not come along."""
+        self.leave_udp()
         self.connection = connection
+        self.offer_of_udp = offer
         self.intake = Intake(self.lc3, self.counts)
         self.plain = None
         if self.router is not None:
@@ -160,6 +186,36 @@ class AudioSlot:
             now = connection.health.last_activity_at
             self._route(self.intake.configure(format, now))
             self.plain = connection if self.intake.is_plain else None
+
+    def join_udp(
+        self, user_id: str, allowance: Allowance, wall: Callable[[], float], *, has_pinged: bool = False
+    ) -> bool:
+        """The current connection's phone sends datagrams from here on; False where it was not offered.
+
+        Args:
+          has_pinged: it did so in another process, and will not again.
+        """
+        offer = self.offer_of_udp
+        if offer is None:
+            return False
+        if self.leg is None:
+            leg = UdpLeg(
+                self, user_hash=udp.user_hash(user_id), key=offer.key, allowance=allowance, wall=wall
+            )
+            if not self.door.add(leg):
+                return False
+            leg.has_pinged = has_pinged
+            self.leg = leg
+        self.offer_of_udp = msgspec.structs.replace(offer, is_registered=True)
+        return True
+
+    def leave_udp(self) -> None:
+        """No more datagrams are taken from this phone."""
+        if self.leg is not None:
+            self.door.remove(self.leg)
+            self.leg = None
+        if self.offer_of_udp is not None:
+            self.offer_of_udp = msgspec.structs.replace(self.offer_of_udp, is_registered=False)
 
     def install(self, router: AudioRouter) -> None:
         """The audio actor has begun, or begun again."""
@@ -180,6 +236,15 @@ class AudioSlot:
         except Exception as error:
             self._crash(error)
 
+    def offer_packets(self, heard: Heard, now: float) -> None:
+        """Route what came by datagrams, in order and with its gaps."""
+        connection = self.connection
+        for item in heard:
+            if self.router is None or connection is None:
+                self.counts.unrouted += 1
+            elif isinstance(item, Lost) or not self._sheds(connection, item):
+                self._take(item, now)
+
     def totals(self) -> AudioCounts:
         """The counts, with what the present router has counted."""
         totals = AudioCounts()
@@ -193,16 +258,25 @@ class AudioSlot:
         if self.router is None or connection is not self.connection:
             self.counts.unrouted += 1
             return
-        if self.shedder.board.is_on and self.shedder.sheds(connection, len(frame)):
+        if self._sheds(connection, frame):
             return
-        try:
-            heard = self.intake.take(frame, connection.health.last_activity_at)
-        except Exception as error:
-            self._crash(error)
-            return
-        self._route(heard)
+        self._take(frame, connection.health.last_activity_at)
         if self.intake.is_plain:
             self.plain = connection
+
+    def _sheds(self, connection: Connection, frame: bytes) -> bool:
+        return self.shedder.board.is_on and self.shedder.sheds(connection, len(frame))
+
+    def _take(self, item: bytes | Lost, now: float) -> None:
+        try:
+            if isinstance(item, Lost):
+                heard: tuple[bytes, ...] = (self.intake.conceal(item.packets),)
+            else:
+                heard = self.intake.take(item, now)
+        except Exception as error:
+            self._crash(error)
+        else:
+            self._route(heard)
 
     def _route(self, heard: tuple[bytes, ...]) -> None:
         for pcm in heard:

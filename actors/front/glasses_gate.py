@@ -12,6 +12,7 @@ from protocols.error_codes import ERRORS, ErrorCode
 from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
 
 from ..allowance import TrafficLimits, phone_allowances
+from ..audio.udp import UdpDoor
 from ..link.handler import PhoneHandler
 from ..overload import OverloadBoard
 from ..ports import Admitted, Refused, StorageError, Telemetry, TokenError, Tokens, Upgrade
@@ -35,7 +36,9 @@ class GlassesGate:
         limits: TrafficLimits,
         overload: OverloadBoard,
         snapshots: Ref[SnapshotsMessage],
+        udp: UdpDoor,
     ) -> None:
+        self.udp = udp
         self.overload = overload
         self.snapshots = snapshots
         self.settings = settings
@@ -79,6 +82,7 @@ class GlassesGate:
                 token_in_query=token_in_query,
                 telemetry=self.telemetry,
                 allowances=phone_allowances(self.limits),
+                offer=self.udp.offer(is_encrypted=upgrade.query.get("udpEncryption") == "true"),
             )
         )
 

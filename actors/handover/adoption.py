@@ -67,7 +67,7 @@ def adopted(
     if link is not None:
         connection = _connection(connections, link.connection)
         state = liveness.shifted(link.liveness, by_s)
-        phone = PhoneSocket(connection, state, link.is_acked, link.phones, link.audio)
+        phone = PhoneSocket(connection, state, link.is_acked, link.phones, link.audio, link.udp)
     session = SessionState(
         user_id=record.user_id,
         incarnation=record.incarnation,

@@ -77,7 +77,9 @@ def capture(
         speech=tuple(_overheard(session, streams)),
         link=None
         if connection is None
-        else HandedLink(connection.id, _finite(link.liveness), link.is_acked, link.phones, link.audio),
+        else HandedLink(
+            connection.id, _finite(link.liveness), link.is_acked, link.phones, link.audio, link.udp
+        ),
     )
 
 

@@ -17,13 +17,14 @@ from protocols.streams import Subscription
 
 from ..apps.complaints import Complaints
 from ..apps.lifecycle import LifecycleState
+from ..audio.udp import UdpOffer
 from ..display.arbitration import DisplayState
 from ..liveness import LivenessState
 from ..microphone import MicrophoneState
 from ..ports import AppDocument
 from ..session.last_known import CalendarEntry, EventKey
 
-VERSION = 2
+VERSION = 3
 """Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
 
 
@@ -35,6 +36,7 @@ class HandedLink(msgspec.Struct, frozen=True):
     is_acked: bool
     phones: int
     audio: AudioFormat | None
+    udp: UdpOffer | None
 
 
 class HandedApp(msgspec.Struct, frozen=True, kw_only=True):

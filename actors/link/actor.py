@@ -7,17 +7,19 @@ that was replaced changes nothing (protocol.md 4.2): only the current one counts
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import close_codes, from_phone, to_phone
+from protocols import close_codes, from_phone, to_phone, udp
 from protocols.audio import AudioFormat
 from runtime import Actor, Ref, RestartInfo
 
 from .. import liveness
 from ..allowance import TrafficLimits, phone_allowances
 from ..audio import AudioSlot
+from ..audio.udp import UdpOffer
 from ..connection_facts import connection_facts
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
@@ -48,6 +50,7 @@ class LinkState(msgspec.Struct, frozen=True):
     Attributes:
       phones: how many connections there were, this one included.
       audio: what the connection's microphone sends, where the phone has said so.
+      udp: what it was offered of UDP, and whether it has taken it.
     """
 
     connection: Connection | None = None
@@ -55,6 +58,7 @@ class LinkState(msgspec.Struct, frozen=True):
     is_acked: bool = False
     phones: int = 0
     audio: AudioFormat | None = None
+    udp: UdpOffer | None = None
 
 
 class GlassesLink(Actor[LinkMessage]):
@@ -84,7 +88,12 @@ class GlassesLink(Actor[LinkMessage]):
         self.state = LinkState()
         if phone is not None:
             self.state = LinkState(
-                phone.connection, phone.liveness, phone.is_acked, phone.phones, phone.audio
+                phone.connection,
+                phone.liveness,
+                phone.is_acked,
+                phone.phones,
+                phone.audio,
+                phone.udp,
             )
 
     def facts(self) -> Mapping[str, object]:
@@ -98,6 +107,8 @@ class GlassesLink(Actor[LinkMessage]):
             self._opened(newest, token_in_query=True)
         elif restart is not None and connection is not None:
             # The lost message may have been its end, its ack, or anything that it was to hear.
+            format, offer = self.audio_slot.format, self.audio_slot.offer_of_udp
+            self.state = msgspec.structs.replace(self.state, audio=format, udp=offer)
             if self.state.liveness.has_said_ping:
                 self.perform(connection.send, _PONG)  # the lost message may have been a ping
             if not connection.is_open:
@@ -124,6 +135,8 @@ class GlassesLink(Actor[LinkMessage]):
             allowances=phone_allowances(self.limits),
         )
         self.perform(connection.bind, handler)
+        if self.state.udp is not None and self.state.udp.is_registered:
+            self._join_udp(has_pinged=True)
 
     def receive(self, message: LinkMessage) -> None:
         match message:
@@ -141,7 +154,6 @@ class GlassesLink(Actor[LinkMessage]):
                 self._resync(phone)
             case AudioConfigured(format):
                 self.state = msgspec.structs.replace(self.state, audio=format)
-                self.perform(self.audio_slot.configure, format)
             case PhoneOpened(connection, token_in_query):
                 self._opened(connection, token_in_query=token_in_query)
             case PhoneClosed(connection, info):
@@ -170,7 +182,10 @@ class GlassesLink(Actor[LinkMessage]):
             "phone_connected", user=self.user_id, connection=connection.id, peer=connection.peer
         )
         self.state = LinkState(
-            connection=connection, phones=self.state.phones + 1, audio=self.audio_slot.format
+            connection=connection,
+            phones=self.state.phones + 1,
+            audio=self.audio_slot.format,
+            udp=self.audio_slot.offer_of_udp,
         )
         self.session.tell(session.PhoneArrived(connection.id))
         self._step(liveness.Opened(token_in_query=token_in_query))
@@ -199,8 +214,32 @@ class GlassesLink(Actor[LinkMessage]):
                 self._step(liveness.JsonPong())
             case from_phone.ConnectionInit():
                 self._step(liveness.ConnectionInit())
+            case from_phone.UdpRegister(user_id_hash=user_hash):
+                self._register_udp(user_hash)
+            case from_phone.UdpUnregister():
+                self._take_udp(is_registered=False)
+                self.perform(self.audio_slot.leave_udp)
             case _:
                 self.session.tell(session.PhoneReported(message, raw))
+
+    def _register_udp(self, user_hash: int) -> None:
+        """A phone that may not send datagrams gets no answer to its probes, and stays with its WebSocket."""
+        if user_hash != udp.user_hash(self.user_id):
+            self.telemetry.warning("udp_wrong_hash", user=self.user_id, user_hash=user_hash)
+        elif self.audio_slot.offer_of_udp is not None:
+            self._take_udp(is_registered=True)
+            self._join_udp()
+
+    def _join_udp(self, *, has_pinged: bool = False) -> None:
+        _, allowance = phone_allowances(self.limits)
+        wall = self.system.clock.wall
+        join = partial(self.audio_slot.join_udp, self.user_id, allowance, wall, has_pinged=has_pinged)
+        self.perform(join)
+
+    def _take_udp(self, *, is_registered: bool) -> None:
+        if self.state.udp is not None:
+            offer = msgspec.structs.replace(self.state.udp, is_registered=is_registered)
+            self.state = msgspec.structs.replace(self.state, udp=offer)
 
     def _send(self, outgoing: Outgoing, *, is_ack: bool) -> None:
         connection = self.state.connection
@@ -223,6 +262,8 @@ class GlassesLink(Actor[LinkMessage]):
 
     def _lost(self, connection: Connection) -> None:
         self.state = LinkState(phones=self.state.phones)
+        if self.audio_slot.connection is connection:
+            self.perform(self.audio_slot.leave_udp)
         self.session.tell(session.PhoneGone(connection.id))
         self._arm()
 

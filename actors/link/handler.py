@@ -8,6 +8,7 @@ from runtime import Ref
 
 from ..allowance import Allowance
 from ..audio.routing import AudioSlot
+from ..audio.udp import UdpOffer
 from ..ports import CloseInfo, Connection, Telemetry
 from .messages import LinkMessage, PhoneClosed, PhoneOpened, PhoneSaid
 
@@ -15,7 +16,7 @@ from .messages import LinkMessage, PhoneClosed, PhoneOpened, PhoneSaid
 class PhoneHandler:
     """Hears one phone connection."""
 
-    __slots__ = ("audio", "frames", "link", "telemetry", "texts", "token_in_query", "user_id")
+    __slots__ = ("audio", "frames", "link", "offer", "telemetry", "texts", "token_in_query", "user_id")
 
     def __init__(
         self,
@@ -26,6 +27,7 @@ class PhoneHandler:
         token_in_query: bool,
         telemetry: Telemetry,
         allowances: tuple[Allowance, Allowance],
+        offer: UdpOffer | None = None,
     ) -> None:
         self.user_id = user_id
         self.link = link
@@ -33,10 +35,11 @@ class PhoneHandler:
         self.token_in_query = token_in_query
         self.telemetry = telemetry
         self.texts, self.frames = allowances
+        self.offer = offer
 
     def opened(self, connection: Connection) -> None:
         # The slot follows at once and not by message: the first frames may stand behind the upgrade.
-        self.audio.attach(connection)
+        self.audio.attach(connection, offer=self.offer)
         self.link.tell(PhoneOpened(connection, self.token_in_query))
 
     def text(self, connection: Connection, payload: bytes) -> None:

@@ -54,7 +54,7 @@ class Resync(msgspec.Struct, frozen=True):
 
 
 class AudioConfigured(msgspec.Struct, frozen=True):
-    """The phone says over REST what its microphone sends on the connection it has now."""
+    """The phone has said over REST what its microphone sends; the slot knows already."""
 
     format: AudioFormat
 

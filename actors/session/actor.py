@@ -227,6 +227,7 @@ class UserSession(Recovering):
         is_here = phone is not None and phone.is_open
         if is_here:
             self.telemetry.info("audio_configured", user=self.user_id, format=msgspec.to_builtins(format))
+            self.perform(self.near.audio_slot.configure, format)
             self.near.link.tell(AudioConfigured(format))
         reply_to.tell(is_here)
 
@@ -234,6 +235,7 @@ class UserSession(Recovering):
         """Close the phone's connection: the link may be stopped before it would hear of it."""
         phone = self.near.audio_slot.connection
         if phone is not None:
+            self.perform(self.near.audio_slot.leave_udp)
             self.perform(phone.close, close_codes.SESSION_ENDED.code, close_codes.SESSION_ENDED.reason)
 
     def _slow_down(self, reply_to: ReplyTo[PhoneWelcome]) -> None:
@@ -272,7 +274,8 @@ class UserSession(Recovering):
         if connection_id != self.state.phone:
             return
         stamp = self._stamp()
-        self._to_phone(wire.connection_ack(self.state, stamp), is_ack=True)
+        udp = wire.udp_fields(self.domain.udp.address, self.near.audio_slot.offer_of_udp)
+        self._to_phone(wire.connection_ack(self.state, stamp, udp), is_ack=True)
         if self.state.acked == connection_id:
             return
         self.state = msgspec.structs.replace(self.state, acked=connection_id)

@@ -11,6 +11,7 @@ from protocols.streams import Subscription
 
 from ..apps.complaints import Complaints
 from ..apps.lifecycle import LifecycleState
+from ..audio.udp import UdpOffer
 from ..display.arbitration import DisplayState
 from ..liveness import LivenessState
 from ..ports import AppDocument, Connection
@@ -35,6 +36,7 @@ class PhoneSocket(msgspec.Struct, frozen=True):
     is_acked: bool
     phones: int
     audio: AudioFormat | None = None
+    udp: UdpOffer | None = None
 
 
 class Overheard(msgspec.Struct, frozen=True):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from protocols import system_settings, to_app, to_phone
+from protocols import udp as datagrams
 from protocols.error_codes import ErrorCode
 from protocols.user_session import UserSession
 
+from ..audio.udp import Address, UdpOffer
 from ..ports import Outgoing
 from . import state as states
 
@@ -48,10 +51,35 @@ def user_session(state: SessionState) -> UserSession:
     )
 
 
-def connection_ack(state: SessionState, stamp: str) -> bytes:
+class UdpFields(msgspec.Struct, frozen=True):
+    """Where a phone may send its microphone's datagrams, and how they are encrypted."""
+
+    host: str
+    port: int
+    encryption: to_phone.UdpEncryption | None
+
+
+def udp_fields(address: Address | None, offer: UdpOffer | None) -> UdpFields | None:
+    """What an ack says of UDP; None where there is none, or it was not offered."""
+    if address is None or offer is None:
+        return None
+    encryption = None
+    if offer.key is not None:
+        encryption = to_phone.UdpEncryption(key=b64encode(offer.key).decode(), algorithm=datagrams.ALGORITHM)
+    return UdpFields(*address, encryption)
+
+
+def connection_ack(state: SessionState, stamp: str, udp: UdpFields | None = None) -> bytes:
     """The phone may send audio from here on."""
     return to_phone.encode(
-        to_phone.ConnectionAck(session_id=state.user_id, user_session=user_session(state), timestamp=stamp)
+        to_phone.ConnectionAck(
+            session_id=state.user_id,
+            user_session=user_session(state),
+            udp_host=None if udp is None else udp.host,
+            udp_port=None if udp is None else udp.port,
+            udp_encryption=None if udp is None else udp.encryption,
+            timestamp=stamp,
+        )
     )
 
 

@@ -53,9 +53,12 @@ def tree_maker(
 
     The audio slot stays: it knows the phone's connection, which the next link takes up.
     """
-    one, slot = OneBeginning(user_id, beginning), AudioSlot(domain.overload.shedder(), domain.ports.lc3)
+    one, slot = (
+        OneBeginning(user_id, beginning),
+        AudioSlot(domain.overload.shedder(), domain.ports.lc3, domain.udp),
+    )
     if beginning.phone is not None:
-        slot.attach(beginning.phone.connection, beginning.phone.audio)
+        slot.attach(beginning.phone.connection, beginning.phone.audio, beginning.phone.udp)
     return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster, audio_slot=slot)
 
 

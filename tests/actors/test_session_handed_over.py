@@ -6,6 +6,7 @@ second one, which has other connections to the same peers.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -26,6 +27,8 @@ from actors.session.state import AppEntry, SessionState
 from actors.users.roster import adopt_user
 from adapters.simulated.lc3 import encode, pcm_of
 from adapters.simulated.store import SimulatedDocuments
+from adapters.simulated.udp import seal
+from protocols import udp
 from protocols.audio import lc3_format
 from tests.actors.flights import incarnation
 from tests.actors.world import ADA, CAPTIONS, AppServer, FakeConnection, World, open_world
@@ -95,6 +98,30 @@ async def test_a_microphone_that_sends_lc3_is_still_heard(autojump_clock: MockCl
             phone_there.stream(encode(500, 60))
 
             assert [pcm_of(500)] == app_there.frames(), "without a word from the phone"
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+async def test_a_microphone_that_sends_datagrams_is_still_heard(
+    autojump_clock: MockClock, is_encrypted: bool
+) -> None:
+    documents = SimulatedDocuments()
+    payload, home = b"\7\0" * 500, ("192.0.2.1", 4000)
+    async with open_world(documents) as before:
+        assert before.hall is not None
+        before.hall.domain.udp.address = ("glass.example.org", 8000)
+        query = {"udpEncryption": "true"} if is_encrypted else {}
+        phone = await before.phone(query=query)
+        server = await before.running_app(phone)
+        phone.say({"type": "udp_register", "userIdHash": udp.user_hash(ADA)})
+        await before.settle()
+        (ack,) = phone.heard("connection_ack")
+        sealed = seal(b64decode(ack["udpEncryption"]["key"]), payload) if is_encrypted else payload
+        async with after_hand_over(before, documents, server, phone) as (world, _, app_there):
+            assert world.hall is not None
+            data = udp.encode(udp.Datagram(udp.user_hash(ADA), 7, sealed))
+            world.hall.domain.udp.receive(data, home, world.system.clock.now())
+
+            assert [payload] == app_there.frames(), "it does not ping again"
 
 
 async def test_nobody_is_told_anything_and_everything_goes_on(autojump_clock: MockClock) -> None:

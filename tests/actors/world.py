@@ -43,6 +43,7 @@ from adapters.simulated.lc3 import SimulatedLc3
 from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
+from adapters.simulated.udp import SimulatedBoxes
 from adapters.simulated.webhooks import Call, SimulatedWebhooks
 from adapters.tokens import CoreTokens
 from runtime import ActorSystem, ChildSpec, Ref, open_system
@@ -304,6 +305,7 @@ class World:
             telemetry=self.telemetry,
             load=self.load,
             lc3=SimulatedLc3(),
+            boxes=SimulatedBoxes(),
         )
         spec = ChildSpec(
             "glasshouse",
@@ -326,6 +328,7 @@ class World:
             limits=settings.limits,
             overload=self.hall.domain.overload,
             snapshots=self.hall.domain.snapshots,
+            udp=self.hall.domain.udp,
         )
         self.app_gate = AppGate(doorman=self.hall.doorman, limits=settings.limits)
 
@@ -349,10 +352,12 @@ class World:
     async def admit(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Admitted | Refused:
         return await self.glasses_gate.admit(upgrade("/glasses-ws", headers, query))
 
-    async def phone(self, user: str = ADA, *, token_in_query: bool = True) -> FakeConnection:
+    async def phone(
+        self, user: str = ADA, *, token_in_query: bool = True, query: Mapping[str, str] | None = None
+    ) -> FakeConnection:
         """A phone that has dialled in."""
         token = self.tokens.mint(user, expires_s=None)
-        query = {"token": token} if token_in_query else {}
+        query = {**(query or {}), **({"token": token} if token_in_query else {})}
         headers = {} if token_in_query else {"authorization": f"Bearer {token}"}
         admitted = await self.admit(headers, query)
         assert isinstance(admitted, Admitted)

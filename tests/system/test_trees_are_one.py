@@ -42,7 +42,7 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path) -> No
                 wall=system.clock.wall,
                 next_id=lambda: system.ids.next("connection"),
             )
-            world = World(ports=ports, media=media, front=front.services, admin_token="token")
+            world = World(ports=ports, media=media, front=front.services, udp=front.udp, admin_token="token")
             urls = Urls("http://127.0.0.1:1", "http://127.0.0.1:1")
             tree = await system.spawn(assemble(system, settings=settings, urls=urls, world=world))
             real = _shape(system.tree(tree))
