@@ -18,5 +18,5 @@ class NaclBoxes:
 
         try:
             return SecretBox(key).decrypt(sealed)
-        except (CryptoError, ValueError):  # not of this key; too short to hold a nonce
+        except CryptoError:  # not of this key, or too short to hold a nonce
             return None

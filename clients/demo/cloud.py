@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +40,18 @@ class Cloud:
 
 
 @asynccontextmanager
-async def open_cloud(data: Path) -> AsyncIterator[Cloud]:
+async def open_cloud(data: Path, settings: Sequence[str] = ()) -> AsyncIterator[Cloud]:
     """Start a server on any free port; at the end of the block it is told to stop, and waited for.
+
+    Args:
+      settings: each `NAME=VALUE`.
 
     Raises:
       CloudError: it did not start.
     """
     # One recogniser is warm from the start, so that the first words do not wait for its model.
-    words = ("serve", "--port", "0", "--data", str(data), "--set", "pocketsphinx.prestart=1")
+    chosen = [word for setting in ("pocketsphinx.prestart=1", *settings) for word in ("--set", setting)]
+    words = ("serve", "--port", "0", "--data", str(data), *chosen)
     log = data / "server.log"
     with _new_file(log) as errors:
         # A process group of its own: Ctrl-C in the terminal reaches the demo alone, which tells the server.

@@ -49,9 +49,9 @@ COMMAND = os.environ.get("GLASSHOUSE_COMMAND", "glasshouse")  # ./run says how i
 )
 @click.option(
     "--audio",
-    type=click.Choice(["pcm", "lc3"]),
+    type=click.Choice(["pcm", "lc3", "udp"]),
     default="pcm",
-    help="What the phone sends: PCM, or LC3 as phones of 2026 do.",
+    help="What the phone sends: PCM, LC3 as phones of 2026 do, or LC3 over UDP, encrypted.",
     show_default=True,
 )
 @click.option(
@@ -66,7 +66,7 @@ def demo(
     say: str | None,
     wav: Path | None,
     sentences: int | None,
-    audio: Literal["pcm", "lc3"],
+    audio: Literal["pcm", "lc3", "udp"],
     mic: Literal["phone", "glasses"],
     keep: bool,
 ) -> int:
@@ -155,7 +155,8 @@ async def _run(
     spoken: Sequence[Recording], microphone: MicrophoneOptions, data: Path, screen: Screen, keep: bool
 ) -> int:
     screen.say("starting the cloud ...")
-    async with open_cloud(data) as cloud, trio.open_nursery() as nursery:
+    settings = ("udp.enabled=true", "udp.port=0") if microphone.audio == "udp" else ()
+    async with open_cloud(data, settings) as cloud, trio.open_nursery() as nursery:
         screen.say(f"the cloud listens on {cloud.url}")
         api_key = secrets.token_hex(32)
         app = CaptionsApp(api_key, now=trio.current_time)
@@ -165,6 +166,8 @@ async def _run(
         nursery.start_soon(glasses.run)
         nursery.start_soon(_watch_lens, glasses, screen)
         await glasses.wait_for(lambda phone: phone.is_connected, timeout_s=10)
+        if microphone.audio == "udp":
+            await glasses.wait_for(lambda phone: phone.is_on_udp, timeout_s=10)
         await glasses.start_app(PACKAGE)
         await glasses.wait_for(
             lambda phone: phone.is_microphone_on and phone.lens.text == GREETING, timeout_s=15

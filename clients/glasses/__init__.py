@@ -10,8 +10,8 @@
         await glasses.wait_for(lambda phone: "hello" in phone.lens.text)
         nursery.cancel_scope.cancel()
 
-Read `phone.py` (the connection, what the wearer does), `microphone.py` (what becomes of what it hears) and
-`lens.py` (what the wearer sees).
+Read `phone.py` (the connection, what the wearer does), `microphone.py` (what becomes of what it hears),
+`datagrams.py` (how it goes over UDP) and `lens.py` (what the wearer sees).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from protocols.audio import (
 from protocols.ble import MicrophonePacket
 from protocols.sequence import Lost, SequenceState
 
-Audio = Literal["pcm", "lc3"]
+Audio = Literal["pcm", "lc3", "udp"]
 Source = Literal["phone", "glasses"]
 
 SPEECH_MS: Final = 50  # of speech open the microphone
@@ -42,16 +42,19 @@ _FRAME_US: Final = FRAME_MS * 1000
 
 class MicrophoneOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes:
-    audio: what the cloud gets.
+    audio: what the cloud gets: PCM or LC3 over the WebSocket, or LC3 over UDP where the cloud offers that and
+      it gets through.
     source: whose microphone it is.
     frame_bytes: of LC3 to the cloud: 20, 40 or 60.
     has_detector: nothing is sent while nobody speaks. Phones of 2026 send always.
+    is_encrypted: ask for encryption of what goes over UDP.
     """
 
     audio: Audio = "pcm"
     source: Source = "phone"
     frame_bytes: int = FRAME_BYTES
     has_detector: bool = False
+    is_encrypted: bool = True
 
     @property
     def format(self) -> AudioFormat:
@@ -75,7 +78,7 @@ class Microphone:
     """The way from a microphone to what is sent."""
 
     def __init__(self, options: MicrophoneOptions) -> None:
-        self._encoder = Lc3Encoder(options.frame_bytes) if options.audio == "lc3" else None
+        self._encoder = Lc3Encoder(options.frame_bytes) if options.audio != "pcm" else None
         self._air = (GlassesMicrophone(), PacketsFromGlasses()) if options.source == "glasses" else None
         self._detector = VoiceDetector() if options.has_detector else None
         self._ring: deque[bytes] = deque(maxlen=RING_CHUNKS)

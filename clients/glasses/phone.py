@@ -19,6 +19,7 @@ from urllib.parse import quote
 import msgspec
 import trio
 
+from clients.glasses.datagrams import ASK_AGAIN_S, Datagrams, OpenUdp, open_udp
 from clients.glasses.lens import Lens
 from clients.glasses.microphone import Microphone, MicrophoneOptions
 from clients.network import Connect, HttpAnswer, open_stream, request
@@ -75,6 +76,7 @@ class Glasses:
       timers: the phone's habits.
       microphone: whose it is and what the cloud gets of it.
       connect: the way to the cloud.
+      open_udp: the way for datagrams.
       now: the clock for what is shown and received; give `time.monotonic` to compare with another process.
       wall: epoch seconds, for the timestamps in messages.
 
@@ -99,6 +101,7 @@ class Glasses:
         timers: PhoneTimers | None = None,
         microphone: MicrophoneOptions | None = None,
         connect: Connect = open_stream,
+        open_udp: OpenUdp = open_udp,
         now: Callable[[], float] = trio.current_time,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -117,6 +120,8 @@ class Glasses:
         self._token = token
         self._timers = timers or PhoneTimers()
         self._connect = connect
+        self._open_udp = open_udp
+        self._datagrams: Datagrams | None = None
         self._now = now
         self._wall = wall
         self._options = microphone or MicrophoneOptions()
@@ -141,6 +146,11 @@ class Glasses:
     def running_apps(self) -> tuple[str, ...]:
         """The apps that run, as the cloud said last."""
         return () if self.user_session is None else self.user_session.active_app_sessions
+
+    @property
+    def is_on_udp(self) -> bool:
+        """Whether audio would go over UDP now."""
+        return self._datagrams is not None and self._datagrams.is_answered
 
     async def wait_for(self, predicate: Callable[[Glasses], T], *, timeout_s: float = 5.0) -> T:
         """The first value of `predicate(self)` that is true; it is asked again at every change.
@@ -266,6 +276,8 @@ class Glasses:
 
     async def _live_connected(self) -> None:
         url = f"{self._url.replace('http', 'ws', 1)}{paths.GLASSES}?token={quote(self._token)}"
+        if self._options.audio == "udp" and self._options.is_encrypted:
+            url += "&udpEncryption=true"
         dial = functools.partial(
             hold,
             url,
@@ -282,15 +294,15 @@ class Glasses:
                 while True:
                     was_connected = self.is_connected
                     self._take(await self._socket.receive())
-                    if self.is_connected and not was_connected and self._options.audio != "pcm":
-                        nursery.start_soon(self._configure)
+                    if self.ack is not None and not was_connected:
+                        self._begin_audio(nursery, self.ack)
                     self._notify()
             except RefusedError as error:
                 self.refusal = error
             except (OSError, DisconnectedError) as error:
                 self.last_end = error
             finally:
-                self._socket = self.ack = self.configured = None
+                self._socket = self.ack = self.configured = self._datagrams = None
                 self._notify()
             nursery.cancel_scope.cancel()
 
@@ -323,6 +335,9 @@ class Glasses:
         self.received.append(Received(self._now(), message))
         if isinstance(message, to_phone.Pong):
             self._pong.set()
+        elif isinstance(message, to_phone.UdpPingAck):
+            if self._datagrams is not None:
+                self._datagrams.answered()
         elif isinstance(message, to_phone.ConnectionAck):
             self.ack = message
             self.user_session = message.user_session
@@ -338,8 +353,36 @@ class Glasses:
             await self.detect_voice(heard.is_speaking)
         was_sent = False
         for audio in heard.audio:
-            was_sent = await self._send_frame(audio)
+            datagrams = self._datagrams
+            if datagrams is not None and datagrams.is_answered:
+                await datagrams.send(audio, self._options.frame_bytes)
+                was_sent = True
+            else:
+                was_sent = await self._send_frame(audio)
         return was_sent
+
+    def _begin_audio(self, nursery: trio.Nursery, ack: to_phone.ConnectionAck) -> None:
+        if self._options.audio != "pcm":
+            nursery.start_soon(self._configure)
+        if self._options.audio == "udp" and ack.udp_host is not None and ack.udp_port is not None:
+            nursery.start_soon(self._use_udp, ack, ack.udp_host, ack.udp_port)
+
+    async def _use_udp(self, ack: to_phone.ConnectionAck, host: str, port: int) -> None:
+        """Register, and ask again and again whether datagrams get through, until the connection ends."""
+        try:
+            socket = await self._open_udp(host, port)
+        except OSError as error:
+            self.last_end = error
+            return
+        try:
+            datagrams = self._datagrams = Datagrams(ack, socket)
+            await self.send(from_phone.UdpRegister(user_id_hash=datagrams.user_hash))
+            while True:
+                await datagrams.probe()
+                self._notify()
+                await trio.sleep(ASK_AGAIN_S)
+        finally:
+            socket.close()
 
     async def _send_frame(self, frame: bytes) -> bool:
         return self._socket is not None and await self._send(self._socket, frame)

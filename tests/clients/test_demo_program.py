@@ -7,7 +7,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class _Clouds:
         self.happens: BaseException | signal.Signals = CloudError("no cloud today")
 
     @asynccontextmanager
-    async def open_cloud(self, data: Path) -> AsyncIterator[Cloud]:
+    async def open_cloud(self, data: Path, settings: Sequence[str]) -> AsyncIterator[Cloud]:
         try:
             async with trio.open_nursery():
                 if isinstance(self.happens, BaseException):
