@@ -191,8 +191,8 @@ async def test_another_worker_takes_over_when_a_dead_one_is_long_in_coming(tmp_p
 
     async with pool("once", "dies", str(tmp_path / "flag"), settings=settings) as here:
         await here.until_ready()
-        for ear in (ada, bob):
-            offer(await here.open(ear), SPEECH + SILENCE)
+        for stream in [await here.open(ada), await here.open(bob)]:  # both before a worker is free again
+            offer(stream, SPEECH + SILENCE)
         await ada.until_finals(1)
         await bob.until_finals(1)
         views = here.provider.workers()
