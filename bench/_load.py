@@ -17,6 +17,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from bench.raw import BINARY, TEXT, RawSocket, UpgradeRefusedError, frame
 
@@ -334,20 +335,28 @@ class Driver:
         phone.app.send(frame(TEXT, json.dumps(init).encode()))
 
 
-def main() -> None:
-    """Talk to `bench.relay` over stdin and stdout: a line of settings in, marks and a line of results out."""
+D = TypeVar("D", bound=Driver)
+
+
+def begin(kind: type[D], *more: str) -> tuple[D, dict[str, Any]]:
+    """What `bench.stand` expects of a driver: settings in, its webhook's URL out, told to go, started.
+
+    Args:
+      more: settings that `kind` takes beside those of every driver.
+    """
     settings = json.loads(sys.stdin.readline())
-    driver = Driver(
-        address=("127.0.0.1", settings["port"]),
-        tokens=settings["tokens"],
-        package=settings["package"],
-        api_key=settings["api_key"],
-        seed=settings["seed"],
-    )
+    names = ("tokens", "package", "api_key", "seed", *more)
+    driver = kind(address=("127.0.0.1", settings["port"]), **{name: settings[name] for name in names})
     print(json.dumps({"webhook_url": driver.webhook_url}), flush=True)
     sys.stdin.readline()  # the app is registered
     driver.start_all(settings["start_timeout_s"])
     print("started", flush=True)
+    return driver, settings
+
+
+def main() -> None:
+    """Talk to `bench.relay` over stdin and stdout: a line of settings in, marks and a line of results out."""
+    driver, settings = begin(Driver)
     driver.run(warm_up_s=settings["warm_up_s"], measure_s=settings["measure_s"])
     print(json.dumps(driver.result.__dict__), flush=True)
     sys.stdin.readline()  # kept open until memory has been read

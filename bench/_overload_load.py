@@ -8,11 +8,10 @@ machine. An app's critical display is a forced one that answers nothing: one way
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import dataclass, field
 
-from bench._load import FRAME_PERIOD_S, PRESS_PERIOD_S, Driver, Owner, Phone, _head, _stamp, _tail
+from bench._load import FRAME_PERIOD_S, PRESS_PERIOD_S, Driver, Owner, Phone, _head, _stamp, _tail, begin
 from bench.raw import TEXT, RawSocket, UpgradeRefusedError, frame
 
 BUCKET_S = 0.25
@@ -201,19 +200,7 @@ class PressedDriver(Driver):
 
 def main() -> None:
     """Talk to `bench.overload` over stdin and stdout: a line of settings in, a line of records out."""
-    settings = json.loads(sys.stdin.readline())
-    driver = PressedDriver(
-        address=("127.0.0.1", settings["port"]),
-        tokens=settings["tokens"],
-        newcomers=settings["newcomers"],
-        package=settings["package"],
-        api_key=settings["api_key"],
-        seed=settings["seed"],
-    )
-    print(json.dumps({"webhook_url": driver.webhook_url}), flush=True)
-    sys.stdin.readline()  # the app is registered
-    driver.start_all(settings["start_timeout_s"])
-    print("started", flush=True)
+    driver, settings = begin(PressedDriver, "newcomers")
     driver.stream(settings["stream_s"])
     record = driver.record
     print(

@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import secrets
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -29,9 +26,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters.tokens import CoreTokens
 from bench import engine, report
-from bench.relay import DRIVER_CORE, PACKAGE, SERVE, SERVER_CORE, child_of, memory_kb
+from bench.stand import SERVER_CORE, cpu_s, memory_kb, serving
 
 FULL = 0.95
 """Share of its core that counts as full: the next N is not tried."""
@@ -71,67 +67,22 @@ def main() -> None:
 
 def measure(sessions: int, options: Namespace) -> list[dict[str, Any]]:
     """One run: a fresh server, N phones and their app. Returns a row for each phase."""
-    with tempfile.TemporaryDirectory(prefix="glasshouse-bench-") as data:
-        secret = secrets.token_hex(32)
-        environment = {**os.environ, "GLASSHOUSE_JWT_SECRET": secret, "GLASSHOUSE_DATA": data}
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", "config.cli", *SERVE],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: engine.pin(SERVER_CORE),
-        ) as server:
-            try:
-                assert server.stdout is not None
-                port = int(server.stdout.readline().rsplit(":", 1)[1])
-                return _drive(sessions, options, port, secret, environment, server.pid)
-            finally:
-                server.terminate()
-
-
-def _drive(
-    sessions: int, options: Namespace, port: int, secret: str, environment: dict[str, str], keeper: int
-) -> list[dict[str, Any]]:
-    tokens = CoreTokens((secret,))
-    api_key = secrets.token_hex(16)
     stream_s = WARM_UP_S + options.calm + options.pressure + options.after
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench._overload_load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: engine.pin(DRIVER_CORE),
-    ) as driver:
-        try:
-            assert driver.stdin is not None
-            assert driver.stdout is not None
-            settings = {
-                "port": port,
-                "tokens": {user: tokens.mint(user, expires_s=None) for user in _users("user", sessions)},
-                "newcomers": [tokens.mint(user, expires_s=None) for user in _users("new", int(stream_s) + 1)],
-                "package": PACKAGE,
-                "api_key": api_key,
-                "seed": 1,
-                "start_timeout_s": 60 + sessions * 0.05,
-                "stream_s": stream_s,
-            }
-            print(json.dumps(settings), file=driver.stdin, flush=True)
-            url = json.loads(driver.stdout.readline())["webhook_url"]
-            words = ["app", "add", PACKAGE, "--url", url, "--api-key", api_key, "--permission", "ALL"]
-            subprocess.run(
-                [sys.executable, "-P", "-m", "config.cli", *words],
-                env=environment,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-            print("go", file=driver.stdin, flush=True)
-            line = driver.stdout.readline().strip()
-            if line != "started":
-                raise RuntimeError(f"the driver said {line!r}; its error is above")
-            phases, health = _press(options, child_of(keeper), port)
-            record = json.loads(driver.stdout.readline())
-        finally:
-            driver.kill()
+    with (
+        serving() as stand,
+        stand.driver(
+            "bench._overload_load",
+            tokens=stand.tokens(_users("user", sessions)),
+            newcomers=list(stand.tokens(_users("new", int(stream_s) + 1)).values()),
+            seed=1,
+            start_timeout_s=60 + sessions * 0.05,
+            stream_s=stream_s,
+        ) as driver,
+    ):
+        driver.say("go")
+        driver.expect("started")
+        phases, health = _press(options, stand.child, stand.port)
+        record = driver.record()
     return list(_rows(sessions, phases, health, record))
 
 
@@ -151,11 +102,11 @@ def _press(
             ("pressure", options.pressure),
             ("after", options.after),
         ):
-            began, cpu_s = time.perf_counter(), _cpu_s(server)
+            began, before_s = time.perf_counter(), cpu_s(server)
             with _competitor(is_there=name == "pressure"):
                 time.sleep(seconds)
             ended = time.perf_counter()
-            share = (_cpu_s(server) - cpu_s) / (ended - began)
+            share = (cpu_s(server) - before_s) / (ended - began)
             phases.append(
                 {
                     "phase": name,
@@ -266,11 +217,6 @@ def _watch_health(port: int, health: list[tuple[float, str]], is_over: threading
 
 def _users(name: str, count: int) -> list[str]:
     return [f"{name}{number}@example.org" for number in range(count)]
-
-
-def _cpu_s(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

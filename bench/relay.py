@@ -12,23 +12,13 @@ was lost, and how late the driver itself was.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import secrets
-import subprocess
-import sys
-import tempfile
 import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from adapters.tokens import CoreTokens
 from bench import engine, report
-
-PACKAGE = "org.example.bench"
-SERVER_CORE, DRIVER_CORE = 0, 1  # of those this process may use
-SERVE = ("serve", "--port", "0", "--log-level", "warning")
+from bench.stand import cpu_s, memory_kb, serving
 
 
 def main() -> None:
@@ -64,82 +54,32 @@ def main() -> None:
 
 def measure(sessions: int, options: Namespace, *, seed: int) -> dict[str, Any]:
     """One run: a fresh server, N phones and N app sockets. Returns one row of the table."""
-    with tempfile.TemporaryDirectory(prefix="glasshouse-bench-") as data:
-        secret = secrets.token_hex(32)
-        environment = {**os.environ, "GLASSHOUSE_JWT_SECRET": secret, "GLASSHOUSE_DATA": data}
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", "config.cli", *SERVE],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: engine.pin(SERVER_CORE),
-        ) as server:
-            try:
-                assert server.stdout is not None
-                port = int(server.stdout.readline().rsplit(":", 1)[1])
-                return _drive(sessions, options, seed, port, secret, environment, server.pid)
-            finally:
-                server.terminate()
-
-
-def _drive(
-    sessions: int,
-    options: Namespace,
-    seed: int,
-    port: int,
-    secret: str,
-    environment: dict[str, str],
-    keeper: int,
-) -> dict[str, Any]:
-    tokens = CoreTokens((secret,))
     users = [f"user{number}@example.org" for number in range(sessions)]
-    api_key = secrets.token_hex(16)
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench._load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: engine.pin(DRIVER_CORE),
-    ) as driver:
-        try:
-            assert driver.stdin is not None
-            assert driver.stdout is not None
-            settings = {
-                "port": port,
-                "tokens": {user: tokens.mint(user, expires_s=None) for user in users},
-                "package": PACKAGE,
-                "api_key": api_key,
-                "seed": seed,
-                "start_timeout_s": 30 + sessions * 0.05,
-                "warm_up_s": options.warm_up,
-                "measure_s": options.seconds,
-            }
-            print(json.dumps(settings), file=driver.stdin, flush=True)
-            url = json.loads(driver.stdout.readline())["webhook_url"]
-            command = ["app", "add", PACKAGE, "--url", url, "--api-key", api_key, "--permission", "ALL"]
-            subprocess.run(
-                [sys.executable, "-P", "-m", "config.cli", *command],
-                env=environment,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-            child = child_of(keeper)
-            idle_kb = memory_kb(child)
-            print("go", file=driver.stdin, flush=True)
-            _expect(driver, "started")
-            _expect(driver, "measuring")
-            cpu_before, clock_before = _cpu_s(child), time.perf_counter()
-            _expect(driver, "measured")
-            cpu_s, clock_s = _cpu_s(child) - cpu_before, time.perf_counter() - clock_before
-            loaded_kb = memory_kb(child)
-            result = json.loads(driver.stdout.readline())
-        finally:
-            driver.kill()
+    with (
+        serving() as stand,
+        stand.driver(
+            "bench._load",
+            tokens=stand.tokens(users),
+            seed=seed,
+            start_timeout_s=30 + sessions * 0.05,
+            warm_up_s=options.warm_up,
+            measure_s=options.seconds,
+        ) as driver,
+    ):
+        idle_kb = memory_kb(stand.child)
+        driver.say("go")
+        driver.expect("started")
+        driver.expect("measuring")
+        cpu_before, clock_before = cpu_s(stand.child), time.perf_counter()
+        driver.expect("measured")
+        worked_s, clock_s = cpu_s(stand.child) - cpu_before, time.perf_counter() - clock_before
+        loaded_kb = memory_kb(stand.child)
+        result = driver.record()
     audio, presses = result["frame_delays"], result["press_delays"]
     return {
         "start s": result["start_s"],
         "ack p95": report.percentile(result["ack_delays"], 95) * 1000,
-        "cpu ms": cpu_s / clock_s / sessions * 1000,
+        "cpu ms": worked_s / clock_s / sessions * 1000,
         "audio p50": report.percentile(audio, 50) * 1000,
         "audio p99": report.percentile(audio, 99) * 1000,
         "press p50": report.percentile(presses, 50) * 1000,
@@ -157,29 +97,6 @@ def _drive(
 
 def _bare_options(sessions: int, seconds: float) -> Namespace:
     return Namespace(sources=sessions, rate=10.0, frame_bytes=3200, seconds=min(seconds, 10.0))
-
-
-def _expect(driver: subprocess.Popen[str], word: str) -> None:
-    assert driver.stdout is not None
-    line = driver.stdout.readline().strip()
-    if line != word:
-        raise RuntimeError(f"the driver said {line!r}, {word!r} was expected; its error is above")
-
-
-def child_of(keeper: int) -> int:
-    """The server process: the keeper's only child that is still itself."""
-    children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
-    return int(children[0])
-
-
-def _cpu_s(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_kb(process: int) -> int:
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import engine, report
-from bench.relay import DRIVER_CORE, memory_kb
+from bench.stand import DRIVER_CORE, memory_kb
 
 from .ledger import Ledger
 from .rows import design_rows, plotted, row

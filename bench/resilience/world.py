@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 
 from adapters.tokens import CoreTokens
 from bench import engine
-from bench.relay import DRIVER_CORE, SERVER_CORE, child_of, memory_kb
+from bench.stand import DRIVER_CORE, SERVER_CORE, child_of, memory_kb
 from config.data_directory import read_server_file
 
 from .records import Event, Reader, of
