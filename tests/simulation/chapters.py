@@ -9,6 +9,7 @@ import trio
 from actors.ports import Claim
 from adapters.simulated.store import StoreFaults
 from protocols import from_app, from_phone
+from runtime.testing import Link
 from tests.simulation.peers import BUTTONS, CAPTIONS, KEY
 from tests.simulation.stage import ADA, GRACE_S, Play, Stage
 
@@ -18,6 +19,22 @@ CHAPTERS: Final[dict[str, Play]] = {}
 def chapter(play: Play) -> Play:
     CHAPTERS[play.__name__] = play
     return play
+
+
+async def _is_reset(stage: Stage, link: Link | None, *, pause_s: float) -> None:
+    assert link is not None
+    link.reset()
+    await trio.sleep(pause_s)
+    await stage.well()
+    await stage.use(stage.ada)
+
+
+async def _goes_silent(stage: Stage, link: Link | None) -> None:
+    assert link is not None
+    link.lose()
+    stage.campaign.half_open.append(link)
+    await trio.sleep(5.0)
+    await stage.well()
 
 
 @chapter
@@ -74,12 +91,7 @@ async def a_start_fails(stage: Stage) -> None:
 
 @chapter
 async def an_apps_socket_is_reset(stage: Stage) -> None:
-    link = stage.campaign.link_of(ADA, CAPTIONS)
-    assert link is not None
-    link.reset()
-    await trio.sleep(0.3)
-    await stage.well()
-    await stage.use(stage.ada)
+    await _is_reset(stage, stage.campaign.link_of(ADA, CAPTIONS), pause_s=0.3)
 
 
 @chapter
@@ -95,12 +107,7 @@ async def an_app_lets_go_of_its_socket(stage: Stage) -> None:
 
 @chapter
 async def an_apps_socket_is_half_open(stage: Stage) -> None:
-    link = stage.campaign.link_of(ADA, BUTTONS)
-    assert link is not None
-    link.lose()
-    stage.campaign.half_open.append(link)
-    await trio.sleep(5.0)
-    await stage.well()
+    await _goes_silent(stage, stage.campaign.link_of(ADA, BUTTONS))
 
 
 @chapter
@@ -174,22 +181,12 @@ async def an_app_talks_nonsense_and_too_much(stage: Stage) -> None:
 
 @chapter
 async def a_phone_is_reset_and_returns(stage: Stage) -> None:
-    link = stage.campaign.phone_link(ADA)
-    assert link is not None
-    link.reset()
-    await trio.sleep(1.0)
-    await stage.well()
-    await stage.use(stage.ada)
+    await _is_reset(stage, stage.campaign.phone_link(ADA), pause_s=1.0)
 
 
 @chapter
 async def a_phone_is_half_open(stage: Stage) -> None:
-    link = stage.campaign.phone_link(ADA)
-    assert link is not None
-    link.lose()
-    stage.campaign.half_open.append(link)
-    await trio.sleep(5.0)
-    await stage.well()
+    await _goes_silent(stage, stage.campaign.phone_link(ADA))
 
 
 @chapter
