@@ -20,7 +20,7 @@ from ._mailbox import Overflow
 from ._ref import Ref
 from ._registry import Group, Key
 from ._reply import ReplyTo
-from ._spec import NORMAL, Backoff, ChildSpec, RestartInfo, StopReason, Strategy
+from ._spec import Backoff, ChildSpec, RestartInfo, StopReason, Strategy
 from ._supervision import check_name, wait_for_supervisor
 from ._tasks import TaskHandle
 from ._timers import Timer
@@ -312,8 +312,11 @@ class AnyActor(Generic[M]):
         self._effects().append((None, partial(self._place().dropped, message, DropReason.UNHANDLED)))
 
     def stop(self) -> None:
-        """End normally after this handler. A permanent actor is restarted by its supervisor."""
-        self._effects().append((None, partial(self._place().order_stop, NORMAL)))
+        """End normally after this handler. A permanent actor is restarted by its supervisor.
+
+        Once it is committed no crash takes it back: an error in the same commit is reported, and the stop goes on.
+        """
+        self._effects().append((None, self._place().end_itself))
 
 
 class Actor(AnyActor[M]):

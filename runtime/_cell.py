@@ -71,6 +71,7 @@ class Cell:
     is_suspended = False
     is_leaving = False  # its supervisor has asked it to stop, to start it again or to end itself
     is_unwanted = False  # it was asked to stop for good
+    ends_itself = False  # this incarnation has committed its own stop: no later crash takes that back
     parent_waits = False  # the supervisor wants to hear that it is up
     attempt = 0
     restarts_total = 0
@@ -208,7 +209,7 @@ class Cell:
         return done
 
     def commit(self, effects: list[Effect]) -> Exception | None:
-        """Apply `effects` in order, all of them. Returns the first error a call raised."""
+        """Apply `effects` in order, all of them. Returns the first error a call raised, unless it stops."""
         failure: Exception | None = None
         for target, what in effects:
             if target is not None:
@@ -221,6 +222,9 @@ class Cell:
                     failure = error
                 else:
                     self.report(error, NO_MESSAGE)
+        if failure is not None and self.ends_itself:
+            self.report(failure, NO_MESSAGE)
+            return None
         return failure
 
     def dropped(self, message: Any, reason: DropReason, error: BaseException | None = None) -> None:
@@ -369,7 +373,7 @@ class Cell:
             self.end(StopReason(StopKind.START_FAILED, error))
         elif self.status == "running":
             self.report(error, message)
-            self.end(StopReason(StopKind.CRASHED, error))
+            self.end(NORMAL if self.ends_itself else StopReason(StopKind.CRASHED, error))
 
     def report(self, error: BaseException, message: Any) -> None:
         """Remember and announce an error."""
@@ -385,6 +389,11 @@ class Cell:
         if parent is None or parent.supervision is None:
             return self.attempt
         return parent.supervision.streak_of(self, self.system.clock.now())
+
+    def end_itself(self) -> None:
+        """End normally before the next message, whatever else happens."""
+        self.ends_itself = True
+        self.order_stop(NORMAL)
 
     def order_stop(self, reason: StopReason) -> None:
         """Stop before the next message."""
@@ -416,6 +425,8 @@ class Cell:
         """End the incarnation: its timers, its asks, then its children, then its tasks."""
         self.status = "ending"
         self.ending = reason
+        if self.ends_itself:
+            self.ends_itself = False
         self.down_since = self.system.clock.now()
         self.takes_mail = self.mailbox.is_idle = False
         if self.runner is not None:

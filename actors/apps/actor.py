@@ -134,9 +134,6 @@ class AppSession(Explaining):
     def _recover(self, *, is_clean: bool) -> None:
         """Find what the crash has lost: a message, what was asked for, or the end itself."""
         connection, machine = self.state.connection, self.state.lifecycle
-        if self.state.has_ended:
-            self.stop()
-            return
         if connection is not None and not connection.is_open:
             # Its end was the message that the crash lost, or is still to come and then changes nothing.
             self._hung_up(connection, CloseInfo(code=1006))
@@ -303,10 +300,10 @@ class AppSession(Explaining):
         machine, effects = lifecycle.step(self.state.lifecycle, event, self.now, self.settings)
         self.state = msgspec.structs.replace(self.state, lifecycle=machine)
         is_stop = isinstance(event, lifecycle.StopRequested) and event.reason != "session_ended"
-        has_ended = False
+        is_over = False
         for effect in effects:
             if isinstance(effect, lifecycle.Ended):
-                has_ended = True
+                is_over = True
             elif is_stop and isinstance(effect, lifecycle.SendAppStopped | lifecycle.CloseSocket):
                 # protocol.md 4.5: the phone's list tells the stop before the app's socket does.
                 self.state = msgspec.structs.replace(self.state, parting=(*self.state.parting, effect))
@@ -314,8 +311,7 @@ class AppSession(Explaining):
                 self._perform(effect)
         if (machine.phase, self.state.connection) != before:
             self.session.tell(AppPhaseChanged(self.app.package_name, machine.phase, self.state.connection))
-        if has_ended:
-            self.state = msgspec.structs.replace(self.state, has_ended=True)
+        if is_over:
             self._report_end(None)
             self._part()
             self.stop()

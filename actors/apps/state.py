@@ -32,7 +32,6 @@ class AppState(msgspec.Struct, frozen=True):
       audio_dropped: how many of the connection's microphone frames the app was told it has missed.
       era: the permit of the webhook whose outcome the directory has not been told.
       asked: the webhook, and its body, for which the directory is being asked.
-      has_ended: the lifecycle is over, and so is this actor.
       doubted: the connection that a new process of the app server put in doubt: it may be half-open.
     """
 
@@ -49,5 +48,4 @@ class AppState(msgspec.Struct, frozen=True):
     era: int | None = None
     handler: AppSocketHandler | None = None
     asked: tuple[int | None, bytes] | None = None
-    has_ended: bool = False
     doubted: DoubtTick | None = None

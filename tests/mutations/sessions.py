@@ -147,13 +147,6 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
             by(f"{SWEEP}[UserSession AppFound]"),
         ),
         Mutation(
-            "an app session whose end a crash has lost stays",
-            "actors/apps/actor.py",
-            "        if self.state.has_ended:",
-            "        if False:",
-            by(f"{SWEEP}[AppSession AppHungUp]"),
-        ),
-        Mutation(
             "a roster that crashed does not watch again",
             "actors/users/roster.py",
             "                self.watch(entry.tree)  # its end may be what the crash lost",

@@ -153,12 +153,40 @@ TRANSACTIONS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "a second failing call is not reported",
             "_cell.py",
-            "                else:\n                    self.report(error, NO_MESSAGE)\n"
-            "        return failure",
-            "        return failure",
+            "                else:\n                    self.report(error, NO_MESSAGE)\n        if failure",
+            "        if failure",
             by(
                 "test_handler_is_a_transaction.py::test_two_failing_calls_are_both_reported_and_crash_once",
             ),
+        ),
+    ),
+    "A stop that is committed goes on, whatever fails beside it": (
+        Mutation(
+            "a failing call takes the stop back",
+            "_cell.py",
+            "        if failure is not None and self.ends_itself:",
+            "        if False:",
+            by(
+                "test_handler_is_a_transaction.py"
+                "::test_a_stop_that_is_committed_goes_on_when_the_same_commit_fails"
+            ),
+        ),
+        Mutation(
+            "a crash before the order is obeyed takes the stop back",
+            "_cell.py",
+            "self.end(NORMAL if self.ends_itself else StopReason(StopKind.CRASHED, error))",
+            "self.end(StopReason(StopKind.CRASHED, error))",
+            by(
+                "test_handler_is_a_transaction.py"
+                "::test_a_stop_that_is_committed_goes_on_when_a_crash_comes_between"
+            ),
+        ),
+        Mutation(
+            "who ended itself and is restarted ends at its next crash",
+            "_cell.py",
+            "        if self.ends_itself:\n            self.ends_itself = False\n",
+            "",
+            by("test_handler_is_a_transaction.py::test_a_restarted_actor_no_longer_ends_itself"),
         ),
     ),
     "An effect is asked for in the actor's own handler and nowhere else": (

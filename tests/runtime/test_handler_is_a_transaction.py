@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime import DropReason, Group, OutsideHandler, StopKind, Terminated
+from runtime import CrashReport, DropReason, Group, OutsideHandler, StopKind, Terminated
 
 
 class BoomError(Exception):
@@ -116,8 +116,6 @@ async def test_a_call_that_raises_at_commit_crashes_with_the_new_state_and_the_r
 
 
 async def test_two_failing_calls_are_both_reported_and_crash_once(stage: Any) -> None:
-    from runtime import CrashReport
-
     ref = await stage.actor("ref")
     errors = [BoomError("one"), BoomError("two")]
 
@@ -246,6 +244,67 @@ async def test_a_stop_goes_on_when_stopping_raises(stage: Any) -> None:
     (end,) = stage.state(watcher)
     assert isinstance(end, Terminated)
     assert end.reason.kind is StopKind.NORMAL
+
+
+def _fail() -> None:
+    raise BoomError
+
+
+@pytest.mark.parametrize("first", ["stop", "failing call"])
+async def test_a_stop_that_is_committed_goes_on_when_the_same_commit_fails(stage: Any, first: str) -> None:
+    diary: list[Any] = []
+    watcher = await stage.actor("watcher")
+    ref = await stage.actor("ref", diary=diary, restart="transient")
+
+    def end(actor: Any) -> None:
+        if first == "stop":
+            actor.stop()
+            actor.perform(_fail)
+        else:
+            actor.perform(_fail)
+            actor.stop()
+
+    watcher.tell(lambda actor: actor.watch(ref))
+    with stage.system.events.subscribe(CrashReport) as reports:
+        ref.tell(end)
+        await stage.quiet()
+
+    (report,) = reports.drain()
+    assert isinstance(report.error, BoomError)
+    (over,) = stage.state(watcher)
+    assert over.reason.kind is StopKind.NORMAL
+    assert [entry[0] for entry in diary] == ["started", "stopping"]
+
+
+async def test_a_stop_that_is_committed_goes_on_when_a_crash_comes_between(stage: Any) -> None:
+    diary: list[Any] = []
+    watcher = await stage.actor("watcher")
+    ref = await stage.actor("ref", diary=diary, restart="transient")
+
+    def end(actor: Any) -> None:
+        actor.perform(lambda: ref.crash(BoomError()))
+        actor.stop()
+
+    watcher.tell(lambda actor: actor.watch(ref))
+    ref.tell(end)
+    await stage.quiet()
+
+    (over,) = stage.state(watcher)
+    assert over.reason.kind is StopKind.NORMAL
+    assert [entry[0] for entry in diary] == ["started"]
+
+
+async def test_a_restarted_actor_no_longer_ends_itself(stage: Any) -> None:
+    diary: list[Any] = []
+    ref = await stage.actor("ref", diary=diary)
+
+    ref.tell(lambda actor: actor.stop())
+    await stage.quiet()
+    ref.tell(lambda actor: _fail())
+    await stage.quiet()
+
+    assert [entry[0] for entry in diary] == ["started", "stopping", "started", "started"]
+    assert isinstance(diary[-1][1].cause, BoomError)
 
 
 async def test_a_crash_says_no_last_words(stage: Any) -> None:
