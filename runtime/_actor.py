@@ -314,7 +314,7 @@ class AnyActor(Generic[M]):
     def stop(self) -> None:
         """End normally after this handler. A permanent actor is restarted by its supervisor.
 
-        Once it is committed no crash takes it back: an error in the same commit is reported, and the stop goes on.
+        Once it is committed no crash takes it back: an error in the same commit is reported, no more.
         """
         self._effects().append((None, self._place().end_itself))
 

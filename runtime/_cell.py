@@ -134,7 +134,60 @@ class Cell:
         done = 0
         mail = mailbox.mail
         if mail and self.takes_mail:
-            done = self._drain(mailbox, mail, limit)
+            actor: Any = self.actor
+            turn = mailbox.scheduler.turn
+            turn.cell = self
+            receive: Callable[[Any], Any] = actor.receive
+            if self.trace is not None:
+                receive = self.trace.around(receive)
+            if len(mail) > mailbox.high_water:
+                mailbox.high_water = len(mail)
+            while mail:
+                turn.message = message = mail.popleft()
+                done += 1
+                effects: list[Effect] = []
+                turn.effects = effects
+                try:
+                    if message.__class__ is Envelope:
+                        mailbox.envelopes -= 1
+                        turn.message = message = message.source.open()
+                        if message is SKIP:
+                            turn.effects = None
+                            continue
+                    receive(message)
+                except Exception as error:
+                    turn.effects = None
+                    self.crashed(error, message)
+                    break
+                except BaseException as error:  # SystemExit and its like end the system, in order
+                    turn.effects = None
+                    self.system.end_with(error)
+                    self.crashed(error, message)
+                    break
+                turn.effects = None
+                self.state = actor.state
+                if effects:
+                    target, what = effects[0]
+                    if target is not None and len(effects) == 1:  # one tell: most handlers
+                        target.put(what)
+                    else:
+                        failure = self.commit(effects)
+                        if failure is not None:
+                            self.crashed(failure)
+                            break
+                if done >= limit or mailbox.system is not None:
+                    break
+            self.handled += done
+            if mail:
+                mailbox.mark(done)
+            else:
+                mailbox.taken += done
+                if mailbox.system is None and not mailbox.is_pressed and self.runner is None:
+                    mailbox.is_queued = False
+                    mailbox.is_idle = self.takes_mail
+                    return done
+            if mailbox.is_pressed:
+                mailbox.relieve()
             mail = mailbox.mail
         if mailbox.system is not None or (mail and self.takes_mail):
             mailbox.scheduler.ready.append(self)
@@ -152,61 +205,6 @@ class Cell:
             orders, mailbox.system = mailbox.system, None
             for order, argument in orders:
                 order(self, argument)
-
-    def _drain(self, mailbox: Mailbox, mail: deque[Any], limit: int) -> int:
-        actor: Any = self.actor
-        turn = mailbox.scheduler.turn
-        turn.cell = self
-        receive: Callable[[Any], Any] = actor.receive
-        if self.trace is not None:
-            receive = self.trace.around(receive)
-        if len(mail) > mailbox.high_water:
-            mailbox.high_water = len(mail)
-        done = 0
-        while mail:
-            message = mail.popleft()
-            done += 1
-            turn.message = message
-            effects: list[Effect] = []
-            turn.effects = effects
-            try:
-                if message.__class__ is Envelope:
-                    mailbox.envelopes -= 1
-                    turn.message = message = message.source.open()
-                    if message is SKIP:
-                        turn.effects = None
-                        continue
-                receive(message)
-            except Exception as error:
-                turn.effects = None
-                self.crashed(error, message)
-                break
-            except BaseException as error:  # SystemExit and its like end the system, in order
-                turn.effects = None
-                self.system.end_with(error)
-                self.crashed(error, message)
-                break
-            turn.effects = None
-            self.state = actor.state
-            if effects:
-                target, what = effects[0]
-                if target is not None and len(effects) == 1:  # one tell: most handlers
-                    target.put(what)
-                else:
-                    failure = self.commit(effects)
-                    if failure is not None:
-                        self.crashed(failure)
-                        break
-            if done >= limit or mailbox.system is not None:
-                break
-        self.handled += done
-        if mail:
-            mailbox.mark(done)
-        else:
-            mailbox.taken += done
-        if mailbox.is_pressed:
-            mailbox.relieve()
-        return done
 
     def commit(self, effects: list[Effect]) -> Exception | None:
         """Apply `effects` in order, all of them. Returns the first error a call raised, unless it stops."""

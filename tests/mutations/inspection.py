@@ -257,7 +257,7 @@ INSPECTION: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "handled messages are not counted",
             "_cell.py",
-            "        self.handled += done\n",
+            "            self.handled += done\n",
             "",
             by("test_names_events_and_inspection.py::test_the_tree_is_data"),
         ),

@@ -9,19 +9,19 @@ TRANSACTIONS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "a crash swaps the state all the same",
             "_cell.py",
-            "turn.effects = None\n                self.crashed(error, message)\n                break\n"
-            "            except Base",
-            "turn.effects = None\n                self.state = actor.state\n"
-            "                self.crashed(error, message)\n                break\n            except Base",
+            "turn.effects = None\n                    self.crashed(error, message)\n                    break\n"
+            "                except Base",
+            "turn.effects = None\n                    self.state = actor.state\n"
+            "                    self.crashed(error, message)\n                    break\n                except Base",
             by("test_handler_is_a_transaction.py::test_a_handler_that_raises_leaves_the_old_state"),
         ),
         Mutation(
             "a crash delivers what was buffered",
             "_cell.py",
-            "turn.effects = None\n                self.crashed(error, message)\n                break\n"
-            "            except Base",
-            "turn.effects = None\n                self.commit(effects)\n"
-            "                self.crashed(error, message)\n                break\n            except Base",
+            "turn.effects = None\n                    self.crashed(error, message)\n                    break\n"
+            "                except Base",
+            "turn.effects = None\n                    self.commit(effects)\n"
+            "                    self.crashed(error, message)\n                    break\n                except Base",
             by("test_handler_is_a_transaction.py::test_a_handler_that_raises_leaves_no_trace_outside"),
         ),
         Mutation(
@@ -107,9 +107,10 @@ TRANSACTIONS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "effects happen before the swap",
             "_cell.py",
-            "            self.state = actor.state\n            if effects:\n                target, what",
-            "            if not effects:\n                self.state = actor.state\n"
-            "            if effects:\n                target, what",
+            "                self.state = actor.state\n                if effects:\n"
+            "                    target, what",
+            "                if not effects:\n                    self.state = actor.state\n"
+            "                if effects:\n                    target, what",
             by("test_handler_is_a_transaction.py::test_effects_happen_in_their_order_after_the_swap"),
         ),
         Mutation(
@@ -142,9 +143,10 @@ TRANSACTIONS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "a failing call crashes nobody",
             "_cell.py",
-            "                    if failure is not None:\n                        self.crashed(failure)\n"
-            "                        break",
-            "                    if failure is not None:\n                        self.report(failure, NO_MESSAGE)",
+            "                        if failure is not None:\n"
+            "                            self.crashed(failure)\n                            break",
+            "                        if failure is not None:\n"
+            "                            self.report(failure, NO_MESSAGE)",
             by(
                 "test_handler_is_a_transaction.py"
                 "::test_a_call_that_raises_at_commit_crashes_with_the_new_state_and_the_rest_is_delivered",
