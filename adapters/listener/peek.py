@@ -20,6 +20,18 @@ from adapters.listener.head import MAX_HEAD_BYTES, BadHead, Head, read_head
 _NO_NEWS_PAUSE_S: Final = 0.05
 
 
+def peek_head(sock: socket.socket) -> Head | BadHead | None:
+    """The head that has come with the dial, as with most; None when it is to be waited for.
+
+    Args:
+      sock: connected, non-blocking. Its bytes stay unread.
+    """
+    try:
+        return read_head(sock.recv(MAX_HEAD_BYTES, socket.MSG_PEEK))
+    except OSError:  # nothing there yet, or a reset
+        return None
+
+
 async def await_head(sock: socket.socket) -> Head | BadHead | None:
     """The head waiting in `sock`, or None when the peer ended before it was complete.
 
