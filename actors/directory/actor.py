@@ -33,7 +33,6 @@ from .messages import (
     FindApp,
     HeldBack,
     LineMoves,
-    ListApps,
     ListServers,
     Permit,
     PermitUnused,
@@ -49,7 +48,7 @@ from .messages import (
 from .servers import AppServer, Registration, report, seen
 from .settings import DirectorySettings
 
-Question = FindApp | ListApps | ListServers
+Question = FindApp | ListServers
 
 
 class DirectoryState(msgspec.Struct, frozen=True):
@@ -107,7 +106,7 @@ class Directory(Actor[DirectoryMessage]):
 
     def receive(self, message: DirectoryMessage) -> None:
         match message:
-            case FindApp() | ListApps() | ListServers():
+            case FindApp() | ListServers():
                 self._asked(message)
             case ProbeServer():
                 self._probe_asked(message)
@@ -166,8 +165,6 @@ class Directory(Actor[DirectoryMessage]):
         match question:
             case FindApp(package_name, reply_to):
                 reply_to.tell(self.state.apps.get(package_name))
-            case ListApps(reply_to):
-                reply_to.tell(tuple(self.state.apps.values()))
             case ListServers(reply_to):
                 reports = (
                     report(

@@ -21,12 +21,6 @@ class FindApp(msgspec.Struct, frozen=True):
     reply_to: ReplyTo[AppDocument | None]
 
 
-class ListApps(msgspec.Struct, frozen=True):
-    """Answer with all apps, ordered by package name."""
-
-    reply_to: ReplyTo[tuple[AppDocument, ...]]
-
-
 def find_app(package_name: str) -> Callable[[ReplyTo[AppDocument | None]], FindApp]:
     """What an ask for one app is made with."""
     return lambda reply_to: FindApp(package_name, reply_to)
@@ -189,7 +183,6 @@ class LineMoves(msgspec.Struct, frozen=True):
 
 DirectoryMessage = (
     FindApp
-    | ListApps
     | ProbeServer
     | AskPermit
     | WebhookWorked

@@ -6,10 +6,12 @@ The session exists before the upgrade completes, because a phone's REST calls ra
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
 
 from protocols import rest, timestamps
 from protocols.error_codes import ERRORS, ErrorCode
-from runtime import ActorStopped, ActorSystem, Ref, RuntimeFailure
+from runtime import ActorFailed, ActorStopped, ActorSystem, Ref, ReplyTo, RuntimeFailure
 
 from ..allowance import TrafficLimits, phone_allowances
 from ..audio.udp import UdpDoor
@@ -20,6 +22,9 @@ from ..session.messages import AdmitPhone, PhoneWelcome, SessionOverError
 from ..snapshots.messages import SnapshotsMessage, find_snapshot
 from ..users.roster import RosterMessage, ensure_user, find_user
 from .settings import FrontDoorSettings
+
+M = TypeVar("M")
+R = TypeVar("R")
 
 
 class GlassesGate:
@@ -98,13 +103,20 @@ class GlassesGate:
 
     async def _welcome(self, user_id: str) -> PhoneWelcome:
         while True:
-            session = await self.roster.ask(ensure_user(user_id), timeout_s=self.settings.admit_s)
+            session = await self._ask(self.roster, ensure_user(user_id))
             try:
-                return await session.ask(AdmitPhone, timeout_s=self.settings.admit_s)
+                return await self._ask(session, AdmitPhone)
             except (ActorStopped, SessionOverError):
                 # It ended between the two questions. The roster holds the next one until the successor
                 # stands, and the listener bounds the whole.
                 continue
+
+    async def _ask(self, ref: Ref[M], make: Callable[[ReplyTo[R]], M]) -> R:
+        """Ask, and ask again if a crash took the question along: a phone that is refused waits for 5 s."""
+        try:
+            return await ref.ask(make, timeout_s=self.settings.admit_s)
+        except ActorFailed:
+            return await ref.ask(make, timeout_s=self.settings.admit_s)
 
     def _refuse(self, status: int, message: str, code: ErrorCode) -> Refused:
         stamp = timestamps.iso(self.system.clock.wall())

@@ -271,7 +271,6 @@ class Listener:
             self._telemetry.error("listener.gate_failed", path=head.path, cause=repr(error))
             return _refusal(500, "Internal server error")
 
-
     def _too_slow(self, head: Head | BadHead | None) -> Refused:
         path = head.path if isinstance(head, Head) else None
         self._telemetry.warning("listener.gate_too_slow", path=path, limit_s=self._limits.admit_s)

@@ -30,7 +30,6 @@ CATALOGUE: Final = ROOT / "docs" / "actors.md"
 ROOMS: Final = ("actors", "adapters", "config")
 
 UNSENT: Final = {
-    ("Directory", "ListApps"): "nobody asks for all apps",
     ("Display", "Withdrawn"): "an event of its machine, which the actor makes out of EndNotice",
     ("Roster", "AdoptUser"): "the simulated server is not reloaded: its connections end with their process",
     ("Overload", "Excused"): "from a server that takes over from another, see AdoptUser",
@@ -43,9 +42,7 @@ UNSENT: Final = {
 
 
 LATE: Final = {
-    ("Roster", "EnsureUser"): 5.0,  # a dial that is refused with 503: the phone's own wait
-    ("UserSession", "AdmitPhone"): 5.0,  # likewise
-    ("UserSession", "LetIn"): 5.0,  # likewise
+    ("UserSession", "LetIn"): 5.0,  # an app's socket that is refused: the SDK's own wait
     ("AppSession", "ServerStarted"): 10.0,  # a registration that one session misses leaves its app the grace
 }
 """Seconds that a crash over this message may cost beside the 2 s: what a peer waits before it tries again."""
