@@ -7,6 +7,7 @@ No sockets, no clock, no state. A module is a table of protocol.md or one of its
     webrtc, user_session    parts of those tables
     audio, ble              the formats of the microphone, and the glasses' packets
     udp, sequence           its datagrams, and packets put in order again
+    pipe_frames, media_process  what goes through the pipes of our own processes
     envelope, errors        what all messages share; what decoding can raise
     streams, permissions    subscription texts, and what they need
     session_ids, paths      ids and addresses
@@ -33,8 +34,10 @@ from protocols import (
     from_phone,
     layouts,
     location_tiers,
+    media_process,
     paths,
     permissions,
+    pipe_frames,
     rest,
     sequence,
     session_ids,
@@ -73,8 +76,10 @@ __all__ = [
     "is_present",
     "layouts",
     "location_tiers",
+    "media_process",
     "paths",
     "permissions",
+    "pipe_frames",
     "rest",
     "sequence",
     "session_ids",

@@ -1,8 +1,8 @@
 """What the server and a recognition worker say to each other over two pipes.
 
-A frame is four bytes of length (little endian, of what follows), one byte of kind, and the payload. The
-server sends one AUDIO at a time and waits for its answer, so a pipe never holds more than one frame and
-nobody's write blocks. Both ends read with the same reader.
+A frame of `protocols.pipe_frames` holds one byte of kind and the payload. The server sends one AUDIO at a
+time and waits for its answer, so a pipe never holds more than one frame and nobody's write blocks. Both ends
+read with the same reader.
 
     server to worker                          worker to server
     BEGIN    the stream's cepstral mean       READY    the decoder is loaded
@@ -19,10 +19,10 @@ text. It travels with the stream, because a worker serves a different person eac
 from __future__ import annotations
 
 import enum
-from typing import Final
 
-MOST_BYTES: Final = 1 << 20
-_HEAD_BYTES: Final = 4
+from protocols.pipe_frames import MOST_BYTES, FrameError, PipeReader, frame
+
+__all__ = ["MOST_BYTES", "FrameError", "FrameReader", "Kind", "pack"]
 
 
 class Kind(enum.IntEnum):
@@ -37,19 +37,15 @@ class Kind(enum.IntEnum):
     FINAL = 19
 
 
-class FrameError(Exception):
-    """The bytes are not a frame: the other end is broken."""
-
-
 def pack(kind: Kind, payload: bytes = b"") -> bytes:
-    return (len(payload) + 1).to_bytes(_HEAD_BYTES, "little") + bytes((kind,)) + payload
+    return frame(bytes((kind,)), payload)
 
 
 class FrameReader:
     """Turns what a pipe gives into frames."""
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
+        self._pipe = PipeReader()
 
     def feed(self, chunk: bytes) -> list[tuple[Kind, bytes]]:
         """All frames that are complete now.
@@ -57,19 +53,7 @@ class FrameReader:
         Raises:
           FrameError: a length or a kind that nobody sends.
         """
-        self._bytes += chunk
-        frames = []
-        while len(self._bytes) >= _HEAD_BYTES:
-            length = int.from_bytes(self._bytes[:_HEAD_BYTES], "little")
-            if not 1 <= length <= MOST_BYTES:
-                raise FrameError(f"a frame of {length} bytes; expected 1 to {MOST_BYTES}")
-            end = _HEAD_BYTES + length
-            if len(self._bytes) < end:
-                break
-            try:
-                kind = Kind(self._bytes[_HEAD_BYTES])
-            except ValueError as error:
-                raise FrameError(str(error)) from error
-            frames.append((kind, bytes(self._bytes[_HEAD_BYTES + 1 : end])))
-            del self._bytes[:end]
-        return frames
+        try:
+            return [(Kind(content[0]), content[1:]) for content in self._pipe.feed(chunk)]
+        except ValueError as error:
+            raise FrameError(str(error)) from error
