@@ -68,7 +68,8 @@ def read_remote(
     Raises:
       UnusableError: it is none, or has no audio for us.
     """
-    lines = [line.strip() for line in sdp.replace("\r", "\n").split("\n") if line.strip()]
+    # By every separator that aiortc's parser knows, or a candidate could hide behind a stranger one of them.
+    lines = [line.strip() for line in sdp.splitlines() if line.strip()]
     if not lines or lines[0] != "v=0":
         raise UnusableError("it is no session description")
     if len(lines) > MOST_LINES:

@@ -43,6 +43,15 @@ class Connection(aioice.Connection):
             addresses = [*addresses, "127.0.0.1"]
         return await super().get_component_candidates(component, addresses, timeout)
 
+    def _add_remote_candidate(self, remote_candidate: Candidate, network_host: str) -> None:
+        """A candidate is to be followed; here also those of mDNS have their address."""
+        try:
+            is_allowed = is_followed(ipaddress.ip_address(network_host), allow_local=self._allow_local)
+        except ValueError:
+            is_allowed = False
+        if is_allowed:
+            super()._add_remote_candidate(remote_candidate, network_host)
+
     def request_received(self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
         """A check came from an address, which is answered and becomes a candidate."""
         try:

@@ -20,6 +20,7 @@ from adapters.webrtc import MediaProcess, MediaSettings
 from clients.glasses.peer import PeerOptions, PeerProcess
 from protocols import media_process as wire
 from tests.adapters.webrtc.conformance import MediaConformance, speak, until
+from tests.adapters.webrtc.offers import AUDIO
 from tests.adapters.webrtc.rig import Pair, ServerSide, World, connected
 
 
@@ -199,7 +200,7 @@ async def test_a_codec_is_what_the_server_prefers() -> None:
 async def test_an_offer_of_other_codecs_has_nothing_to_decode() -> None:
     async with real() as world:
         heard = ServerSide()
-        offer = chromium_offer().replace("opus/48000", "speex/48000").replace("PCM", "XCM")
+        offer = AUDIO.replace("opus/48000", "speex/48000").replace("PCM", "XCM")
         world.media.open(PeerRequest(peer_id="1"), heard).take_offer(offer)
         await heard.until(lambda: heard.failures)
 
@@ -211,7 +212,7 @@ async def test_an_offer_of_chromium_is_answered(address: str) -> None:
     async with real() as world:
         heard = ServerSide()
         peer = world.media.open(PeerRequest(peer_id="1", allow_local=True), heard)
-        peer.take_offer(chromium_offer().replace("192.0.2.2", address))
+        peer.take_offer(AUDIO.replace("192.0.2.2", address))
         await heard.until(lambda: heard.answers)
 
         answer = heard.answers[0].splitlines()
@@ -223,12 +224,6 @@ async def test_an_offer_of_chromium_is_answered(address: str) -> None:
 
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def chromium_offer() -> str:
-    """Of Chromium 156, recorded; browsers end lines with CR LF."""
-    path = Path(__file__).parent / "offers" / "chromium_audio.sdp"
-    return path.read_text(encoding="utf-8").replace("\n", "\r\n")
 
 
 def is_alive(pid: int) -> bool:

@@ -66,6 +66,23 @@ def test_loopback_is_an_address_of_ours_where_that_is_allowed(allow_local: bool)
     assert allow_local == ("127.0.0.1" in asyncio.run(gathered()))
 
 
+@pytest.mark.parametrize(
+    ("allow_local", "followed"), [(False, ["8.8.8.8"]), (True, ["127.0.0.1", "8.8.8.8"])]
+)
+def test_whatever_way_a_candidate_comes_it_is_followed_only_where_that_is_allowed(
+    allow_local: bool, followed: list[str]
+) -> None:
+    async def taken() -> list[str]:
+        one = connection(allow_local=allow_local)
+        for host in ("127.0.0.1", "8.8.8.8", "224.0.0.1", "localhost"):
+            await one.add_remote_candidate(aioice.Candidate.from_sdp(f"1 1 udp 1 {host} 5000 typ host"))
+        hosts = [candidate.host for candidate in one.remote_candidates]
+        await one.close()
+        return hosts
+
+    assert followed == asyncio.run(taken())
+
+
 def test_aiortc_makes_connections_of_our_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aiortc.rtcicetransport, "Connection", aioice.Connection)
 
