@@ -79,6 +79,7 @@ class Listening:
         self.refused = 0
         self._began = now
         self._made = 0  # samples
+        self._most = AHEAD_S * RATE_HZ  # of them by now
         self._decoder = decoder
         self._order = SequenceState()
         self._expected: int | None = None  # timestamp
@@ -110,7 +111,8 @@ class Listening:
         """A packet came; what can be heard by it."""
         self.packets += 1
         self.bytes_in += len(payload)
-        if self._made > (now - self._began + AHEAD_S) * RATE_HZ:
+        self._most = (now - self._began + AHEAD_S) * RATE_HZ
+        if self._made > self._most:
             self.refused += 1
             return []
         stamped = _STAMP.pack(timestamp % _TIMESTAMPS, number % 65_536) + payload
@@ -138,7 +140,7 @@ class Listening:
         pieces: list[Piece] = []
         clock = self._decoder.clock_hz
         gap = 0 if self._expected is None else _signed(timestamp - self._expected) * RATE_HZ // clock
-        if gap > MOST_FILLED:
+        if gap > MOST_FILLED or (gap > 0 and self._made + gap > self._most):
             pieces = self._move(gap)
         elif gap > 0:
             pieces = self._fill(packet, gap, lost)
