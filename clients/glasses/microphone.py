@@ -25,9 +25,10 @@ from protocols.audio import (
     lc3_format,
 )
 from protocols.ble import MicrophonePacket
+from protocols.media_process import Codec
 from protocols.sequence import Lost, SequenceState
 
-Audio = Literal["pcm", "lc3", "udp"]
+Audio = Literal["pcm", "lc3", "udp", "webrtc"]
 Source = Literal["phone", "glasses"]
 
 SPEECH_MS: Final = 50  # of speech open the microphone
@@ -42,12 +43,13 @@ _FRAME_US: Final = FRAME_MS * 1000
 
 class MicrophoneOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes:
-    audio: what the cloud gets: PCM or LC3 over the WebSocket, or LC3 over UDP where the cloud offers that and
-      it gets through.
+    audio: what the cloud gets: PCM or LC3 over the WebSocket; LC3 over UDP where the cloud offers that and it
+      gets through; or WebRTC, and PCM over the WebSocket while that is not connected.
     source: whose microphone it is.
     frame_bytes: of LC3 to the cloud: 20, 40 or 60.
     has_detector: nothing is sent while nobody speaks. Phones of 2026 send always.
     is_encrypted: ask for encryption of what goes over UDP.
+    codec: what is preferred over WebRTC: opus, or pcm, which is G.711.
     """
 
     audio: Audio = "pcm"
@@ -55,11 +57,17 @@ class MicrophoneOptions(msgspec.Struct, frozen=True, kw_only=True):
     frame_bytes: int = FRAME_BYTES
     has_detector: bool = False
     is_encrypted: bool = True
+    codec: Codec = "opus"
 
     @property
     def format(self) -> AudioFormat:
         """What the phone tells the cloud of it."""
-        return PCM_FORMAT if self.audio == "pcm" else lc3_format(self.frame_bytes)
+        return lc3_format(self.frame_bytes) if self.is_lc3 else PCM_FORMAT
+
+    @property
+    def is_lc3(self) -> bool:
+        """Whether that is LC3."""
+        return self.audio in ("lc3", "udp")
 
 
 class Heard(NamedTuple):
@@ -78,7 +86,7 @@ class Microphone:
     """The way from a microphone to what is sent."""
 
     def __init__(self, options: MicrophoneOptions) -> None:
-        self._encoder = Lc3Encoder(options.frame_bytes) if options.audio != "pcm" else None
+        self._encoder = Lc3Encoder(options.frame_bytes) if options.is_lc3 else None
         self._air = (GlassesMicrophone(), PacketsFromGlasses()) if options.source == "glasses" else None
         self._detector = VoiceDetector() if options.has_detector else None
         self._ring: deque[bytes] = deque(maxlen=RING_CHUNKS)

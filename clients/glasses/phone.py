@@ -22,6 +22,8 @@ import trio
 from clients.glasses.datagrams import ASK_AGAIN_S, Datagrams, OpenUdp, open_udp
 from clients.glasses.lens import Lens
 from clients.glasses.microphone import Microphone, MicrophoneOptions
+from clients.glasses.peer import PeerProcess
+from clients.glasses.webrtc import OpenPeer, WebrtcMicrophone
 from clients.network import Connect, HttpAnswer, open_stream, request
 from clients.socket import DisconnectedError, RefusedError, Socket, hold
 from protocols import MalformedMessage, Unknown, from_phone, paths, timestamps, to_phone
@@ -77,6 +79,7 @@ class Glasses:
       microphone: whose it is and what the cloud gets of it.
       connect: the way to the cloud.
       open_udp: the way for datagrams.
+      open_peer: makes its peers for WebRTC; where it is not given, in a process of its own that `run` keeps.
       now: the clock for what is shown and received; give `time.monotonic` to compare with another process.
       wall: epoch seconds, for the timestamps in messages.
 
@@ -102,6 +105,7 @@ class Glasses:
         microphone: MicrophoneOptions | None = None,
         connect: Connect = open_stream,
         open_udp: OpenUdp = open_udp,
+        open_peer: OpenPeer | None = None,
         now: Callable[[], float] = trio.current_time,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -122,6 +126,8 @@ class Glasses:
         self._connect = connect
         self._open_udp = open_udp
         self._datagrams: Datagrams | None = None
+        self._open_peer = open_peer
+        self._webrtc: WebrtcMicrophone | None = None
         self._now = now
         self._wall = wall
         self._options = microphone or MicrophoneOptions()
@@ -152,6 +158,16 @@ class Glasses:
         """Whether audio would go over UDP now."""
         return self._datagrams is not None and self._datagrams.is_answered
 
+    @property
+    def webrtc(self) -> WebrtcMicrophone | None:
+        """What the present connection does about WebRTC; None where nothing."""
+        return self._webrtc
+
+    @property
+    def is_on_webrtc(self) -> bool:
+        """Whether audio would go over WebRTC now."""
+        return self._webrtc is not None and self._webrtc.is_connected
+
     async def wait_for(self, predicate: Callable[[Glasses], T], *, timeout_s: float = 5.0) -> T:
         """The first value of `predicate(self)` that is true; it is asked again at every change.
 
@@ -172,9 +188,14 @@ class Glasses:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be switched on: connect, and keep connected until cancelled."""
         task_status.started()
-        while True:
-            await self._live_connected()
-            await trio.sleep(self._timers.reconnect_s)
+        async with trio.open_nursery() as nursery:
+            if self._options.audio == "webrtc" and self._open_peer is None:
+                process = PeerProcess()
+                self._open_peer = process.open
+                nursery.start_soon(process.run)
+            while True:
+                await self._live_connected()
+                await trio.sleep(self._timers.reconnect_s)
 
     async def drop(self) -> None:
         """Lose the connection without a word, as in a tunnel; the phone dials again after its 5 s."""
@@ -302,7 +323,7 @@ class Glasses:
             except (OSError, DisconnectedError) as error:
                 self.last_end = error
             finally:
-                self._socket = self.ack = self.configured = self._datagrams = None
+                self._socket = self.ack = self.configured = self._datagrams = self._webrtc = None
                 self._notify()
             nursery.cancel_scope.cancel()
 
@@ -345,6 +366,8 @@ class Glasses:
             self.user_session = message.user_session
         elif isinstance(message, to_phone.MicrophoneStateChange):
             self.microphone = message
+        elif self._webrtc is not None and not isinstance(message, Unknown):
+            self._webrtc.take(message)
 
     async def _send_heard(self, pcm: bytes) -> bool:
         """Let the microphone hear a chunk, and send what follows from it; False when nothing was sent."""
@@ -354,7 +377,10 @@ class Glasses:
         was_sent = False
         for audio in heard.audio:
             datagrams = self._datagrams
-            if datagrams is not None and datagrams.is_answered:
+            if self._webrtc is not None and self._webrtc.is_connected:
+                self._webrtc.speak(audio)
+                was_sent = True
+            elif datagrams is not None and datagrams.is_answered:
                 await datagrams.send(audio, self._options.frame_bytes)
                 was_sent = True
             else:
@@ -362,8 +388,13 @@ class Glasses:
         return was_sent
 
     def _begin_audio(self, nursery: trio.Nursery, ack: to_phone.ConnectionAck) -> None:
-        if self._options.audio != "pcm":
+        if self._options.is_lc3:
             nursery.start_soon(self._configure)
+        if self._options.audio == "webrtc" and self._open_peer is not None:
+            self._webrtc = WebrtcMicrophone(
+                self._open_peer, self.send, self._notify, codec=self._options.codec
+            )
+            nursery.start_soon(self._webrtc.run)
         if self._options.audio == "udp" and ack.udp_host is not None and ack.udp_port is not None:
             nursery.start_soon(self._use_udp, ack, ack.udp_host, ack.udp_port)
 

@@ -133,9 +133,9 @@ def test_candidates_answers_and_silence_leave_the_process_standing(
     worker: Worker, candidates: list[str], answers: list[str]
 ) -> None:
     outcome = worker.outcome(
-        *(lambda peer, text=text: wire.TakeCandidate(peer, text, None, None) for text in candidates),  # type: ignore[misc]
+        *(lambda peer, text=text: wire.TakeCandidate(peer, text, None, None) for text in candidates),
         lambda peer: wire.MakeOffer(peer),
-        *(lambda peer, sdp=sdp: wire.TakeAnswer(peer, sdp) for sdp in answers),  # type: ignore[misc]
+        *(lambda peer, sdp=sdp: wire.TakeAnswer(peer, sdp) for sdp in answers),
         lambda peer: wire.TakeOffer(peer, "nothing"),
     )
 

@@ -152,7 +152,7 @@ def test_timestamps_cannot_make_more_audio_than_there_was_time() -> None:
 )
 def test_whatever_strangers_send_positions_only_grow(packets: list[tuple[int, int, bytes]]) -> None:
     for make in (OpusDecoder, lambda: G711Decoder("PCMU"), Toy):
-        listening = Listening(make(), now=0.0)  # type: ignore[operator]
+        listening = Listening(make(), now=0.0)
         end = 0
         for turn, (number, timestamp, packet) in enumerate(packets):
             now = turn * 0.02
