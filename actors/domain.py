@@ -35,6 +35,8 @@ from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
 from .speech.recognisers import Recognisers
 from .speech.settings import SpeechSettings
+from .webrtc.ports import Media
+from .webrtc.settings import WebrtcSettings
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
     udp: UdpSettings = UdpSettings()
+    webrtc: WebrtcSettings = WebrtcSettings()
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Ports:
     load: EngineLoad
     lc3: Lc3
     boxes: SecretBoxes
+    media: Media
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,7 @@ class Giver:
             session,
             self._system.state_of(entry.display),
             self._state_of(f"{branch}/link"),
+            self._state_of(f"{branch}/peer").negotiation,
             apps,
             streams,
             self._system.clock.now(),

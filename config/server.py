@@ -20,6 +20,7 @@ import trio
 from actors.domain import Ports, Urls
 from actors.ports import StorageError
 from actors.service import ServiceSpec
+from actors.webrtc.absent import NoMedia
 from adapters.lc3 import Lc3Codec
 from adapters.listener.child import (
     Inherited,
@@ -196,6 +197,7 @@ async def open_ports(
             load=load or PumpLoad(),
             lc3=Lc3Codec(),
             boxes=NaclBoxes(),
+            media=NoMedia(),
         )
         yield ports, media
     finally:

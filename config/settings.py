@@ -30,6 +30,7 @@ from actors.overload import OverloadSettings
 from actors.session.settings import SessionSettings
 from actors.snapshots.settings import SnapshotSettings
 from actors.speech.settings import SpeechSettings
+from actors.webrtc.settings import WebrtcSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
@@ -170,6 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
     udp: UdpSettings = UdpSettings()
+    webrtc: WebrtcSettings = WebrtcSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -204,6 +206,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             snapshots=self.snapshots,
             overload=self.overload,
             udp=self.udp,
+            webrtc=self.webrtc,
         )
 
     @property
@@ -216,6 +219,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "port": ("PORT",),
     "jwt_secret": ("AUGMENTOS_AUTH_JWT_SECRET",),
     "display.dashboard_package": ("SYSTEM_DASHBOARD_PACKAGE_NAME",),
+    "webrtc.allow_local": ("GLASSHOUSE_WEBRTC_LOCAL",),
     "mongodb_uri": ("MONGODB_URI",),
     "anthropic_api_key": ("ANTHROPIC_API_KEY",),
     "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
@@ -226,7 +230,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "assistant_api_key": ("MENTRAOS_API_KEY",),
 }
 """Environment variables that mean a setting beside its own `GLASSHOUSE_` name: those of the systems it
-replaces."""
+replaces, and one that is known by a shorter name (protocol.md 13.10)."""
 
 
 def is_loopback(host: str) -> bool:

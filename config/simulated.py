@@ -21,6 +21,8 @@ from actors.audio.udp import UdpDoor
 from actors.domain import Ports, Urls
 from actors.ports import Gate
 from actors.service import ServiceSpec
+from actors.webrtc.absent import NoMedia
+from actors.webrtc.ports import Media
 from adapters.http.hosting import HttpHost, open_http_host
 from adapters.listener.head import Head, make_upgrade, read_head
 from adapters.simulated.engine import SimulatedEngine
@@ -53,6 +55,7 @@ class SimulatedServer:
       system: made with a seed.
       documents: what lies on the disk; hand it to the next server to restart this one.
       make_streams: the network's two ends, the client's first; without faults by default.
+      media: where WebRTC's peers live; there are none by default.
 
     Attributes:
       store, webhooks, speech, telemetry, tokens, load: the twins, whose faults the scenario plans.
@@ -67,6 +70,7 @@ class SimulatedServer:
         webhooks: SimulatedWebhooks | None = None,
         speech: ScriptedSpeech | None = None,
         make_streams: Streams | None = None,
+        media: Media | None = None,
     ) -> None:
         self.system = system
         self.settings = settings or Settings(jwt_secret="simulated, and thirty-two bytes or more")
@@ -76,6 +80,7 @@ class SimulatedServer:
         self.webhooks = webhooks or SimulatedWebhooks(random.Random(system.random.random()))
         self.speech = speech or ScriptedSpeech()
         self.tokens = core_tokens(self.settings, wall=system.clock.wall)
+        self.media = media or NoMedia()
         self._make_streams = make_streams
         self._engine: Running[SimulatedEngine[Head]] = Running()
         self._host: Running[HttpHost] = Running()
@@ -94,6 +99,7 @@ class SimulatedServer:
             load=self.load,
             lc3=SimulatedLc3(),
             boxes=SimulatedBoxes(),
+            media=self.media,
         )
         world = World(
             ports=ports,

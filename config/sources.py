@@ -21,6 +21,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 import platformdirs
 
+from actors.webrtc.settings import ice_server
 from config.catalogue import PREFIX, Setting, catalogue, group_names
 from config.ranges import endpointer_problem
 from config.settings import SHORTEST_SECRET_BYTES, Settings, web_url_problem
@@ -161,7 +162,7 @@ def _from_environment(environ: Mapping[str, str], notices: list[str]) -> dict[st
     given = {}
     known = set(_NO_SETTINGS)
     for name, setting in catalogue().items():
-        known.add(setting.variable)
+        known.update(setting.variables)
         for variable in setting.variables:
             # An empty variable is how a shell script says "not set".
             if environ.get(variable):
@@ -252,6 +253,8 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
     problem = endpointer_problem(sphinx.window_s, sphinx.ratio)
     if problem:
         found += [("pocketsphinx.ratio", problem), ("pocketsphinx.window_s", problem)]
+    if any(ice_server(text) is None for text in settings.webrtc.ice_servers):
+        found.append(("webrtc.ice_servers", "expected stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT each"))
     if _is_weak(settings.jwt_secret) and not settings.is_loopback:
         expected = (
             f"expected {SHORTEST_SECRET_BYTES} bytes or more, since a shorter key can be guessed from one"

@@ -1,7 +1,8 @@
 """The audio plane: microphone frames travel from the engine to their takers by plain calls, never by mailbox.
 
-`routing.py` is the path of a frame, `intake.py` makes PCM of what is none; `actor.py` is the actor that owns
-the path and replaces its table.
+`routing.py` is the path of a frame, `intake.py` makes PCM of what is none, `sources.py` decides between
+WebRTC and what comes directly (`alignment.py` finds where the one is in the other); `actor.py` is the actor
+that owns the path and replaces its table.
 """
 
 from __future__ import annotations

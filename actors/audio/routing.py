@@ -8,7 +8,7 @@ replaces whole. Nothing here waits: every taker has a bounded queue of its own (
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -20,8 +20,13 @@ from runtime import Recipient, Ref
 from ..allowance import Allowance
 from ..overload import Shedder
 from ..ports import Connection, Lane, Lc3, Outgoing
+from ..webrtc.ports import PeerAudio
 from .intake import AudioCounts, Intake
+from .sources import Source, SourceCounts, Sources
 from .udp import UdpDoor, UdpLeg, UdpOffer
+
+STALL_S: Final = 0.15
+"""A peer that brings nothing for so long has stalled: seven frames of 20 ms."""
 
 _AUDIO = Lane.AUDIO  # an enum's attribute is slow to look up, and this is for every frame
 
@@ -78,6 +83,12 @@ class StrayAudio(msgspec.Struct, frozen=True):
     """A frame came while nobody wants the microphone (protocol.md 5.7)."""
 
 
+class SourceChanged(msgspec.Struct, frozen=True):
+    """To the audio actor: the microphone is routed from another source than before."""
+
+    source: Source
+
+
 class AudioRouter:
     """The routing table and its counters. Hot: one call per frame, no allocation but the outgoing message."""
 
@@ -131,23 +142,29 @@ class AudioSlot:
       shedder: which frames are dropped before they are routed while the server is overloaded.
       offer_of_udp: what the current connection was offered of UDP.
       leg: its datagrams' way, once it has registered.
+      sources: what decides between WebRTC and the rest, while there is a peer; then nothing is plain.
+      of_sources: what has come of that.
     """
 
     __slots__ = (
         "connection",
         "counts",
         "door",
+        "has_peer",
         "intake",
         "lc3",
         "leg",
+        "of_sources",
         "offer_of_udp",
         "owner",
         "plain",
         "router",
         "shedder",
+        "sources",
+        "stall_s",
     )
 
-    def __init__(self, shedder: Shedder, lc3: Lc3, door: UdpDoor) -> None:
+    def __init__(self, shedder: Shedder, lc3: Lc3, door: UdpDoor, *, stall_s: float = STALL_S) -> None:
         self.shedder = shedder
         self.lc3 = lc3
         self.door = door
@@ -159,6 +176,10 @@ class AudioSlot:
         self.plain: Connection | None = None
         self.counts = AudioCounts()
         self.intake = Intake(lc3, self.counts)
+        self.stall_s = stall_s
+        self.sources: Sources | None = None
+        self.of_sources = SourceCounts()
+        self.has_peer = False
 
     @property
     def format(self) -> AudioFormat | None:
@@ -176,6 +197,8 @@ class AudioSlot:
         self.plain = None
         if self.router is not None:
             self.router.odd_byte = b""
+        if self.sources is not None:
+            self.sources.direct_broken()
         if format is not None:
             self.configure(format)
 
@@ -184,8 +207,8 @@ class AudioSlot:
         connection = self.connection
         if connection is not None:
             now = connection.health.last_activity_at
-            self._route(self.intake.configure(format, now))
-            self.plain = connection if self.intake.is_plain else None
+            self._take_in(self.intake.configure(format, now), now)
+            self._look_for_plain()
 
     def join_udp(
         self, user_id: str, allowance: Allowance, wall: Callable[[], float], *, has_pinged: bool = False
@@ -245,6 +268,62 @@ class AudioSlot:
             elif isinstance(item, Lost) or not self._sheds(connection, item):
                 self._take(item, now)
 
+    # -- WebRTC
+
+    def expect_peer(self, now: float) -> None:
+        """A peer is being opened: keep what comes directly, to recognise it in what the peer will bring."""
+        self.has_peer = True
+        sources = self.sources
+        if sources is None:
+            odd_bytes = 0 if self.router is None else len(self.router.odd_byte)
+            self.sources = Sources(self.of_sources, stall_s=self.stall_s, odd_bytes=odd_bytes)
+            self.plain = None
+        else:
+            self._choose(lambda: sources.peer_began(now))
+
+    def hear_peer(self, now: float, *, is_heard: bool) -> None:
+        """Whether the peer's audio is the microphone's, from here on."""
+        sources = self.sources
+        if sources is not None:
+            self._choose(lambda: sources.hear(now, is_heard=is_heard))
+
+    def offer_peer(self, audio: PeerAudio, now: float) -> None:
+        """Route what a peer has brought; a failure crashes the audio actor, never the caller."""
+        sources = self.sources
+        if self.router is None or sources is None:
+            self.counts.unrouted += 1
+            return
+        if self.shedder.board.is_on and sources.is_heard and self.shedder.sheds_at(now, 0, len(audio.pcm)):
+            return
+        self._choose(lambda: sources.peer(audio.pcm, 2 * audio.position, now))
+
+    def lose_peer(self, now: float) -> None:
+        """There is no peer any more: what comes directly goes on where it ended."""
+        self.hear_peer(now, is_heard=False)
+        self.has_peer = False
+        self._look_for_plain()
+
+    def look_at_sources(self, now: float) -> None:
+        """Nothing may have come from the peer for too long."""
+        sources = self.sources
+        if sources is not None:
+            self._choose(lambda: sources.look(now))
+
+    def _choose(self, choose: Callable[[], bytes]) -> None:
+        sources = self.sources
+        assert sources is not None
+        before = sources.source
+        try:
+            pcm = choose()
+        except Exception as error:
+            self.sources = Sources(self.of_sources, stall_s=self.stall_s)
+            self._crash(error)
+            return
+        if pcm:
+            self._route((pcm,))
+        if sources.source is not before and self.owner is not None:
+            self.owner.tell(SourceChanged(sources.source))
+
     def totals(self) -> AudioCounts:
         """The counts, with what the present router has counted."""
         totals = AudioCounts()
@@ -257,15 +336,28 @@ class AudioSlot:
         """What is not PCM, or not known to be: found out, decoded, held or dropped."""
         if self.router is None or connection is not self.connection:
             self.counts.unrouted += 1
+            if self.sources is not None and connection is self.connection:
+                self.sources.direct_broken()
             return
         if self._sheds(connection, frame):
             return
         self._take(frame, connection.health.last_activity_at)
-        if self.intake.is_plain:
-            self.plain = connection
+        self._look_for_plain()
+
+    def _look_for_plain(self) -> None:
+        if self.sources is not None and not self.has_peer and self.sources.is_idle:
+            self.sources = None
+        self.plain = self.connection if self.sources is None and self.intake.is_plain else None
 
     def _sheds(self, connection: Connection, frame: bytes) -> bool:
-        return self.shedder.board.is_on and self.shedder.sheds(connection, len(frame))
+        if not self.shedder.board.is_on:
+            return False
+        if self.sources is not None and self.sources.source is Source.WEBRTC:
+            return False  # it is only kept
+        is_shed = self.shedder.sheds(connection, len(frame))
+        if is_shed and self.sources is not None:
+            self.sources.direct_broken()
+        return is_shed
 
     def _take(self, item: bytes | Lost, now: float) -> None:
         try:
@@ -276,7 +368,16 @@ class AudioSlot:
         except Exception as error:
             self._crash(error)
         else:
+            self._take_in(heard, now)
+
+    def _take_in(self, heard: tuple[bytes, ...], now: float) -> None:
+        """Route what came directly, or what the sources make of it."""
+        sources = self.sources
+        if sources is None:
             self._route(heard)
+            return
+        for pcm in heard:
+            self._choose(lambda: sources.direct(pcm, now))  # noqa: B023 - it is called at once
 
     def _route(self, heard: tuple[bytes, ...]) -> None:
         for pcm in heard:

@@ -23,7 +23,8 @@ from ..ports import Connection, ConnectionHandler, ConnectionHealth, Outgoing
 from ..session.beginning import AppSocket, Beginning, HandedFacts, Overheard, PhoneSocket, ResumedApp
 from ..session.last_known import LastKnown
 from ..session.state import SessionState
-from .record import HandedApp, HandedSession
+from ..webrtc.negotiation import NegotiationState
+from .record import HandedApp, HandedSession, HandedWebrtc
 
 
 class GoneConnection:
@@ -94,6 +95,7 @@ def adopted(
         tuple(_app(one, connections, by_s, now, settings) for one in record.apps),
         shifted_display(record.display, by_s),
         phone=phone,
+        webrtc=_webrtc(record.webrtc),
         handed=HandedFacts(
             to_start=record.to_start,
             is_announced=record.is_announced,
@@ -132,6 +134,12 @@ def _machine(state: LifecycleState, now: float, connect_s: float) -> LifecycleSt
     if state.probe_until is not None:
         state = replace(state, probe_until=None, probe_at=now)
     return replace(state, closing_id=None)
+
+
+def _webrtc(handed: HandedWebrtc | None) -> NegotiationState:
+    if handed is None:
+        return NegotiationState()
+    return NegotiationState(is_capable=True, codec=handed.codec, is_wanted=handed.is_wanted, is_moved=True)
 
 
 def _connection(connections: Mapping[str, Connection], id: str) -> Connection:

@@ -15,7 +15,8 @@ from ..session import wire
 from ..session.state import SessionState
 from ..speech.feed import AudioFeed
 from ..speech.stream import StreamState
-from .record import HandedApp, HandedLastKnown, HandedLink, HandedSession, HandedSpeech
+from ..webrtc.negotiation import NegotiationState
+from .record import HandedApp, HandedLastKnown, HandedLink, HandedSession, HandedSpeech, HandedWebrtc
 
 LONG_AGO = 0.0
 """For "at once" in a record: JSON knows no infinity, and every clock of a process is far past its zero."""
@@ -25,6 +26,7 @@ def capture(
     session: SessionState,
     display: DisplayState,
     link: LinkState,
+    webrtc: NegotiationState,
     apps: Mapping[str, AppState],
     streams: Mapping[str, StreamState],
     now: float,
@@ -80,6 +82,7 @@ def capture(
         else HandedLink(
             connection.id, _finite(link.liveness), link.is_acked, link.phones, link.audio, link.udp
         ),
+        webrtc=HandedWebrtc(webrtc.codec, webrtc.is_wanted) if webrtc.is_capable else None,
     )
 
 

@@ -23,8 +23,9 @@ from ..liveness import LivenessState
 from ..microphone import MicrophoneState
 from ..ports import AppDocument
 from ..session.last_known import CalendarEntry, EventKey
+from ..webrtc.signals import Codec
 
-VERSION = 3
+VERSION = 4
 """Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
 
 
@@ -71,6 +72,13 @@ class HandedSpeech(msgspec.Struct, frozen=True):
     utterance_id: str | None
 
 
+class HandedWebrtc(msgspec.Struct, frozen=True):
+    """What a phone has of WebRTC; see `webrtc.negotiation.NegotiationState`. Its peer is not handed over."""
+
+    codec: Codec
+    is_wanted: bool
+
+
 class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session; see `session.state.SessionState`.
 
@@ -103,6 +111,7 @@ class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     is_ending: bool
     speech: tuple[HandedSpeech, ...]
     link: HandedLink | None
+    webrtc: HandedWebrtc | None = None
 
 
 class UnreadableRecordError(Exception):

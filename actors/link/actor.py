@@ -24,6 +24,8 @@ from ..connection_facts import connection_facts
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
+from ..webrtc.messages import PhoneSignalled
+from ..webrtc.signals import PhoneAway, PhoneHere, PhoneReplaced
 from .handler import PhoneHandler
 from .messages import (
     AudioConfigured,
@@ -39,6 +41,7 @@ from .messages import (
 if TYPE_CHECKING:
     from ..session.beginning import PhoneSocket
     from ..session.messages import SessionMessage
+    from ..webrtc.messages import PeerMessage
 
 _PONG = Outgoing(to_phone.encode(to_phone.Pong()))
 _PING = Outgoing(to_phone.encode(to_phone.Ping()))
@@ -73,6 +76,7 @@ class GlassesLink(Actor[LinkMessage]):
         *,
         user_id: str,
         session: Ref[SessionMessage],
+        peer: Ref[PeerMessage],
         audio_slot: AudioSlot,
         settings: liveness.LivenessSettings,
         limits: TrafficLimits,
@@ -81,6 +85,7 @@ class GlassesLink(Actor[LinkMessage]):
     ) -> None:
         self.user_id = user_id
         self.session = session
+        self.peer = peer
         self.audio_slot = audio_slot
         self.settings = settings
         self.limits = limits
@@ -117,6 +122,7 @@ class GlassesLink(Actor[LinkMessage]):
                 self._announce_again(connection)
             else:
                 self.session.tell(session.Repeat(connection.id))
+                self.peer.tell(PhoneHere(connection.id))
         elif connection is not None:
             self._take_over(connection)
         self._arm()
@@ -135,6 +141,8 @@ class GlassesLink(Actor[LinkMessage]):
             allowances=phone_allowances(self.limits),
         )
         self.perform(connection.bind, handler)
+        if self.state.is_acked:
+            self.peer.tell(PhoneHere(connection.id))
         if self.state.udp is not None and self.state.udp.is_registered:
             self._join_udp(has_pinged=True)
 
@@ -178,6 +186,7 @@ class GlassesLink(Actor[LinkMessage]):
         if older is not None:
             replaced = close_codes.PHONE_REPLACED
             self.perform(older.close, replaced.code, replaced.reason)
+            self.peer.tell(PhoneReplaced())
         self.telemetry.info(
             "phone_connected", user=self.user_id, connection=connection.id, peer=connection.peer
         )
@@ -219,6 +228,15 @@ class GlassesLink(Actor[LinkMessage]):
             case from_phone.UdpUnregister():
                 self._take_udp(is_registered=False)
                 self.perform(self.audio_slot.leave_udp)
+            case (
+                from_phone.WebrtcCapability()
+                | from_phone.WebrtcOffer()
+                | from_phone.WebrtcAnswer()
+                | from_phone.WebrtcIceCandidate()
+                | from_phone.WebrtcAudioStart()
+                | from_phone.WebrtcAudioStop()
+            ):
+                self.peer.tell(PhoneSignalled(message))
             case _:
                 self.session.tell(session.PhoneReported(message, raw))
 
@@ -248,6 +266,8 @@ class GlassesLink(Actor[LinkMessage]):
         if is_ack:
             self.state = msgspec.structs.replace(self.state, is_acked=True)
         self.perform(connection.send, outgoing)
+        if is_ack:
+            self.peer.tell(PhoneHere(connection.id))
 
     def _tick(self) -> None:
         if self.state.connection is not None:
@@ -265,6 +285,7 @@ class GlassesLink(Actor[LinkMessage]):
         if self.audio_slot.connection is connection:
             self.perform(self.audio_slot.leave_udp)
         self.session.tell(session.PhoneGone(connection.id))
+        self.peer.tell(PhoneAway(connection.id))
         self._arm()
 
     # -- the liveness machine and its effects -------------------------------------------------------------

@@ -67,11 +67,14 @@ class Shedder:
 
     def sheds(self, connection: Connection, frame_bytes: int) -> bool:
         """Whether to drop the frame in hand; only asked while the server is overloaded."""
+        return self.sheds_at(connection.health.last_activity_at, connection.waiting_bytes, frame_bytes)
+
+    def sheds_at(self, now: float, waiting_bytes: int, frame_bytes: int) -> bool:
+        """The same of a frame that came at `now` and has `waiting_bytes` behind it."""
         board = self.board
-        now = connection.health.last_activity_at
         self._measure(frame_bytes, now)
         settings = board.settings
-        age_s = connection.waiting_bytes / self._rate
+        age_s = waiting_bytes / self._rate
         if age_s <= settings.oldest_audio_s:
             position = (now / settings.gap_s + self._phase) % 1.0
             if position >= board.state.share:

@@ -26,6 +26,7 @@ from ..neighbours import NeighbourBack
 from ..ports import PutUser
 from ..speech.messages import VoiceEnded
 from ..users.roster import UserReady
+from ..webrtc.signals import SessionOver
 from . import wire
 from .beginning import HandedFacts
 from .messages import (
@@ -213,6 +214,7 @@ class UserSession(Recovering):
         if not self.state.is_ending:
             self.telemetry.info("session_ending", user=self.user_id, incarnation=self.state.incarnation)
         self.state = msgspec.structs.replace(self.state, is_ending=True, grace_ends_at=None)
+        self.near.peer.tell(SessionOver())
         for entry in self.state.apps.values():
             entry.ref.tell(EndSession("session_ended"))
         self.set_timer("grace", END_AGAIN_S, GraceOver())  # a crash may lose the end, of an app or of this

@@ -15,6 +15,7 @@ from ..audio.udp import UdpOffer
 from ..display.arbitration import DisplayState
 from ..liveness import LivenessState
 from ..ports import AppDocument, Connection
+from ..webrtc.negotiation import NegotiationState
 from .state import SessionState
 
 
@@ -83,6 +84,7 @@ class Beginning(msgspec.Struct, frozen=True):
     Attributes:
       session: without its apps, which have no actors yet.
       phone: the phone's connection, where it came with the session.
+      webrtc: what the phone has of WebRTC, where it came with the session; its peer did not.
       handed: of a session that was handed over by a living process; None of any other.
     """
 
@@ -90,4 +92,5 @@ class Beginning(msgspec.Struct, frozen=True):
     apps: tuple[ResumedApp, ...] = ()
     display: DisplayState = DisplayState()
     phone: PhoneSocket | None = None
+    webrtc: NegotiationState = NegotiationState()
     handed: HandedFacts | None = None

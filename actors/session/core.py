@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..domain import Domain
     from ..link.messages import LinkMessage
     from ..users.roster import RosterMessage
+    from ..webrtc.messages import PeerMessage
     from .beginning import Beginning
 
 Asker = ReplyTo["bool | None"]
@@ -43,6 +44,7 @@ class Neighbours:
     speech: Ref[SupervisorMessage]
     apps: Ref[SupervisorMessage]
     link: Ref[LinkMessage]
+    peer: Ref[PeerMessage]
     audio_slot: AudioSlot
 
 

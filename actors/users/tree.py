@@ -17,6 +17,9 @@ from ..session.actor import UserSession
 from ..session.beginning import Beginning, PhoneSocket
 from ..session.core import Neighbours
 from ..session.state import SessionState
+from ..webrtc.actor import PeerActor
+from ..webrtc.negotiation import NegotiationState
+from ..webrtc.slot import PeerSlot
 
 if TYPE_CHECKING:
     from ..domain import Domain
@@ -31,7 +34,7 @@ class OneBeginning:
 
     def __init__(self, user_id: str, beginning: Beginning) -> None:
         self._nothing = Beginning(SessionState(user_id=user_id))
-        self._session = self._display = self._phone = beginning
+        self._session = self._display = self._phone = self._webrtc = beginning
 
     def session(self) -> Beginning:
         beginning, self._session = self._session, self._nothing
@@ -45,25 +48,33 @@ class OneBeginning:
         beginning, self._phone = self._phone, self._nothing
         return beginning.phone
 
+    def webrtc(self) -> NegotiationState:
+        beginning, self._webrtc = self._webrtc, self._nothing
+        return beginning.webrtc
+
 
 def tree_maker(
     user_id: str, beginning: Beginning, *, domain: Domain, roster: Ref[RosterMessage]
 ) -> Callable[[], UserTree]:
     """What makes a user's subtree, and makes it again after too many crashes.
 
-    The audio slot stays: it knows the phone's connection, which the next link takes up.
+    The slots stay: the one knows the phone's connection, which the next link takes up, the other the peer,
+    which the next peer actor closes.
     """
-    one, slot = (
-        OneBeginning(user_id, beginning),
-        AudioSlot(domain.overload.shedder(), domain.ports.lc3, domain.udp),
+    one = OneBeginning(user_id, beginning)
+    slot = AudioSlot(
+        domain.overload.shedder(), domain.ports.lc3, domain.udp, stall_s=domain.settings.webrtc.stall_s
     )
+    peer_slot = PeerSlot(slot)
     if beginning.phone is not None:
         slot.attach(beginning.phone.connection, beginning.phone.audio, beginning.phone.udp)
-    return lambda: UserTree(user_id=user_id, beginning=one, domain=domain, roster=roster, audio_slot=slot)
+    return lambda: UserTree(
+        user_id=user_id, beginning=one, domain=domain, roster=roster, audio_slot=slot, peer_slot=peer_slot
+    )
 
 
 class UserTree(Supervisor):
-    """session, display, audio, speech, apps, link."""
+    """session, display, audio, peer, speech, apps, link."""
 
     strategy = "one_for_one"
 
@@ -75,6 +86,7 @@ class UserTree(Supervisor):
         domain: Domain,
         roster: Ref[RosterMessage],
         audio_slot: AudioSlot,
+        peer_slot: PeerSlot,
     ) -> None:
         super().__init__()
         self.user_id = user_id
@@ -82,6 +94,7 @@ class UserTree(Supervisor):
         self.domain = domain
         self.roster = roster
         self.audio_slot = audio_slot
+        self.peer_slot = peer_slot
 
     def children(self) -> Sequence[ChildSpec[Any]]:
         neighbours = Neighbours(
@@ -90,6 +103,7 @@ class UserTree(Supervisor):
             speech=self.child("speech"),
             apps=self.child("apps"),
             link=self.child("link"),
+            peer=self.child("peer"),
             audio_slot=self.audio_slot,
         )
         return (
@@ -115,7 +129,22 @@ class UserTree(Supervisor):
             ),
             ChildSpec(
                 name="audio",
-                factory=lambda: AudioActor(slot=self.audio_slot, session=self.child("session")),
+                factory=lambda: AudioActor(
+                    user_id=self.user_id,
+                    slot=self.audio_slot,
+                    session=self.child("session"),
+                    telemetry=self.domain.ports.telemetry,
+                ),
+            ),
+            ChildSpec(
+                name="peer",
+                factory=lambda: PeerActor(
+                    user_id=self.user_id,
+                    link=neighbours.link,
+                    slot=self.peer_slot,
+                    domain=self.domain,
+                    beginning=self.beginning.webrtc(),
+                ),
             ),
             ChildSpec(name="speech", factory=EachAlone),
             ChildSpec(name="apps", factory=EachAlone),
@@ -124,6 +153,7 @@ class UserTree(Supervisor):
                 factory=lambda: GlassesLink(
                     user_id=self.user_id,
                     session=self.child("session"),
+                    peer=neighbours.peer,
                     audio_slot=self.audio_slot,
                     settings=self.domain.settings.liveness,
                     limits=self.domain.settings.limits,

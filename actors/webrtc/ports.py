@@ -1,4 +1,4 @@
-"""What peers need from outside: the media process, as a Protocol (protocol.md 8; DESIGN 9)."""
+"""What peers need from outside: the media process (protocol.md section 8; DESIGN section 9)."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ def recorded(world: World) -> HandedSession:
         session,
         world.system.state_of(world.find(f"users/{ADA}/display")),
         world.system.state_of(world.find(f"users/{ADA}/link")),
+        world.system.state_of(world.find(f"users/{ADA}/peer")).negotiation,
         {package: world.system.state_of(entry.ref) for package, entry in session.apps.items()},
         {language: world.system.state_of(entry.ref) for language, entry in session.streams.items()},
         world.system.clock.now(),

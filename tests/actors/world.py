@@ -39,6 +39,8 @@ from actors.ports import (
     WebhookAnswer,
 )
 from actors.service import ServiceSpec
+from actors.webrtc.absent import NoMedia
+from actors.webrtc.ports import Media
 from adapters.simulated.lc3 import SimulatedLc3
 from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
@@ -280,6 +282,7 @@ class World:
         system: ActorSystem,
         documents: SimulatedDocuments,
         recognisers: Sequence[SpeechProvider] | None = None,
+        media: Media | None = None,
     ) -> None:
         self.system = system
         self.store = SimulatedStore(random.Random(1), documents=documents)
@@ -289,6 +292,7 @@ class World:
         self.tokens = CoreTokens((SECRET,), wall=system.clock.wall)
         self.speech = PuppetSpeech()
         self.recognisers = recognisers or (self.speech,)
+        self.media = media or NoMedia()
         self.hall: Hall | None = None
         self._count = 0
 
@@ -306,6 +310,7 @@ class World:
             load=self.load,
             lc3=SimulatedLc3(),
             boxes=SimulatedBoxes(),
+            media=self.media,
         )
         spec = ChildSpec(
             "glasshouse",
@@ -415,15 +420,17 @@ async def open_world(
     *,
     outage: str | None = None,
     recognisers: Sequence[SpeechProvider] | None = None,
+    media: Media | None = None,
 ) -> AsyncIterator[World]:
     """A server's tree, stopped in order at the end of the block.
 
     Args:
       outage: fails the store from the start.
       recognisers: instead of the puppet.
+      media: where WebRTC's peers live; there are none by default.
     """
     async with open_system("test", seed=1) as system:
-        world = World(system, documents or SimulatedDocuments(), recognisers)
+        world = World(system, documents or SimulatedDocuments(), recognisers, media)
         world.store.outage = outage
         await world.start(settings or DomainSettings())
         yield world

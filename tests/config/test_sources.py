@@ -111,6 +111,24 @@ def test_own_name_counts_more_than_an_alias() -> None:
     assert 2 == _load(environ={"PORT": "1", "GLASSHOUSE_PORT": "2"}).settings.port
 
 
+def test_the_short_name_for_local_peers_is_no_stranger() -> None:
+    loaded = _load(environ={"GLASSHOUSE_WEBRTC_LOCAL": "1"})
+
+    assert loaded.settings.domain.webrtc.allow_local
+    assert not [notice for notice in loaded.notices if "WEBRTC" in notice]
+
+
+@pytest.mark.parametrize(
+    "server", ["nonsense", "turn:turn.example:3478", "stun:ada:secret@stun.example:3478"]
+)
+def test_an_ice_server_that_cannot_be_one_is_refused_and_its_password_not_shown(server: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        _load(flags={"webrtc.ice_servers": f"stun:a.example:3478,{server}"})
+
+    assert "expected stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT" in str(refused.value)
+    assert server not in str(refused.value)
+
+
 def test_an_empty_variable_is_not_set() -> None:
     assert 8002 == _load(environ={"GLASSHOUSE_PORT": ""}).settings.port
 
