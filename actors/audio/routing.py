@@ -28,6 +28,11 @@ from .udp import UdpDoor, UdpLeg, UdpOffer
 STALL_S: Final = 0.15
 """A peer that brings nothing for so long has stalled: seven frames of 20 ms."""
 
+_LONGEST: Final = (
+    9_600  # bytes: what was kept goes out in pieces that a taker's queue of a second has room for
+)
+_USUAL: Final = 3_200
+
 _AUDIO = Lane.AUDIO  # an enum's attribute is slow to look up, and this is for every frame
 
 
@@ -293,9 +298,10 @@ class AudioSlot:
         if self.router is None or sources is None:
             self.counts.unrouted += 1
             return
-        if self.shedder.board.is_on and sources.is_heard and self.shedder.sheds_at(now, 0, len(audio.pcm)):
-            return
-        self._choose(lambda: sources.peer(audio.pcm, 2 * audio.position, now))
+        shedder = self.shedder
+        is_shed = shedder.board.is_on and sources.is_heard and shedder.sheds_at(now, 0, len(audio.pcm))
+        # What is shed has come all the same: it is no stall, and no hole in what comes directly.
+        self._choose(lambda: sources.peer(audio.pcm, 2 * audio.position, now), is_routed=not is_shed)
 
     def lose_peer(self, now: float) -> None:
         """There is no peer any more: what comes directly goes on where it ended."""
@@ -309,7 +315,7 @@ class AudioSlot:
         if sources is not None:
             self._choose(lambda: sources.look(now))
 
-    def _choose(self, choose: Callable[[], bytes]) -> None:
+    def _choose(self, choose: Callable[[], bytes], *, is_routed: bool = True) -> None:
         sources = self.sources
         assert sources is not None
         before = sources.source
@@ -319,8 +325,12 @@ class AudioSlot:
             self.sources = Sources(self.of_sources, stall_s=self.stall_s)
             self._crash(error)
             return
-        if pcm:
-            self._route((pcm,))
+        if not is_routed:
+            pass
+        elif len(pcm) <= _LONGEST:
+            self._route((pcm,) if pcm else ())
+        else:
+            self._route(tuple(pcm[at : at + _USUAL] for at in range(0, len(pcm), _USUAL)))
         if sources.source is not before and self.owner is not None:
             self.owner.tell(SourceChanged(sources.source))
 

@@ -47,9 +47,9 @@ def _bytes_of(seconds: float) -> int:
 _KEEP: Final = _bytes_of(KEEP_S)
 _PIECE: Final = _bytes_of(0.15)
 _LEAST_PIECE: Final = _bytes_of(0.08)
-_SEARCHED: Final = _bytes_of(0.9)
+_SEARCHED: Final = _bytes_of(0.75)
 _OLDER: Final = _bytes_of(0.1)  # a piece that is looked for ends so long ago: the other way may be behind
-_COMPARED: Final = _bytes_of(0.4)
+_COMPARED: Final = _bytes_of(0.25)
 _BEYOND: Final = _bytes_of(_BEYOND_S)
 
 
@@ -329,19 +329,26 @@ class Sources:
         if len(piece) < _LEAST_PIECE:
             return False
         first = max((direct.begin + 1) // 2 * 2, (direct.end - _SEARCHED) // 2 * 2)
-        offsets = [first + 2 * alignment.find(piece, direct.part(first, direct.end // 2 * 2)).offset - begin]
+        offset = first + 2 * alignment.find(piece, direct.part(first, direct.end // 2 * 2)).offset - begin
+        likeness, enough = self._likeness(offset)
+        if likeness >= _ALIKE_FOR_SHORT:
+            self._found_at(offset)
+            return True
         # WebRTC may be ahead: then the newest that came directly is somewhere in what it has brought.
         end = direct.end // 2 * 2
         piece = direct.part(max((direct.begin + 1) // 2 * 2, end - _LEAST_PIECE), end)
         match = alignment.find(piece, peer.part(peer.begin, peer.end))
-        offsets.append(end - len(piece) - peer.begin - 2 * match.offset)
-        likeness, enough, offset = max((*self._likeness(offset), offset) for offset in offsets)
+        other = end - len(piece) - peer.begin - 2 * match.offset
+        likeness, enough, offset = max((likeness, enough, offset), (*self._likeness(other), other))
         if likeness < enough:
             return False
+        self._found_at(offset)
+        return True
+
+    def _found_at(self, offset: int) -> None:
         self._offset = offset
         self._is_found = True
         self._lag = self._later_by(offset)
-        return True
 
     def _likeness(self, offset: int) -> tuple[float, float]:
         """How alike is all that both have, if this is the offset, and how alike it should be.

@@ -17,6 +17,7 @@ ACTORS = (
     f"users/{ADA}/session",
     f"users/{ADA}/display",
     f"users/{ADA}/audio",
+    f"users/{ADA}/peer",
     f"users/{ADA}/link",
     f"users/{ADA}/apps/{CAPTIONS}",
     f"users/{ADA}/speech/en-US",

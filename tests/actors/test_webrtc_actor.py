@@ -14,12 +14,17 @@ from trio.testing import MockClock
 
 from actors import handover
 from actors.audio.sources import Sources
+from actors.audio.udp import UdpSettings
 from actors.domain import DomainSettings
+from actors.overload.machine import OverloadState
 from actors.session.messages import AdmitPhone, Goodbye, configure_audio
 from actors.webrtc.ports import PeerFault, PeerState, PeerStats
 from actors.webrtc.settings import WebrtcSettings
 from adapters.simulated.lc3 import encode, pcm_of
-from protocols.audio import lc3_format
+from adapters.simulated.udp import SimulatedUdp
+from protocols import udp
+from protocols.audio import PCM_FORMAT, lc3_format
+from protocols.udp import Datagram
 from runtime.testing import CrashPoint, crash
 from tests.actors.media import ScriptedMedia
 from tests.actors.test_session_handed_over import recorded, take_over
@@ -35,7 +40,8 @@ CHUNK = 3_200
 @asynccontextmanager
 async def open_scene(**fields: Any) -> AsyncIterator[Scene]:
     media = ScriptedMedia()
-    settings = DomainSettings(webrtc=WebrtcSettings(**{"enabled": True, **fields}))
+    of_udp = fields.pop("udp", UdpSettings())
+    settings = DomainSettings(webrtc=WebrtcSettings(**{"enabled": True, **fields}), udp=of_udp)
     async with open_world(settings=settings, media=media) as world:
         yield await Scene.begin(world, media)
 
@@ -312,6 +318,61 @@ async def test_the_ways_of_lc3_and_of_webrtc_change_too(autojump_clock: MockCloc
         facts = scene.facts("audio")
         assert ("websocket", 2) == (facts["source"], facts["switches"])
         assert len(voice[: 300 * 320]) == len(scene.routed)
+
+
+async def test_datagrams_give_way_to_webrtc_as_the_websocket_does(autojump_clock: MockClock) -> None:
+    voice = BREATHLESS[:200_000]
+    async with open_scene(udp=UdpSettings(enabled=True)) as scene:
+        assert scene.world.hall is not None
+        network = SimulatedUdp(scene.world.hall.domain.udp, public_host="glass.example.org")
+        scene.world.hall.domain.udp.address = ("glass.example.org", 8000)
+        scene.phone = await scene.world.phone()
+        scene.phone.say({"type": "udp_register", "userIdHash": udp.user_hash(ADA)})
+        await scene.world.settle()
+        hash_of_user = udp.user_hash(ADA)
+        network.send(udp.encode(Datagram(hash_of_user, 0, udp.PING)), ("192.0.2.7", 4_000))
+        await scene.world.find(f"users/{ADA}/session").ask(configure_audio(PCM_FORMAT))
+        await scene.connect()
+        for number in range(1, 200):
+            at = (number - 1) * FRAME
+            await trio.sleep(0.02)
+            datagram = Datagram(hash_of_user, number, voice[at : at + FRAME])
+            network.send(udp.encode(datagram), ("192.0.2.7", 4_000))
+            if 50 <= number < 120:
+                scene.media.peer.speak(voice[at - 3 * FRAME : at - 2 * FRAME])
+
+        facts = scene.facts("audio")
+        assert ("websocket", 2, 0) == tuple(facts[name] for name in ("source", "switches", "unsure"))
+        assert voice[: 199 * FRAME] == scene.routed
+
+
+async def test_an_overloaded_server_sheds_what_webrtc_brings_too(autojump_clock: MockClock) -> None:
+    async with open_scene() as scene:
+        assert scene.world.hall is not None
+        await scene.connect()
+        board = scene.world.hall.domain.overload
+        for at in range(0, 200 * FRAME, FRAME):
+            await trio.sleep(0.02)
+            board.post(OverloadState(entered_at=1.0, share=0.5))
+            scene.media.peer.speak(BREATHLESS[at : at + FRAME])
+
+        assert 0.4 < len(scene.routed) / (200 * FRAME) < 0.6
+        facts = scene.facts("audio")
+        assert 80 < facts["shed"] < 120
+        assert ("webrtc", 1) == (facts["source"], facts["switches"]), "it is no stall"
+
+
+async def test_what_was_kept_goes_out_in_pieces(autojump_clock: MockClock) -> None:
+    """A second at once would not fit into a slow app's queue."""
+    voice = BREATHLESS[:200_000]
+    async with open_scene() as scene:
+        await scene.connect()
+        await scene.speak_directly(voice, 0, 10 * CHUNK)
+        await scene.speak_both(voice, 10 * CHUNK, 20 * CHUNK, late=20)
+        scene.media.peer.listener.state(PeerState.FAILED)
+
+        assert voice[: 20 * CHUNK] == scene.routed
+        assert CHUNK == max(map(len, scene.server.connection.frames()))
 
 
 async def test_without_a_peer_the_way_of_plain_frames_is_the_short_one(autojump_clock: MockClock) -> None:

@@ -23,7 +23,9 @@ from config.settings import Settings
 from config.simulated import SimulatedServer
 from runtime import CrashReport, open_system
 from runtime.testing import Link, World
+from tests.actors.media import ScriptedMedia
 from tests.simulation.peers import KEY, PACKAGES, App, JumpingClock, Trouble, Wearer
+from tests.simulation.webrtc import Negotiator, speak
 
 CLOUD_URL: Final = "http://glasshouse.example"
 TOKEN_AGE_S: Final = 30 * 86_400.0
@@ -37,6 +39,7 @@ class Campaign:
     Args:
       settings: of every server; as they come by default.
       marks_handlers: every handler of every actor passes fault points (`runtime.testing.handler_point`).
+      has_webrtc: every phone has WebRTC and uses it; `settings` say whether they may.
 
     Attributes:
       links: every connection to who dialled it, a user or a package.
@@ -44,6 +47,7 @@ class Campaign:
       troubles: in order.
       crashes: every crash report's time, path and error.
       faults: how often each kind of fault was done.
+      media: of the present server.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Campaign:
         *,
         settings: Settings | None = None,
         marks_handlers: bool = False,
+        has_webrtc: bool = False,
     ) -> None:
         self.world = world
         self.chance = world.random
@@ -74,6 +79,8 @@ class Campaign:
         self._worn: dict[str, trio.CancelScope] = {}
         self._settings = settings
         self._marks_handlers = marks_handlers
+        self._has_webrtc = has_webrtc
+        self.media = ScriptedMedia()
         self._tokens: dict[str, str] = {}
         self._ends: dict[HalfCloseableStream, Link] = {}
         self._kill = trio.Event()
@@ -110,12 +117,14 @@ class Campaign:
             if self._marks_handlers:
                 self.world.mark_handlers(system)
             system.events.listen(self._note_crash)
+            self.media = ScriptedMedia()
             server = SimulatedServer(
                 system,
                 settings=self._settings,
                 documents=self.documents,
                 speech=self.speech,
                 make_streams=self._streams,
+                media=self.media,
             )
             self.server = server
             server.store.outage = self._outage
@@ -223,7 +232,10 @@ class Campaign:
 
     async def _wear(self, wearer: Wearer, scope: trio.CancelScope) -> None:
         with scope:
-            await wearer.glasses.run()
+            async with trio.open_nursery() as nursery:
+                if self._has_webrtc:
+                    nursery.start_soon(Negotiator(wearer.glasses).run)
+                await wearer.glasses.run()
 
     async def live(self, wearer: Wearer) -> None:
         """Press and speak until cancelled."""
@@ -232,6 +244,8 @@ class Campaign:
             await wearer.press()
             if self.chance.random() < 0.3:
                 await wearer.glasses.play(SECOND, chunk_ms=250)
+            if self._has_webrtc and self.chance.random() < 0.3:
+                await speak(self.media.living(), 0.5)
 
     # What was done
 

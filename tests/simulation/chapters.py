@@ -7,11 +7,13 @@ from typing import Final
 import trio
 
 from actors.ports import Claim
+from actors.webrtc.ports import PeerFault, PeerState
 from adapters.simulated.store import StoreFaults
 from protocols import from_app, from_phone
 from runtime.testing import Link
 from tests.simulation.peers import BUTTONS, CAPTIONS, KEY
 from tests.simulation.stage import ADA, GRACE_S, Play, Stage
+from tests.simulation.webrtc import WAY, Negotiator, speak
 
 CHAPTERS: Final[dict[str, Play]] = {}
 
@@ -223,6 +225,29 @@ async def a_wearer_without_captions_is_heard(stage: Stage) -> None:
         await stage.bob.glasses._send_frame(bytes(3200))
         await trio.sleep(0.1)
     await trio.sleep(2.0)
+
+
+@chapter
+async def a_phone_is_heard_over_webrtc(stage: Stage) -> None:
+    """Its peer stalls, is lost and comes back, fails and is tried again; presses go on all the while."""
+    glasses, media = stage.ada.glasses, stage.campaign.media
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Negotiator(glasses).run)
+        await trio.sleep(1.0)
+        for state in (PeerState.CONNECTED, PeerState.DISCONNECTED, PeerState.CONNECTED):
+            for peer in media.living():
+                peer.listener.state(state)
+                peer.listener.candidate(WAY, 0, "0")
+            nursery.start_soon(speak, media.living(), 0.8)
+            await stage.use(stage.ada)
+        await glasses.send(from_phone.WebrtcAudioStop())
+        await stage.use(stage.ada)
+        for peer in media.living():
+            peer.fail(PeerFault.ICE, "the network has changed")
+        await trio.sleep(3.0)
+        await speak(media.living(), 0.4)
+        await stage.use(stage.ada)
+        nursery.cancel_scope.cancel()
 
 
 @chapter

@@ -201,14 +201,20 @@ OFTEN: Final = ("actor",) * 3
 """What is done more often than the rest: there are many actors."""
 
 
-async def do_faults(campaign: Campaign, *, for_s: float) -> None:
-    """Do what the seed says for so long; all is mended when it returns."""
+async def do_faults(
+    campaign: Campaign, *, for_s: float, make: type[Faults] = Faults, further: tuple[str, ...] = ()
+) -> None:
+    """Do what the seed says for so long; all is mended when it returns.
+
+    Args:
+      make: what does them; `further` are the kinds it has beside `KINDS`.
+    """
     until = trio.current_time() + for_s
     async with trio.open_nursery() as nursery:
-        faults = Faults(campaign, nursery)
+        faults = make(campaign, nursery)
         while trio.current_time() < until:
             await trio.sleep(campaign.chance.uniform(0.1, 4.0))
-            faults.do(campaign.chance.choice([*KINDS, *OFTEN]))
+            faults.do(campaign.chance.choice([*KINDS, *OFTEN, *further]))
     faults.disarm()
 
 

@@ -11,16 +11,22 @@ from itertools import pairwise
 import trio
 
 from actors.session.state import loading
+from actors.webrtc.settings import WebrtcSettings
+from config.settings import Settings
 from runtime.testing import World, simulate
 from tests.simulation.campaign import SECOND, Campaign
 from tests.simulation.faults import do_faults, is_provoked
 from tests.simulation.peers import CAPTIONS, PACKAGES, App, Trouble, Wearer
+from tests.simulation.webrtc_faults import WEBRTC_KINDS, WebrtcFaults, peers_gone_wrong
 
 USERS = ("ada@example.org", "bob@example.org")
 FAULTS_S = 40.0
 BEYOND_S = 2.0
 SHORT_S = 0.5  # a message is under way no longer, if nothing holds it up
 HELD_S = 4.0  # and no longer than this if something does
+WITH_WEBRTC = Settings(
+    jwt_secret="simulated, and thirty-two bytes or more", webrtc=WebrtcSettings(enabled=True)
+)
 ENDS_SESSIONS = frozenset({"app half-open", "down", "chosen"})
 """Troubles after which an app may hear `on_session` again: its socket, or its server, failed for good."""
 
@@ -61,14 +67,14 @@ class Verdict:
     trace: tuple[str, ...]
 
 
-def judge(seed: int) -> Verdict:
+def judge(seed: int, *, has_webrtc: bool = False) -> Verdict:
     """Run one seed. The same seed gives the same verdict, trace and all."""
     _collect_rarely()
     worlds: list[World] = []
 
     async def scenario(world: World) -> Outcome:
         worlds.append(world)
-        return await run(world)
+        return await run(world, has_webrtc=has_webrtc)
 
     try:
         done = simulate(seed, scenario)
@@ -84,29 +90,42 @@ def _collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def run(world: World) -> Outcome:
+async def run(world: World, *, has_webrtc: bool = False) -> Outcome:
     """One seed, from a quiet start over its faults to a quiet end.
+
+    Args:
+      has_webrtc: phones have it and may use it, and its peers fail like everything else.
 
     Raises:
       Red: the first rule that did not hold.
     """
     before = trio.lowlevel.current_statistics().tasks_living
     async with trio.open_nursery() as nursery:
-        campaign = Campaign(world, nursery)
+        settings = WITH_WEBRTC if has_webrtc else None
+        campaign = Campaign(world, nursery, settings=settings, has_webrtc=has_webrtc)
         await campaign.start_server()
         await campaign.add_apps()
         await _begin(campaign)
         async with trio.open_nursery() as traffic:
             for wearer in campaign.wearers:
                 traffic.start_soon(campaign.live, wearer)
-            await do_faults(campaign, for_s=FAULTS_S)
+            if has_webrtc:
+                # Each twice: peers are what this run is about.
+                kinds = WEBRTC_KINDS * 2
+                await do_faults(campaign, for_s=FAULTS_S, make=WebrtcFaults, further=kinds)
+            else:
+                await do_faults(campaign, for_s=FAULTS_S)
             traffic.cancel_scope.cancel()
         settled_s = await _settle(campaign)
         await use(campaign)
         for problem in _judge(campaign):
             raise Red(problem)
         check_shape(campaign)
+        if (wrong := peers_gone_wrong(campaign)) is not None:
+            raise Red(wrong)
         await campaign.stop_server()
+        if campaign.media.living():
+            raise Red("leak: peers outlive their server's end")
         nursery.cancel_scope.cancel()
     left = trio.lowlevel.current_statistics().tasks_living - before
     if left:

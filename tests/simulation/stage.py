@@ -17,6 +17,7 @@ import trio
 from actors.directory import DirectorySettings
 from actors.display.arbitration import DisplaySettings
 from actors.session.settings import SessionSettings
+from actors.webrtc.settings import WebrtcSettings
 from clients.network import HttpAnswer, request
 from clients.socket import DisconnectedError, Socket, hold
 from config.settings import Settings
@@ -33,9 +34,10 @@ SETTINGS: Final = Settings(
     session=SessionSettings(phone_grace_s=GRACE_S, free_takeovers=1),
     display=DisplaySettings(dashboard_package=BUTTONS),
     directory=DirectorySettings(webhooks_at_once=1),
+    webrtc=WebrtcSettings(enabled=True),
 )
 """As it comes, but for a grace that a chapter can outlast, a second takeover that has to wait, a line for
-webhooks where two want one, and the buttons as the dashboard's app.
+webhooks where two want one, the buttons as the dashboard's app, and WebRTC for a phone that has it.
 """
 
 PATIENCE_S: Final = 1.5

@@ -9,6 +9,7 @@ import pytest
 from tests.simulation import rules
 from tests.simulation.crashes import production_points
 from tests.simulation.faults import KINDS
+from tests.simulation.webrtc_faults import WEBRTC_KINDS
 
 BATCH = 10
 
@@ -16,6 +17,13 @@ BATCH = 10
 @pytest.mark.parametrize("first", range(0, 500, BATCH))
 def test_whatever_breaks_sessions_and_apps_come_through_it(first: int) -> None:
     verdicts = [rules.judge(seed) for seed in range(first, first + BATCH)]
+
+    assert {} == {verdict.seed: verdict.red for verdict in verdicts if verdict.red is not None}
+
+
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
+def test_whatever_becomes_of_their_peers_sessions_and_apps_come_through_it(first: int) -> None:
+    verdicts = [rules.judge(seed, has_webrtc=True) for seed in range(first, first + BATCH)]
 
     assert {} == {verdict.seed: verdict.red for verdict in verdicts if verdict.red is not None}
 
@@ -58,3 +66,13 @@ def test_a_sweep_does_every_fault_and_reaches_every_fault_point() -> None:
     assert set(KINDS) == set(done)
     assert set(production_points()) == set(reached)
     assert 10 < crashes
+
+
+def test_a_sweep_with_webrtc_breaks_peers_in_every_way() -> None:
+    done: Counter[str] = Counter()
+    for seed in range(6):
+        outcome = rules.judge(seed, has_webrtc=True).outcome
+        assert outcome is not None
+        done.update(outcome.faults)
+
+    assert set(WEBRTC_KINDS) <= set(done)
