@@ -20,7 +20,6 @@ import trio
 from actors.domain import Ports, Urls
 from actors.ports import StorageError
 from actors.service import ServiceSpec
-from actors.webrtc.absent import NoMedia
 from adapters.lc3 import Lc3Codec
 from adapters.listener.child import (
     Inherited,
@@ -46,6 +45,7 @@ from config.data_directory import DataDirectoryError, ServerFile, make_data_dire
 from config.data_watch import DataWatch
 from config.front import FrontDoorServices
 from config.giving import Giver
+from config.peers import peers_of
 from config.runtime_events import report
 from config.settings import Settings, base_urls
 from config.sources import SettingsError
@@ -178,7 +178,8 @@ async def open_ports(
     library_logs = LibraryLogs(telemetry)
     logging.getLogger().addHandler(library_logs)
     system.events.listen(lambda event: report(event, telemetry))
-    speech, media = speech_of(settings, telemetry)
+    speech, recognisers = speech_of(settings, telemetry)
+    media, peers = peers_of(settings, telemetry)
     try:
         tokens = core_tokens(settings, wall=system.clock.wall)
         seal = Seal(settings.storage_key, settings.former_storage_keys)
@@ -197,9 +198,9 @@ async def open_ports(
             load=load or PumpLoad(),
             lc3=Lc3Codec(),
             boxes=NaclBoxes(),
-            media=NoMedia(),
+            media=media,
         )
-        yield ports, media
+        yield ports, (*recognisers, *peers)
     finally:
         with trio.move_on_after(CLOSE_PORTS_S, shield=True):
             await webhooks.aclose()

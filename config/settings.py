@@ -36,6 +36,7 @@ from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
 from adapters.telemetry.limits import LineLimits
 from adapters.webhooks.settings import WebhookSettings
+from adapters.webrtc.settings import MediaSettings
 from adapters.websocket.settings import EngineSettings
 
 SECRET = {"secret": True}
@@ -172,6 +173,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     overload: OverloadSettings = OverloadSettings()
     udp: UdpSettings = UdpSettings()
     webrtc: WebrtcSettings = WebrtcSettings()
+    media: MediaSettings = MediaSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()

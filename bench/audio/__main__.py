@@ -44,6 +44,7 @@ WAYS: Final = {
     "WebSocket PCM": Way("pcm", 100, 256.0),
     "WebSocket LC3": Way("lc3", 100, 16.0),
     "UDP LC3": Way("udp", 20, 16.0, ("udp.enabled=true", "udp.port=0")),
+    "WebRTC Opus": Way("webrtc", 20, None, ("webrtc.enabled=true", "webrtc.allow_local=true")),
 }
 
 

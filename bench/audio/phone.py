@@ -47,6 +47,8 @@ async def main() -> None:
 
 def is_ready(phone: Glasses, options: MicrophoneOptions) -> bool:
     """Whether audio would go the way that is to be measured."""
+    if options.audio == "webrtc":
+        return phone.is_on_webrtc
     return phone.is_on_udp if options.audio == "udp" else True
 
 

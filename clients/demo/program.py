@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final
 
 import click
 import trio
@@ -21,6 +21,7 @@ from clients.demo.cloud import Cloud, CloudError, open_cloud
 from clients.demo.screen import OutputClosedError, Screen, summary
 from clients.demo.timing import Said, Spoken, display_delays, frame_delays, readings
 from clients.glasses import Frame, Glasses, MicrophoneOptions
+from clients.glasses.microphone import Audio, Source
 from clients.recordings import SAMPLE_RATE_HZ, Recording, WavError, load_wav, recordings
 
 USER = "ada@example.org"
@@ -30,6 +31,10 @@ LAST_FRAME_S = 1.0  # and the last frame
 BYTES_A_SECOND = SAMPLE_RATE_HZ * 2
 VOICE = "rms"
 SENTENCES = 3
+SETTINGS: Final = {
+    "udp": ("udp.enabled=true", "udp.port=0"),
+    "webrtc": ("webrtc.enabled=true", "webrtc.allow_local=true"),
+}
 COMMAND = os.environ.get("GLASSHOUSE_COMMAND", "glasshouse")  # ./run says how it was called
 
 
@@ -49,9 +54,9 @@ COMMAND = os.environ.get("GLASSHOUSE_COMMAND", "glasshouse")  # ./run says how i
 )
 @click.option(
     "--audio",
-    type=click.Choice(["pcm", "lc3", "udp"]),
+    type=click.Choice(["pcm", "lc3", "udp", "webrtc"]),
     default="pcm",
-    help="What the phone sends: PCM, LC3 as phones of 2026 do, or LC3 over UDP, encrypted.",
+    help="What the phone sends: PCM, LC3 as phones of 2026 do, LC3 over UDP, encrypted, or Opus over WebRTC.",
     show_default=True,
 )
 @click.option(
@@ -66,8 +71,8 @@ def demo(
     say: str | None,
     wav: Path | None,
     sentences: int | None,
-    audio: Literal["pcm", "lc3", "udp"],
-    mic: Literal["phone", "glasses"],
+    audio: Audio,
+    mic: Source,
     keep: bool,
 ) -> int:
     """Say something into simulated glasses and read it on their lens.
@@ -155,8 +160,7 @@ async def _run(
     spoken: Sequence[Recording], microphone: MicrophoneOptions, data: Path, screen: Screen, keep: bool
 ) -> int:
     screen.say("starting the cloud ...")
-    settings = ("udp.enabled=true", "udp.port=0") if microphone.audio == "udp" else ()
-    async with open_cloud(data, settings) as cloud, trio.open_nursery() as nursery:
+    async with open_cloud(data, SETTINGS.get(microphone.audio, ())) as cloud, trio.open_nursery() as nursery:
         screen.say(f"the cloud listens on {cloud.url}")
         api_key = secrets.token_hex(32)
         app = CaptionsApp(api_key, now=trio.current_time)
@@ -168,6 +172,8 @@ async def _run(
         await glasses.wait_for(lambda phone: phone.is_connected, timeout_s=10)
         if microphone.audio == "udp":
             await glasses.wait_for(lambda phone: phone.is_on_udp, timeout_s=10)
+        if microphone.audio == "webrtc":
+            await glasses.wait_for(lambda phone: phone.is_on_webrtc, timeout_s=20)
         await glasses.start_app(PACKAGE)
         await glasses.wait_for(
             lambda phone: phone.is_microphone_on and phone.lens.text == GREETING, timeout_s=15
@@ -204,6 +210,7 @@ async def _speak(spoken: Sequence[Recording], glasses: Glasses, app: CaptionsApp
     with trio.move_on_after(LAST_FRAME_S):
         await app.wait_for_frames(already + len(sent_at))
     received_at = app.frames_at[already:]
+    is_relayed = glasses.webrtc is None  # frame by frame
     on_lens = [
         Said(shown.text, shown.at)
         for shown in glasses.lens.history
@@ -212,9 +219,9 @@ async def _speak(spoken: Sequence[Recording], glasses: Glasses, app: CaptionsApp
     outcome = readings(sentences, app.finals)
     lines = summary(
         outcome,
-        frame_delays(sent_at, received_at),
+        frame_delays(sent_at, received_at) if is_relayed else None,
         display_delays([said for said in app.shown if said.at >= began], on_lens),
-        lost_frames=len(sent_at) - len(received_at),
+        lost_frames=len(sent_at) - len(received_at) if is_relayed else 0,
     )
     screen.say("\n".join(lines))
     return any(reading.read for reading in outcome)

@@ -61,9 +61,13 @@ class Screen:
 
 
 def summary(
-    readings: list[Reading], audio_s: list[float], display_s: list[float], *, lost_frames: int
+    readings: list[Reading], audio_s: list[float] | None, display_s: list[float], *, lost_frames: int
 ) -> list[str]:
-    """What was said, what was read, and how long it took, as lines."""
+    """What was said, what was read, and how long it took, as lines.
+
+    Args:
+      audio_s: None where the frames at the app are not those that the phone sent.
+    """
     lines = ["", "What was said, and what the wearer read"]
     for reading in readings:
         if reading.said:
@@ -76,7 +80,9 @@ def summary(
         ("end of speech to the final text at the app", finals_s),
         ("display, app to lens (at most one per 300 ms)", display_s),
     ):
-        if values:
+        if values is None:
+            lines.append(f"  {label:<46} see `glasshouse bench audio`: WebRTC cuts frames of its own")
+        elif values:
             p50, p99 = (percentile(values, percent) * 1000 for percent in (50, 99))
             lines.append(f"  {label:<46} {p50:6.1f} ms {p99:6.1f} ms {len(values):6}")
         else:
