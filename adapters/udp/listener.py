@@ -6,8 +6,8 @@ UDP meanwhile.
 
 from __future__ import annotations
 
-import ipaddress
-from socket import AF_INET, AF_INET6, SOCK_DGRAM, AddressFamily
+import contextlib
+import socket
 from typing import Final
 
 import trio
@@ -16,6 +16,8 @@ from actors.audio.udp import UdpDoor
 from actors.ports import Telemetry
 
 _READ_BYTES: Final = 2_048  # what is longer is cut, and malformed
+_DATAGRAMS_A_TURN: Final = 64
+_WAITING_BYTES: Final = 1024 * 1024  # asked of the kernel: what comes while the server is busy
 _BIND_AGAIN_S: Final = 0.2
 
 
@@ -42,31 +44,41 @@ class UdpListener:
                 while True:
                     due = door.due_at()
                     with trio.move_on_at(float("inf") if due is None else due):
-                        data, source = await sock.recvfrom(_READ_BYTES)
-                        door.receive(data, source[:2], trio.current_time())
+                        await trio.lowlevel.wait_readable(sock)
+                        self._receive(sock)
                     door.flush(trio.current_time())
             finally:
                 door.address = None
 
-    async def _bound(self) -> trio.socket.SocketType:
+    def _receive(self, sock: socket.socket) -> None:
+        """What waits, up to a turn's share: waking once for many costs a third of waking for each."""
+        now = trio.current_time()
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(_DATAGRAMS_A_TURN):
+                data, source = sock.recvfrom(_READ_BYTES)
+                self._door.receive(data, source[:2], now)
+
+    async def _bound(self) -> socket.socket:
         is_told = False
         while True:  # ends when the port is free, or with the server
-            sock = trio.socket.socket(_family(self._host), SOCK_DGRAM)
             try:
-                await sock.bind((self._host, self._door.settings.port))
+                return await self._bind()
             except OSError as error:
-                sock.close()
                 if not is_told:
                     self._telemetry.warning("udp_port_taken", port=self._door.settings.port, cause=str(error))
                 is_told = True
                 await trio.sleep(_BIND_AGAIN_S)
-            else:
-                return sock
 
-
-def _family(host: str) -> AddressFamily:
-    try:
-        is_six = ipaddress.ip_address(host.strip("[]")).version == 6
-    except ValueError:  # a name
-        is_six = False
-    return AF_INET6 if is_six else AF_INET
+    async def _bind(self) -> socket.socket:
+        host, port = self._host.strip("[]"), self._door.settings.port
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        family, kind, _, _, address = found[0]
+        sock = socket.socket(family, kind)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
+            sock.bind(address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
