@@ -79,8 +79,9 @@ EXPLANATION: Final = """
 one way: from a sample at the microphone to the app that gets it, of the youngest sample of each chunk; a
 sample waits `chunk` ms at most before that. silent: of the sentences, how many ms nothing came for at the
 longest. kbit/s: codec alone, and IP packets phone to server with everything around it. CPU: of the server and
-its processes, for each second of one microphone. words: that PocketSphinx finds in what the app heard, of
-those that it finds in what was said; missing: sentences that could not be found in what the app heard
+its processes, for each second of one microphone. words: how many of those said PocketSphinx finds in
+what the app heard, against how many it finds in the recording itself; missing: sentences that could not be
+found in what the app heard
 """
 
 
@@ -171,8 +172,8 @@ def _judged(folder: Path, user: str, began: float) -> dict[str, Any]:
     found: dict[str, Any] = {"delays": [], "words": 0, "of": 0, "missing": 0, "silent_s": 0.0}
     near = None
     for sentence in script().sentences:
-        said = words_of(sentence)
-        found["of"] += len(said)
+        said = sentence.text.split()
+        found["of"] += same_words(said, words_of(sentence))
         by = lag(script().pcm, pcm, sentence.begin, sentence.end, near=near)
         if by is None:
             found["missing"] += 1
