@@ -101,9 +101,10 @@ class SimulatedServer:
             boxes=SimulatedBoxes(),
             media=self.media,
         )
+        services = ("recognisers", *(("peers",) if self.settings.webrtc.enabled else ()))
         world = World(
             ports=ports,
-            media=(ServiceSpec("recognisers", trio.sleep_forever),),
+            media=tuple(ServiceSpec(name, trio.sleep_forever) for name in services),
             front=self._front,
             udp=self._run_udp,
             admin_token="simulated",

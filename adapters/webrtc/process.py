@@ -148,6 +148,14 @@ class MediaProcess:
 
     async def run(self) -> None:
         """Keep the process until cancelled; then end it."""
+        try:
+            await self._run()
+        except Exception:
+            self._fail_all("what talks to it has crashed")
+            self._state = "off"
+            raise
+
+    async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tell_later)
             while True:
@@ -179,20 +187,22 @@ class MediaProcess:
         wait_s = min(
             self._settings.restart_most_s, self._settings.restart_first_s * 2 ** min(16, self._failures - 1)
         )
-        peers = list(self._peers.values())
         self._telemetry.warning(
             "media_process_died",
             cause=cause,
             failures=self._failures,
-            peers=len(peers),
+            peers=len(self._peers),
             retry_after_s=wait_s,
         )
-        for peer in peers:
-            peer.fail(PeerFault.PROCESS, f"the media process ended: {cause}")
+        self._fail_all(cause)
         await trio.sleep(wait_s)
         self._outgoing.clear()
         self._outgoing_bytes = 0
         self._state = "off"
+
+    def _fail_all(self, cause: str) -> None:
+        for peer in list(self._peers.values()):
+            peer.fail(PeerFault.PROCESS, f"the media process ended: {cause}")
 
     async def _life(self) -> str:
         """Start a process and talk to it until one of us cannot go on; returns why."""

@@ -76,11 +76,12 @@ class WebrtcMicrophone:
                 nursery.start_soon(self._write)
                 while not self._is_refused:
                     self._ended = trio.Event()
-                    self._say(
-                        from_phone.WebrtcCapability(
-                            supported=True, client_version="1", preferred_codec=self._codec
+                    if self._peer is None:  # else the cloud has asked first
+                        self._say(
+                            from_phone.WebrtcCapability(
+                                supported=True, client_version="1", preferred_codec=self._codec
+                            )
                         )
-                    )
                     await self._until_ended()
                     await trio.sleep(self._wait_s)
                     self._wait_s = min(MOST_AGAIN_S, self._wait_s * 2)

@@ -6,9 +6,11 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import trio
 
 from actors.domain import Urls
+from actors.webrtc.settings import WebrtcSettings
 from config.assembly import World, assemble
 from config.front import FrontDoorServices
 from config.server import open_ports
@@ -31,8 +33,13 @@ def _names(shape: Shape) -> list[str]:
     return [child.name for child in shape.children]
 
 
-async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path) -> None:
-    settings = Settings(data=str(tmp_path), jwt_secret="thirty-two bytes or more, they say")
+@pytest.mark.parametrize("has_webrtc", [False, True])
+async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_webrtc: bool) -> None:
+    settings = Settings(
+        data=str(tmp_path),
+        jwt_secret="thirty-two bytes or more, they say",
+        webrtc=WebrtcSettings(enabled=has_webrtc),
+    )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with open_system("glasshouse") as system, open_ports(system, settings) as (ports, media):
             front = FrontDoorServices(
