@@ -92,10 +92,11 @@ async def calling(cloud: ScriptedCloud, peers: Peers) -> AsyncIterator[tuple[Gla
 
 async def said(peer: Peer, kind: str) -> Any:
     """The next message of this type; pings before it are answered, and audio is thrown away."""
-    while isinstance(message := await peer.receive(), bytes) or kind != message["type"]:
-        if not isinstance(message, bytes) and message["type"] == "ping":
-            await peer.send({"type": "pong"})
-    return message
+    with trio.fail_after(100):
+        while isinstance(message := await peer.receive(), bytes) or kind != message["type"]:
+            if not isinstance(message, bytes) and message["type"] == "ping":
+                await peer.send({"type": "pong"})
+        return message
 
 
 async def heard(peer: Peer) -> bytes:

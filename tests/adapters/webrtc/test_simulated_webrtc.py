@@ -47,6 +47,17 @@ async def test_a_simulated_phone_in_a_tunnel_is_silent_and_comes_back() -> None:
         assert [PeerFault.ICE] == pair.heard.faults
 
 
+async def test_a_simulated_peer_that_is_closed_fails_no_more() -> None:
+    async with simulated() as world, connected(world) as pair:
+        assert isinstance(world.media, SimulatedMedia)
+        (peer,) = world.media.peers.values()
+        peer.close()
+        peer.fail(PeerFault.ICE, "too late")
+        peer.hear(bytes(FRAME), 0)
+
+        assert ([], []) == (pair.heard.failures, pair.heard.pieces)
+
+
 async def test_a_simulated_server_without_a_process_says_so() -> None:
     async with simulated() as world:
         assert isinstance(world.media, SimulatedMedia)

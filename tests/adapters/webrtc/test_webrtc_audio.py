@@ -19,7 +19,7 @@ from tests.adapters.webrtc.sound import SPEECH, correlation, delay, loudness_db,
 from tests.adapters.webrtc.test_media_process import real
 
 FRAME_BYTES = 640
-SAID = SPEECH[: 120 * FRAME_BYTES]
+SAID = SPEECH[: 75 * FRAME_BYTES]
 
 
 async def say(pair: Pair, pcm: bytes) -> list[float]:
@@ -47,8 +47,8 @@ async def over(relay: Relay, world: World) -> AsyncIterator[Pair]:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(("codec", "alike"), [("opus", 0.8), ("pcm", 0.8)])
-async def test_speech_arrives_whole_and_at_once(codec: wire.Codec, alike: float) -> None:
+@pytest.mark.parametrize("codec", ["opus", "pcm"])
+async def test_speech_arrives_whole_and_at_once(codec: wire.Codec) -> None:
     async with real() as world, connected(world, codec=codec) as pair:
         said_at = await say(pair, SAID)
         await pair.heard.until(lambda: len(pair.heard.pcm) >= len(SAID) - 4 * FRAME_BYTES)
@@ -56,13 +56,20 @@ async def test_speech_arrives_whole_and_at_once(codec: wire.Codec, alike: float)
         said, heard = samples(SAID), samples(pair.heard.pcm)
         late = delay(said, heard)
         assert -1 <= late < 800
-        assert correlation(said[max(0, -late) :], heard[max(0, late) :]) > alike
-        assert 1.0 > abs(loudness_db(said) - loudness_db(heard))
+        assert correlation(said[max(0, -late) :], heard[max(0, late) :]) > 0.8
+        assert 1.5 > abs(loudness_db(said) - loudness_db(heard))
         for one, following in pairwise(pair.heard.pieces):
             assert following.position == one.position + len(one.pcm) // 2
         assert 0 == sum(piece.concealed for piece in pair.heard.pieces)
         waits = sorted(heard - said for said, heard in zip(said_at, pair.heard.heard_at, strict=False))
         assert waits[len(waits) // 2] < 0.06  # 2 ms; G.711 waits 40 ms in the phone's encoder
+        await pair.heard.until(lambda: pair.heard.figures[-1].packets >= len(pair.heard.pieces))
+        figures = pair.heard.figures[-1]
+        assert figures.round_trip_s is not None
+        assert 0 < figures.round_trip_s < 0.5
+        assert 0 == figures.lost
+        assert figures.jitter_s < 0.1
+        assert (160 if codec == "pcm" else 20) <= figures.bytes_in / figures.packets <= 200
 
 
 @pytest.mark.parametrize("percent", [5, 10])
@@ -76,7 +83,7 @@ async def test_speech_over_a_network_that_loses_packets_has_no_holes(percent: in
 
         said, heard = samples(SAID), samples(pair.heard.pcm)
         late = delay(said, heard)
-        assert relay.lost > 2
+        assert relay.lost > 1
         assert pair.heard.figures[-1].recovered > 0
         assert unlikeness_db(said, heard[max(0, late) :]) < 4  # 10 and more where holes stay silent
         for one, following in pairwise(pair.heard.pieces):
@@ -87,7 +94,7 @@ async def test_speech_over_a_network_that_loses_packets_has_no_holes(percent: in
 
 async def test_a_network_that_goes_silent_is_noticed_and_comes_back() -> None:
     relay = Relay()
-    settings = MediaSettings(lost_after_s=0.6, gone_after_s=3.0)
+    settings = MediaSettings(lost_after_s=0.4, gone_after_s=1.5)
     async with real(settings) as world, over(relay, world) as pair:
         await speak(pair, 5)
         relay.is_dead = True
@@ -100,16 +107,3 @@ async def test_a_network_that_goes_silent_is_noticed_and_comes_back() -> None:
         relay.is_dead = True
         await pair.heard.until(lambda: pair.heard.failures)
         assert PeerState.FAILED is pair.heard.states[-1]
-
-
-async def test_a_connected_peer_tells_its_round_trip_and_what_it_received() -> None:
-    async with real() as world, connected(world) as pair:
-        await say(pair, SAID[: 60 * FRAME_BYTES])
-        await pair.heard.until(lambda: pair.heard.figures[-1].packets >= 55)
-
-        figures = pair.heard.figures[-1]
-        assert figures.round_trip_s is not None
-        assert 0 < figures.round_trip_s < 0.5
-        assert 2_000 < figures.bytes_in < 10_000
-        assert 0 == figures.lost
-        assert figures.jitter_s < 0.1
