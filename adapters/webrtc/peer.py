@@ -179,12 +179,12 @@ class Peer:
     def _connect(self) -> Connection:
         """Another connection. One that stands is kept until this one does; others are of no use now."""
         useless = [one for one in self._connections if one.state != "connected"]
-        connection = Connection(
-            self._request,
-            bitrate=self._limits.bitrate,
-            hears=self._hear,
-            changed=self._changed,
-        )
+        try:
+            connection = Connection(
+                self._request, bitrate=self._limits.bitrate, hears=self._hear, changed=self._changed
+            )
+        except ValueError as error:
+            raise FaultError("ice", f"an ICE server of the settings: {error}") from error
         self._connections = [one for one in self._connections if one not in useless] + [connection]
         self._deadline = self._loop.time() + self._limits.connect_s
         self._aside(self._put_away([], useless))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,12 +15,12 @@ import pytest
 import trio
 import trio.testing
 
-from actors.webrtc.ports import PeerFault, PeerRequest
+from actors.webrtc.ports import IceServerSettings, PeerFault, PeerRequest
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.webrtc import MediaProcess, MediaSettings
 from clients.glasses.peer import PeerOptions, PeerProcess
 from protocols import media_process as wire
-from tests.adapters.webrtc.conformance import MediaConformance, speak, until
+from tests.adapters.webrtc.conformance import MediaConformance, speak, until, until_open
 from tests.adapters.webrtc.offers import AUDIO
 from tests.adapters.webrtc.rig import Pair, ServerSide, World, connected
 
@@ -207,6 +208,32 @@ async def test_ice_that_begins_anew_is_answered_with_credentials_of_its_own() ->
         first, anew, again = map(ufrag, pair.heard.answers)
         assert first != anew
         assert anew == again
+
+
+async def test_an_ice_server_that_is_none_is_no_fault_of_the_offer() -> None:
+    async with real() as world:
+        heard = ServerSide()
+        servers = (IceServerSettings(urls=("https://example.org",)),)
+        world.media.open(PeerRequest(peer_id="1", ice_servers=servers), heard).take_offer(AUDIO)
+        await heard.until(lambda: heard.failures)
+
+        assert [
+            (PeerFault.ICE, "an ICE server of the settings: malformed uri: invalid scheme")
+        ] == heard.failures
+
+
+async def test_a_stun_server_that_is_silent_holds_an_answer_back_by_two_seconds_at_most() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        async with real() as world:
+            await until_open(world)
+            heard = ServerSide()
+            servers = (IceServerSettings(urls=(f"stun:127.0.0.1:{silent.getsockname()[1]}",)),)
+            began = trio.current_time()
+            world.media.open(PeerRequest(peer_id="1", ice_servers=servers), heard).take_offer(AUDIO)
+            await heard.until(lambda: heard.answers)
+
+            assert 1.5 < trio.current_time() - began < 4
 
 
 async def test_an_offer_of_other_codecs_has_nothing_to_decode() -> None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import trio
 
-from actors.webrtc.ports import PeerState
+from actors.webrtc.ports import PeerFault, PeerState
 from adapters.webrtc import MediaSettings
 from protocols import media_process as wire
 from tests.adapters.webrtc.conformance import speak
@@ -90,6 +90,18 @@ async def test_speech_over_a_network_that_loses_packets_has_no_holes(percent: in
             assert following.position == one.position + len(one.pcm) // 2
         concealed = sum(piece.concealed for piece in pair.heard.pieces)
         assert concealed <= (relay.lost - pair.heard.figures[-1].recovered + 1) * 320
+
+
+async def test_a_phone_that_sends_ten_times_as_much_as_speech_is_cut_off() -> None:
+    async with real() as world, connected(world) as pair, connected(world) as other:
+        while not pair.heard.failures:
+            pair.phone.speak(bytes(FRAME_BYTES * 48))
+            await trio.sleep(0.05)
+        await speak(other, 2)
+
+        assert [PeerFault.MEDIA] == pair.heard.faults
+        assert "packets in a second" in pair.heard.failures[0][1]
+        assert [] == other.heard.failures
 
 
 async def test_a_network_that_goes_silent_is_noticed_and_comes_back() -> None:
