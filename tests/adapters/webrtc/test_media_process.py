@@ -111,6 +111,21 @@ async def test_a_program_that_is_not_there_is_a_failure_like_any_other() -> None
         nursery.cancel_scope.cancel()
 
 
+async def test_a_crash_of_what_talks_to_the_process_is_told_before_it_is_begun_anew() -> None:
+    class Broken(RecordingTelemetry):
+        def info(self, event: str, **fields: object) -> None:
+            raise RuntimeError(event)
+
+    media, heard = MediaProcess(MediaSettings(), Broken()), ServerSide()
+    media.open(PeerRequest(peer_id="1"), heard)
+
+    with pytest.raises(ExceptionGroup):
+        await media.run()
+
+    assert [(PeerFault.PROCESS, "the media process ended: what talks to it has crashed")] == heard.failures
+    assert ("off", 0) == (media.view().state, media.view().peers)
+
+
 async def test_the_process_starts_with_the_first_peer_and_ends_with_the_server() -> None:
     media = MediaProcess(MediaSettings(), RecordingTelemetry())
     async with trio.open_nursery() as nursery:
