@@ -12,6 +12,7 @@ from runtime import Ref
 from .allowance import TrafficLimits
 from .apps.lifecycle import LifecycleSettings
 from .audio.udp import UdpDoor, UdpSettings
+from .audio.voice import VoiceSettings
 from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
 from .front.settings import FrontDoorSettings
@@ -28,6 +29,7 @@ from .ports import (
     Store,
     Telemetry,
     Tokens,
+    Voices,
     Webhooks,
 )
 from .session.settings import SessionSettings
@@ -75,6 +77,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     overload: OverloadSettings = OverloadSettings()
     udp: UdpSettings = UdpSettings()
     webrtc: WebrtcSettings = WebrtcSettings()
+    voice: VoiceSettings = VoiceSettings()
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Ports:
     lc3: Lc3
     boxes: SecretBoxes
     media: Media
+    voices: Voices
 
 
 @dataclass(frozen=True)

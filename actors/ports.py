@@ -363,6 +363,7 @@ class SpeechRequest(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     sample_rate_hz: int = 16_000
     hints: tuple[str, ...] = ()
+    pause_ms: int = 300  # `finalize` is told so long after the last voice, at the earliest
 
 
 class Interim(msgspec.Struct, frozen=True, kw_only=True):
@@ -436,7 +437,9 @@ class SpeechStream(Protocol):
     def progress(self) -> SpeechProgress: ...
     def offer(self, pcm: bytes) -> None: ...
     def finalize(self) -> None:
-        """The phone's voice detector reports silence: emit the pending utterance as final soon."""
+        """Nothing was said in the last `pause_ms` of what was offered: emit the pending utterance as final
+        soon.
+        """
 
     async def run(self) -> None:
         """Recognise until cancelled. Raises SpeechError when the provider fails."""
@@ -450,6 +453,36 @@ class SpeechProvider(Protocol):
     def supports(self, language: str) -> bool: ...
     def open(self, request: SpeechRequest, emit: Callable[[SpeechEvent], None]) -> SpeechStream:
         """Make a stream; nothing happens before its `run`. Audio offered before `run` is kept (bounded)."""
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Voice activity (protocol.md 7.3, 7.4)
+
+
+class VoiceHeard(msgspec.Struct, frozen=True):
+    """What a detector says of all it has heard.
+
+    Attributes:
+      quiet_ms: since the last voice, or since the beginning where there was none; 0 while somebody speaks.
+      is_clear: the voice stands out of the noise, so that a short pause in it is one for certain.
+    """
+
+    quiet_ms: int
+    is_clear: bool = True
+
+
+class VoiceDetector(Protocol):
+    """One microphone's. Audio is PCM s16le mono at 16 kHz, in whatever pieces it comes."""
+
+    def hear(self, pcm: bytes) -> VoiceHeard:
+        """Some more audio, every byte of it once. At most 0.4 ms of work for a second of it."""
+
+
+class Voices(Protocol):
+    """Hears whether somebody speaks."""
+
+    def detector(self) -> VoiceDetector:
+        """A new one; forgotten with its last reference."""
 
 
 # ---------------------------------------------------------------------------------------------------------

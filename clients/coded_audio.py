@@ -1,4 +1,6 @@
-"""Speech for machines: PCM in which every sample of a word is that word's number.
+"""Speech for machines: PCM in which every sample of a word is that word's number, up or down.
+
+The sign is a buzz of 125 Hz, so that a voice detector takes it for a voice.
 
 A recogniser without a model can hear what was said in it, and wherever it begins to listen it hears what is
 left to hear, as a real one does: that is what a stream which takes over from another one has to be tried
@@ -17,6 +19,7 @@ STEP_S: Final = 0.01
 _STEP_BYTES: Final = int(STEP_S * BYTES_A_SECOND)
 _FIRST: Final = 1_000  # samples from here on are words; below is noise
 MOST_WORDS: Final = 32_767 - _FIRST
+_BUZZ_HZ: Final = 125
 _SHORTEST_STEPS: Final = 5  # of a word to be one: 50 ms
 
 
@@ -32,7 +35,11 @@ def word(number: int, seconds: float = 0.3) -> bytes:
     """The PCM of one word. `number` counts from 0 to `MOST_WORDS` - 1."""
     if not 0 <= number < MOST_WORDS:
         raise ValueError(f"word {number}; expected 0 to {MOST_WORDS - 1}")
-    return array.array("h", [_FIRST + number]).tobytes() * round(seconds * SAMPLE_RATE_HZ)
+    count = round(seconds * SAMPLE_RATE_HZ)
+    level = _FIRST + number
+    half = SAMPLE_RATE_HZ // _BUZZ_HZ // 2
+    wave = array.array("h", [level] * half + [-level] * half)
+    return (wave * (count // len(wave) + 1))[:count].tobytes()
 
 
 def silence(seconds: float) -> bytes:
@@ -67,7 +74,7 @@ class CodedEar:
         whole = len(data) // _STEP_BYTES * _STEP_BYTES
         self._rest = data[whole:]
         for offset in range(0, whole, _STEP_BYTES):
-            sample = int.from_bytes(data[offset : offset + 2], "little", signed=True)
+            sample = abs(int.from_bytes(data[offset : offset + 2], "little", signed=True))
             self._step(sample - _FIRST if sample >= _FIRST else None)
 
     def _step(self, number: int | None) -> None:

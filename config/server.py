@@ -36,6 +36,7 @@ from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.storage import Seal, open_sqlite
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.udp import NaclBoxes
+from adapters.vad import NoiseFloorVoices
 from adapters.webhooks import HttpWebhooks
 from adapters.websocket import PumpLoad
 from config.assembly import World, assemble
@@ -186,6 +187,9 @@ async def open_ports(
         store = await open_sqlite(make_data_directory(settings), seal=seal)
     except (DataDirectoryError, StorageError) as error:
         raise CannotBegin(str(error)) from error
+    voices = NoiseFloorVoices()
+    if speech:
+        voices.warm_up()
     webhooks = HttpWebhooks(settings.webhooks)
     await webhooks.warm_up()  # importing httpx takes 0.4 s, which the first webhook would hold the loop for
     try:
@@ -199,6 +203,7 @@ async def open_ports(
             lc3=Lc3Codec(),
             boxes=NaclBoxes(),
             media=media,
+            voices=voices,
         )
         yield ports, (*recognisers, *peers)
     finally:

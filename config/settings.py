@@ -20,6 +20,7 @@ from msgspec import Meta
 from actors.allowance import TrafficLimits
 from actors.apps.lifecycle import LifecycleSettings
 from actors.audio.udp import UdpSettings
+from actors.audio.voice import VoiceSettings
 from actors.directory import BreakerSettings, DirectorySettings
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
@@ -174,6 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     udp: UdpSettings = UdpSettings()
     webrtc: WebrtcSettings = WebrtcSettings()
     media: MediaSettings = MediaSettings()
+    voice: VoiceSettings = VoiceSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -209,6 +211,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             overload=self.overload,
             udp=self.udp,
             webrtc=self.webrtc,
+            voice=self.voice,
         )
 
     @property

@@ -32,6 +32,7 @@ from adapters.simulated.speech import ScriptedSpeech
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.simulated.udp import SimulatedBoxes, SimulatedUdp
+from adapters.simulated.voice import LoudVoices
 from adapters.simulated.webhooks import SimulatedWebhooks
 from adapters.websocket import ServerConnection, response_of
 from config.assembly import World, assemble
@@ -100,6 +101,7 @@ class SimulatedServer:
             lc3=SimulatedLc3(),
             boxes=SimulatedBoxes(),
             media=self.media,
+            voices=LoudVoices(),
         )
         services = ("recognisers", *(("peers",) if self.settings.webrtc.enabled else ()))
         world = World(

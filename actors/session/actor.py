@@ -24,7 +24,7 @@ from ..journal import Commit, CommitDone, CommitFailed
 from ..link.messages import AudioConfigured
 from ..neighbours import NeighbourBack
 from ..ports import PutUser
-from ..speech.messages import VoiceEnded
+from ..speech.messages import VoiceBegan, VoiceEnded
 from ..users.roster import UserReady
 from ..webrtc.signals import SessionOver
 from . import wire
@@ -313,9 +313,9 @@ class UserSession(Recovering):
             case from_phone.RequestSettings() | from_phone.SettingsUpdateRequest():
                 self._to_phone(wire.settings_update(self.state, self._stamp()))
             case from_phone.Vad():
-                if not message.is_speaking:
-                    for stream in self.state.streams.values():
-                        stream.ref.tell(VoiceEnded())
+                reported = VoiceBegan() if message.is_speaking else VoiceEnded()
+                for stream in self.state.streams.values():
+                    stream.ref.tell(reported)
             case from_phone.HeadPosition(position=position):
                 self.near.display.tell(display.HeadMoved(position == "up"))
             case from_phone.GlassesConnectionState():

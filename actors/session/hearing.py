@@ -17,6 +17,7 @@ from runtime import ChildSpec
 from .. import microphone
 from ..apps.messages import Deliver, GlassesKnown
 from ..audio import Route, SpeechInlet
+from ..audio.voice import VoiceGate
 from ..display import arbitration as display
 from ..ports import SpeechRequest
 from ..speech.feed import AudioFeed
@@ -143,11 +144,19 @@ class Hearing(SessionCore):
             self.telemetry.warning("speech_language_unknown", user=self.user_id, language=language)
             return
         inlet = SpeechInlet()
-        feed = AudioFeed(self.system.clock.now, self.domain.settings.speech.ring_s)
+        voice = self.domain.settings.voice
+        feed = AudioFeed(
+            self.system.clock.now,
+            self.domain.settings.speech.ring_s,
+            gate=VoiceGate(self.domain.ports.voices.detector(), voice),
+            pre_roll_s=voice.pre_roll_s,
+        )
         overheard = self.overheard.pop(language, Overheard())
         feed.offer(overheard.audio)
         hints = self.state.routing.languages[language]
-        request = SpeechRequest(language=language, user_id=self.user_id, hints=hints)
+        request = SpeechRequest(
+            language=language, user_id=self.user_id, hints=hints, pause_ms=round(voice.pause_s * 1000)
+        )
         ref = self.spawn(
             ChildSpec(
                 name=language,

@@ -4,6 +4,10 @@ Every frame is kept until the words in it are settled. A recogniser that takes o
 first, faster than it was spoken, and the frames that come meanwhile behind it; so what it hears has no hole
 and nothing twice. Positions count the bytes of the stream's audio since its beginning, whoever heard it.
 
+Silence is not for a recogniser (`actors.audio.voice`): it is stepped over wherever it is, so that a
+recogniser's own time is shorter than the stream's, and `position_of` knows by how much. What may be the
+beginning of something waits until that is known.
+
 It outlives the incarnations of its actor: hot and mutable, fed by plain calls from the audio router.
 """
 
@@ -12,15 +16,18 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from runtime import Ref
 
+from ..audio.voice import Verdict, VoiceGate
 from ..ports import SpeechStream
 
 BYTES_A_SECOND: Final = 32_000
 _VOICE: Final = 500  # a sample this loud is a voice, or noise as loud as one: -36 dBFS
 _STRIDE: Final = 8  # every so many samples are looked at; 2 kHz is enough to see a peak
+_MOST_PAUSES: Final = 200  # more than there are in what is kept
+_ROUNDING: Final = 64  # bytes: a recogniser's times are whole milliseconds
 
 
 def bytes_of(milliseconds: float) -> int:
@@ -38,15 +45,23 @@ def is_loud(pcm: bytes) -> bool:
     return len(samples) > 0 and (max(samples) >= _VOICE or min(samples) <= -_VOICE)
 
 
+class _Cut(NamedTuple):
+    """From `offset` in the recogniser's own audio on, positions are `shift` further."""
+
+    offset: int
+    shift: int
+
+
 class _Frame:
-    __slots__ = ("arrived_at", "begin", "end", "is_loud", "pcm")
+    __slots__ = ("arrived_at", "begin", "end", "is_voice", "is_withheld", "pcm")
 
     def __init__(self, begin: int, pcm: bytes, arrived_at: float) -> None:
         self.begin = begin
         self.end = begin + len(pcm)
         self.pcm = pcm
         self.arrived_at = arrived_at
-        self.is_loud = is_loud(pcm)
+        self.is_voice = is_loud(pcm)
+        self.is_withheld = False
 
 
 class AudioFeed:
@@ -55,56 +70,98 @@ class AudioFeed:
     Args:
       clock: the system's, for when a frame arrived.
       keep_s: how much is kept at most; the oldest goes beyond that.
+      gate: says what is silence; None where the recogniser hears all there is.
+      pre_roll_s: so much silence before a voice is heard with it.
 
     Attributes:
       owner: whose crash it is when a recogniser cannot take a frame.
       head: the position behind the newest frame.
-      given: what the recogniser has been given, up to here.
+      decided: what is before this is for the recogniser, or withheld from it; the rest waits for a voice.
+      given: what the recogniser has been given, or was not to hear, up to here.
       base: where the recogniser's own audio begins.
       lost_bytes: audio that went before a recogniser was there to hear it.
+      withheld_bytes: silence that no recogniser was to hear.
     """
 
-    def __init__(self, clock: Callable[[], float], keep_s: float) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        keep_s: float,
+        *,
+        gate: VoiceGate | None = None,
+        pre_roll_s: float = 0.0,
+    ) -> None:
         self.owner: Ref[Any] | None = None
         self.head = 0
+        self.decided = 0
         self.given = 0
         self.base = 0
         self.lost_bytes = 0
+        self.withheld_bytes = 0
         self._clock = clock
+        self._gate = gate
         self._keep_bytes = round(keep_s * BYTES_A_SECOND)
+        self._pre_roll_bytes = round(pre_roll_s * BYTES_A_SECOND)
         self._frames: deque[_Frame] = deque()
+        self._waiting: deque[_Frame] = deque()  # the last of them, which are not decided
         self._stream: SpeechStream | None = None
-        self._is_finalizing = False
+        self._pauses: deque[int] = deque(maxlen=_MOST_PAUSES)  # behind them the recogniser is to finish
+        self._cuts: deque[_Cut] = deque([_Cut(0, 0)])
         self._openings = 0
         self._settled = 0
 
     # the audio router's calls
 
     def offer(self, pcm: bytes) -> None:
-        """Keep one frame, and hand it on unless older ones wait for the recogniser."""
+        """Keep one frame, and hand it on unless older ones wait for the recogniser, or all for a voice."""
         if not pcm:
             return
-        is_live = self.given == self.head
-        self._frames.append(_Frame(self.head, pcm, self._clock()))
-        self.head += len(pcm)
+        frame = _Frame(self.head, pcm, self._clock())
+        self._frames.append(frame)
+        self.head = frame.end
         if self.head - self._frames[0].begin > self._keep_bytes:
             self._drop_oldest()
-        if self._stream is not None and is_live:
-            self._give(pcm)
+        if self._gate is None:
+            self._decide(frame)
+            return
+        verdict, has_paused = self._gate.hear(pcm)
+        frame.is_voice = frame.is_voice and self._gate.is_voice
+        waiting = self._waiting
+        waiting.append(frame)
+        if verdict is Verdict.SPEECH:
+            while waiting:
+                self._decide(waiting.popleft())
+        else:
+            while waiting and waiting[0].end <= self.head - self._pre_roll_bytes:
+                waiting[0].is_withheld = True
+                self.withheld_bytes += len(waiting[0].pcm)
+                self._decide(waiting.popleft())
+        if has_paused:
+            self.finalize()
 
     def finalize(self) -> None:
-        """Speech is over, says the phone: so it is for the recogniser when it has heard all there is."""
-        if self._stream is None or self.given < self.head:
-            self._is_finalizing = True
-        else:
+        """Speech is over: so it is for the recogniser when it has heard all that was said."""
+        if self._stream is not None and self.given >= self.decided:
             self._stream.finalize()
+        else:
+            self._pauses.append(self.decided)
+
+    def reported(self) -> None:
+        """The phone has said whether somebody speaks: it decides what it sends."""
+        if self._gate is not None:
+            self._gate.reported()
 
     # the stream actor's calls
 
     @property
     def is_live(self) -> bool:
-        """The recogniser has been given all there is."""
-        return self._stream is not None and self.given == self.head
+        """The recogniser has been given all that it is to hear."""
+        return self._stream is not None and self.given >= self.decided
+
+    @property
+    def is_silent(self) -> bool:
+        """Silence is being withheld."""
+        return self._gate is not None and not self._gate.is_open
 
     def count_opening(self) -> int:
         """A number for a recogniser's stream that no other has or had."""
@@ -114,7 +171,10 @@ class AudioFeed:
     def attach(self, stream: SpeechStream, position: int) -> None:
         """From now on `stream` hears, beginning at `position`; what is kept from there comes by `replay`."""
         self._stream = stream
-        self.given = self.base = self.kept_from(position)
+        self.given = self.base = min(self.kept_from(position), self.decided)
+        self._cuts = deque([_Cut(0, self.base)])
+        while self._pauses and self._pauses[0] <= self.given:
+            self._pauses.popleft()
 
     def detach(self) -> None:
         """Nobody hears; the audio is kept."""
@@ -125,31 +185,48 @@ class AudioFeed:
         oldest = self._frames[0].begin if self._frames else self.head
         return min(max(position, oldest), self.head)
 
+    def position_of(self, stream_ms: float, *, is_end: bool = False) -> int:
+        """Where a moment of the recogniser's own audio is.
+
+        Args:
+          is_end: where silence was withheld at that moment, the position before it and not the one behind.
+        """
+        offset = bytes_of(stream_ms)
+        found = self._cuts[0]
+        for cut in self._cuts:
+            if cut.offset > (offset - _ROUNDING if is_end else offset + _ROUNDING):
+                break
+            found = cut
+        return max(offset, found.offset) + found.shift
+
     def replay(self, most_bytes: int) -> None:
         """Hand on up to this much of what waits, in whole frames but for the first."""
         if self._stream is None:
             return
-        end = self.given + most_bytes
+        left = most_bytes
         for frame in list(self._frames):
-            if self._stream is None or frame.begin >= end:
+            if self._stream is None or frame.begin >= self.decided or left <= 0:
                 return
             if frame.end > self.given:
-                self._give(frame.pcm[max(0, self.given - frame.begin) :])
-        if self._is_finalizing and self._stream is not None:
-            self._is_finalizing = False
-            self._stream.finalize()
+                left -= 0 if frame.is_withheld else frame.end - max(frame.begin, self.given)
+                self._hand_on(frame)
 
     def settle(self, position: int) -> None:
         """Nobody will need the audio before this again."""
         self._settled = max(self._settled, position)
         while self._frames and self._frames[0].end <= position and self._frames[0].end <= self.given:
             self._frames.popleft()
+        cuts = self._cuts
+        while len(cuts) > 1 and cuts[1].offset + cuts[1].shift <= position:
+            cuts.popleft()
 
     def unsettled(self) -> bytes:
-        """What nobody has settled: the next process hears it again."""
+        """What nobody has settled and somebody is to hear: the next process hears it again."""
         begin = self.kept_from(self._settled)
         return b"".join(
-            frame.pcm[max(0, begin - frame.begin) :] for frame in self._frames if frame.end > begin
+            frame.pcm[max(0, begin - frame.begin) :]
+            for frame in self._frames
+            if frame.end > begin and not frame.is_withheld
         )
 
     def spoken_at(self, position: int) -> float | None:
@@ -170,26 +247,57 @@ class AudioFeed:
         for frame in reversed(self._frames):
             if frame.end <= position:
                 break
-            if frame.is_loud and frame.begin >= position:
+            if frame.is_voice and not frame.is_withheld and position <= frame.begin < self.decided:
                 oldest = frame.arrived_at
         return max(0.0, self._clock() - oldest) if math.isfinite(oldest) else 0.0
 
-    def _give(self, pcm: bytes) -> None:
+    # its own
+
+    def _decide(self, frame: _Frame) -> None:
+        """Whether it is to be heard is known; it is handed on, unless others wait before it."""
+        is_live = self._stream is not None and self.given >= self.decided
+        self.decided = frame.end
+        if is_live:
+            self._hand_on(frame)
+
+    def _hand_on(self, frame: _Frame) -> None:
+        """Give the recogniser what is left of this frame, or step over it."""
         assert self._stream is not None
-        try:
-            self._stream.offer(pcm)
-        except Exception as error:
-            self._stream = None
-            if self.owner is not None:
-                self.owner.crash(error)
-            return
-        self.given += len(pcm)
+        if frame.is_withheld:
+            self._skip(frame.end)
+        else:
+            pcm = frame.pcm if self.given <= frame.begin else frame.pcm[self.given - frame.begin :]
+            try:
+                self._stream.offer(pcm)
+            except Exception as error:
+                self._stream = None
+                if self.owner is not None:
+                    self.owner.crash(error)
+                return
+            self.given = frame.end
+        pauses, is_over = self._pauses, False
+        while pauses and pauses[0] <= self.given:
+            pauses.popleft()
+            is_over = True
+        if is_over:
+            self._stream.finalize()
+
+    def _skip(self, position: int) -> None:
+        """The recogniser does not hear what is before `position`: what follows moves up in its audio."""
+        last = self._cuts[-1]
+        cut = _Cut(self.given - last.shift, last.shift + position - self.given)
+        if last.offset == cut.offset and len(self._cuts) > 1:
+            self._cuts.pop()
+        self._cuts.append(cut)
+        self.given = position
 
     def _drop_oldest(self) -> None:
         while self.head - self._frames[0].begin > self._keep_bytes:
             frame = self._frames.popleft()
-            if self.given < frame.end:  # no recogniser will hear it: what follows moves up in its audio
-                unheard = frame.end - max(self.given, frame.begin)
-                self.lost_bytes += unheard
-                self.base += unheard
-                self.given = frame.end
+            if self._waiting and self._waiting[0] is frame:
+                self._waiting.popleft()
+                self.decided = frame.end
+            if self.given < frame.end:
+                if not frame.is_withheld:
+                    self.lost_bytes += frame.end - max(self.given, frame.begin)
+                self._skip(frame.end)

@@ -28,6 +28,10 @@ class SetSubscribers(msgspec.Struct, frozen=True):
     subscribers: tuple[Subscriber, ...]
 
 
+class VoiceBegan(msgspec.Struct, frozen=True):
+    """The phone's voice detector reports speech."""
+
+
 class VoiceEnded(msgspec.Struct, frozen=True):
     """The phone's voice detector reports silence."""
 
@@ -58,5 +62,12 @@ class LingerOver(msgspec.Struct, frozen=True):
 
 
 SpeechMessage = (
-    SetSubscribers | VoiceEnded | SpeechArrived | ProviderFailed | LookDue | ReplayDue | LingerOver
+    SetSubscribers
+    | VoiceBegan
+    | VoiceEnded
+    | SpeechArrived
+    | ProviderFailed
+    | LookDue
+    | ReplayDue
+    | LingerOver
 )

@@ -48,6 +48,7 @@ from .messages import (
     SpeechArrived,
     SpeechMessage,
     Subscriber,
+    VoiceBegan,
     VoiceEnded,
 )
 from .recognisers import Recognisers
@@ -150,6 +151,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
             "provider": self.state.failover.provider or "",
             "captions delayed": self.state.failover.is_told,
             "switches": self.state.failover.switches,
+            "withheld_ms": milliseconds_of(self.feed.withheld_bytes),
             **{name: value for name, value in msgspec.structs.asdict(measures).items() if value is not None},
         }
 
@@ -174,7 +176,10 @@ class TranscriptionStream(Actor[SpeechMessage]):
                     self._heard(event, self.opening, at)
             case SetSubscribers(subscribers):
                 self._subscribed(subscribers)
+            case VoiceBegan():
+                self.perform(self.feed.reported)
             case VoiceEnded():
+                self.perform(self.feed.reported)
                 self.perform(self.feed.finalize)
             case ProviderFailed(error, opening):
                 if self.opening is not None and opening == self.opening.number:
@@ -275,7 +280,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         progress = opening.stream.progress
         feed = self.feed
         if opening.emitted == opening.handled:
-            self._settle(feed.base + bytes_of(progress.settled_ms))
+            self._settle(feed.position_of(progress.settled_ms))
         measures = self._measured()
         self.state = replace(self.state, measures=measures)
         self._step(
@@ -293,11 +298,11 @@ class TranscriptionStream(Actor[SpeechMessage]):
         heard, sent = self.state.settled, self.state.settled
         if self.opening is not None and self.opening.stream is not None:
             progress = self.opening.stream.progress
-            heard = max(heard, feed.base + bytes_of(progress.heard_ms))
-            sent = max(sent, feed.base + bytes_of(progress.sent_ms))
+            heard = max(heard, feed.position_of(progress.heard_ms))
+            sent = max(sent, feed.position_of(progress.sent_ms))
         measures: Measures = replace(
             self.state.measures,
-            unsent_ms=max(0, milliseconds_of(feed.head - sent)),
+            unsent_ms=max(0, milliseconds_of(feed.decided - sent)),
             waiting_ms=round(feed.waiting_s(heard) * 1000),
         )
         return measures
@@ -331,7 +336,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         if not self.recognisers.is_well(opening.provider):
             self.perform(self.recognisers.heard, opening.provider, opening.opened_at)
         feed = self.feed
-        position = min(feed.base + bytes_of(result.end_ms), feed.head)
+        position = min(feed.position_of(result.end_ms, is_end=True), feed.head)
         is_old = opening.number > 1 and self.state.shown > 0 and position <= self.state.shown
         if is_old and isinstance(result, Interim):
             return  # the recogniser before this one has shown as much
@@ -339,7 +344,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         if isinstance(result, Final):
             settled = position
             if opening.emitted == opening.handled and opening.stream is not None:
-                settled = max(settled, feed.base + bytes_of(opening.stream.progress.settled_ms))
+                settled = max(settled, feed.position_of(opening.stream.progress.settled_ms))
             self._settle(settled)
         self.state = replace(self.state, shown=max(self.state.shown, position))
 
@@ -353,7 +358,8 @@ class TranscriptionStream(Actor[SpeechMessage]):
         state = self.state
         is_final = isinstance(result, Final)
         utterance_id = state.utterance_id or self.system.ids.next("utterance")
-        start_ms, end_ms = self._time_of(result.start_ms, opening), self._time_of(result.end_ms, opening)
+        start_ms = self._time_of(result.start_ms, opening)
+        end_ms = max(start_ms, self._time_of(result.end_ms, opening, is_end=True))
         measures = replace(state.measures, delivery_ms=round((self.now - at) * 1000))
         age_ms = round((at - self.session_started_at) * 1000) - end_ms
         measures = replace(measures, final_ms=age_ms) if is_final else replace(measures, interim_ms=age_ms)
@@ -376,9 +382,9 @@ class TranscriptionStream(Actor[SpeechMessage]):
             payload = to_app.data_stream(session_id, subscriber.stream, raw, stamp)
             subscriber.app.tell(Deliver(Outgoing(payload)))
 
-    def _time_of(self, stream_ms: int, opening: _Opening) -> int:
+    def _time_of(self, stream_ms: int, opening: _Opening, *, is_end: bool = False) -> int:
         """When that was spoken, in ms since the session's start, whatever pauses the microphone made."""
-        spoken_at = self.feed.spoken_at(self.feed.base + bytes_of(stream_ms))
+        spoken_at = self.feed.spoken_at(self.feed.position_of(stream_ms, is_end=is_end))
         if spoken_at is None:
             return opening.offset_ms + stream_ms
         return max(0, round((spoken_at - self.session_started_at) * 1000))

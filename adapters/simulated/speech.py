@@ -9,6 +9,7 @@ silent, `slow` for one that falls behind, `fail` and `refuse` for a provider tha
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final as Constant
 from typing import Protocol
@@ -259,7 +260,7 @@ class ScriptedStream:
         self._bytes_a_second = request.sample_rate_hz * _SAMPLE_BYTES
         self._offered_bytes = 0
         self._recognised_bytes = 0
-        self._is_finishing = False
+        self._finishes: deque[int] = deque()  # bytes behind which speech is known to be over
         self._is_delayed = False
         self._is_closed = False
         self._error: SpeechError | None = None
@@ -280,7 +281,7 @@ class ScriptedStream:
             self.wake()
 
     def finalize(self) -> None:
-        self._is_finishing = True
+        self._finishes.append(self._offered_bytes)
         self.wake()
 
     def wake(self) -> None:
@@ -325,16 +326,19 @@ class ScriptedStream:
         most_bytes = self._offered_bytes
         if self._provider.speed is not None:
             most_bytes = min(most_bytes, self._recognised_bytes + round(_SLOW_STEP_S * self._bytes_a_second))
-        self._recognised_bytes = most_bytes
+        while self._finishes and self._finishes[0] <= most_bytes:
+            self._recognise_until(self._finishes.popleft())
+            self._emit_all(self._reading.finish(self._seconds(self._recognised_bytes)))
+        self._recognise_until(most_bytes)
         now_s = self._seconds(self._recognised_bytes)
-        self._emit_all(self._reading.until(now_s))
-        if self._is_finishing:
-            self._is_finishing = False
-            self._emit_all(self._reading.finish(now_s))
         self._settled_s = max(self._settled_s, self._reading.settled_s(now_s))
         if self._is_delayed:
             self._is_delayed = False
             self._emit(Recovered())
+
+    def _recognise_until(self, audio_bytes: int) -> None:
+        self._recognised_bytes = max(self._recognised_bytes, audio_bytes)
+        self._emit_all(self._reading.until(self._seconds(self._recognised_bytes)))
 
     def _drop_old_audio(self) -> None:
         excess_bytes = self._offered_bytes - self._recognised_bytes - round(KEEP_S * self._bytes_a_second)

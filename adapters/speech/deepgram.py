@@ -41,6 +41,7 @@ from .settings import DeepgramSettings
 LEAD_MS: Constant = 20
 _MOST_FRAME_MS: Constant = 250  # Deepgram advises 20 to 250 ms a message
 _SAMPLE_BYTES: Constant = 2
+_SPEECH_IS_OVER: Constant = b""
 
 
 class DeepgramProvider:
@@ -102,10 +103,9 @@ class DeepgramStream:
         self._receiver = emit
         self._bytes_a_second = request.sample_rate_hz * _SAMPLE_BYTES
         self._keep_bytes = round(self._settings.keep_s * self._bytes_a_second)
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes] = deque()  # an empty one is where speech was over
         self._queued_bytes = 0
         self._sent_bytes = 0
-        self._is_finalizing = False
         self._is_closed = False
         self._error: SpeechError | None = None
         self._changed = trio.Event()
@@ -117,7 +117,7 @@ class DeepgramStream:
     # SpeechStream
 
     def offer(self, pcm: bytes) -> None:
-        if self._is_closed or self._error is not None:
+        if not pcm or self._is_closed or self._error is not None:
             return
         if self._queued_bytes + len(pcm) > self._keep_bytes:
             self._fail(self._failure("network", f"more than {self._settings.keep_s:g} s of audio wait"))
@@ -128,7 +128,7 @@ class DeepgramStream:
 
     def finalize(self) -> None:
         if not self._is_closed:
-            self._is_finalizing = True
+            self._queue.append(_SPEECH_IS_OVER)
             self._changed.set()
 
     @property
@@ -181,12 +181,8 @@ class DeepgramStream:
             while True:
                 while self._queue:
                     frame = self._take()
-                    await socket.send_message(frame)
+                    await socket.send_message(frame or FINALIZE)
                     self._sent_bytes += len(frame)
-                if self._is_finalizing:
-                    self._is_finalizing = False
-                    await socket.send_message(FINALIZE)
-                    continue
                 self._changed = trio.Event()
                 with trio.move_on_after(self._settings.keep_alive_s) as waiting:
                     await self._changed.wait()
@@ -196,13 +192,13 @@ class DeepgramStream:
             pass  # who receives hears why
 
     def _take(self) -> bytes:
-        """The next message's audio: all that waits, up to `_MOST_FRAME_MS`."""
+        """The next message's audio: all that waits, up to `_MOST_FRAME_MS` or where speech was over."""
         most_bytes = _MOST_FRAME_MS * self._bytes_a_second // 1000
         frame = self._queue.popleft()
-        if self._queue and len(frame) < most_bytes:
+        if frame and self._queue and len(frame) < most_bytes:
             parts = [frame]
             total = len(frame)
-            while self._queue and total + len(self._queue[0]) <= most_bytes:
+            while self._queue and self._queue[0] and total + len(self._queue[0]) <= most_bytes:
                 parts.append(self._queue.popleft())
                 total += len(parts[-1])
             frame = b"".join(parts)

@@ -36,6 +36,7 @@ from actors.ports import (
     SpeechProvider,
     SpeechRequest,
     Upgrade,
+    Voices,
     WebhookAnswer,
 )
 from actors.service import ServiceSpec
@@ -46,6 +47,7 @@ from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.simulated.udp import SimulatedBoxes
+from adapters.simulated.voice import LoudVoices
 from adapters.simulated.webhooks import Call, SimulatedWebhooks
 from adapters.tokens import CoreTokens
 from runtime import ActorSystem, ChildSpec, Ref, open_system
@@ -283,6 +285,7 @@ class World:
         documents: SimulatedDocuments,
         recognisers: Sequence[SpeechProvider] | None = None,
         media: Media | None = None,
+        voices: Voices | None = None,
     ) -> None:
         self.system = system
         self.store = SimulatedStore(random.Random(1), documents=documents)
@@ -293,6 +296,7 @@ class World:
         self.speech = PuppetSpeech()
         self.recognisers = recognisers or (self.speech,)
         self.media = media or NoMedia()
+        self.voices = voices or LoudVoices()
         self.hall: Hall | None = None
         self._count = 0
 
@@ -311,6 +315,7 @@ class World:
             lc3=SimulatedLc3(),
             boxes=SimulatedBoxes(),
             media=self.media,
+            voices=self.voices,
         )
         spec = ChildSpec(
             "glasshouse",
@@ -421,6 +426,7 @@ async def open_world(
     outage: str | None = None,
     recognisers: Sequence[SpeechProvider] | None = None,
     media: Media | None = None,
+    voices: Voices | None = None,
 ) -> AsyncIterator[World]:
     """A server's tree, stopped in order at the end of the block.
 
@@ -428,9 +434,10 @@ async def open_world(
       outage: fails the store from the start.
       recognisers: instead of the puppet.
       media: where WebRTC's peers live; there are none by default.
+      voices: instead of the detector's twin.
     """
     async with open_system("test", seed=1) as system:
-        world = World(system, documents or SimulatedDocuments(), recognisers, media)
+        world = World(system, documents or SimulatedDocuments(), recognisers, media, voices)
         world.store.outage = outage
         await world.start(settings or DomainSettings())
         yield world

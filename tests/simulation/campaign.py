@@ -18,6 +18,7 @@ from trio.abc import HalfCloseableStream
 from actors.ports import AppDocument, Permission, PutApp, StorageError
 from adapters.simulated.speech import ScriptedSpeech, ScriptedUtterance
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
+from clients.coded_audio import word
 from clients.glasses import Glasses
 from config.settings import Settings
 from config.simulated import SimulatedServer
@@ -29,7 +30,7 @@ from tests.simulation.webrtc import Negotiator, speak
 
 CLOUD_URL: Final = "http://glasshouse.example"
 TOKEN_AGE_S: Final = 30 * 86_400.0
-SECOND: Final = bytes(32_000)
+SECOND: Final = word(0, 1.0)  # somebody speaks: silence would be withheld from the recogniser
 SCRIPT: Final = (ScriptedUtterance(text="we hear you", start_s=0.1, end_s=0.6, final_delay_s=0.1),)
 
 

@@ -12,9 +12,12 @@ import pytest
 import trio
 import trio.testing
 
+from actors.audio.voice import VoiceGate, VoiceSettings
 from actors.ports import Interim, SpeechRequest
+from actors.speech.feed import AudioFeed
 from adapters.speech import PocketSphinxProvider, PocketSphinxSettings
-from clients.recordings import recordings
+from adapters.vad import NoiseFloorDetector
+from clients.recordings import SAMPLE_RATE_HZ, recordings
 from tests.adapters.speech.conformance import (
     BYTES_A_SECOND,
     Ear,
@@ -23,6 +26,7 @@ from tests.adapters.speech.conformance import (
     World,
     offer,
 )
+from tests.adapters.vad.rooms import pcm_of, pink
 
 RECORDINGS = recordings()
 PAUSE = bytes(BYTES_A_SECOND * 3 // 5)
@@ -96,6 +100,32 @@ async def test_three_words_of_four_are_right_and_no_first_word_is_cut() -> None:
     assert sum(errors) / words < 0.33
     assert ["he", "had", "he"] == [texts[index].split()[0] for index in (1, 3, 4)]
     assert ["man", "watts", "himself"] == [texts[index].split()[-1] for index in (1, 3, 4)]
+
+
+async def test_withheld_silence_costs_no_word() -> None:
+    """The same conversation with five seconds between the sentences, as a session's feed hands it on."""
+    room = pcm_of(pink(5 * SAMPLE_RATE_HZ, -65))
+    errors: list[int] = []
+    for withhold in (False, True):
+        settings = VoiceSettings(withhold=withhold, own_after_s=0.0)
+        ear = Ear()
+        async with running() as world, world.listening(ear) as stream:
+            gate = VoiceGate(NoiseFloorDetector(), settings)
+            feed = AudioFeed(trio.current_time, 1_000.0, gate=gate, pre_roll_s=settings.pre_roll_s)
+            feed.attach(stream, 0)
+            for count, recording in enumerate(RECORDINGS, start=1):
+                said = room + recording.pcm
+                for begin in range(0, len(said), FRAME_BYTES):
+                    feed.offer(said[begin : begin + FRAME_BYTES])
+                for _ in range(20):
+                    feed.offer(room[:FRAME_BYTES])
+                await ear.until_finals(count)
+            assert withhold == (feed.withheld_bytes > 15 * BYTES_A_SECOND)
+        heard = " ".join(final.text for final in ear.finals)
+        errors.append(word_errors(" ".join(recording.text for recording in RECORDINGS), heard))
+        print(f"withhold={withhold}: {errors[-1]} word errors, {len(ear.finals)} finals")
+
+    assert errors[1] <= errors[0]
 
 
 async def test_the_final_comes_soon_after_the_end_of_speech() -> None:
