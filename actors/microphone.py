@@ -60,12 +60,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
       pcm: some app takes its frames.
       transcription: some app wants speech as text, transcribed or translated.
       bypass_vad: the phone must not wait for its voice detector.
+      by_phone: no recogniser serves, so the phone's own is asked for what it hears, beside the audio.
       is_transient: nothing is wanted only because an app's first list since its ack was empty.
     """
 
     pcm: bool
     transcription: bool
     bypass_vad: bool
+    by_phone: bool = False
     is_transient: bool = False
 
 
@@ -231,7 +233,8 @@ def _let_go(state: MicrophoneState, now: float) -> MicrophoneState:
 
 def _aim(state: MicrophoneState, wanted: Wanted, now: float, settings: MicrophoneSettings) -> MicrophoneState:
     if wanted.pcm or wanted.transcription:
-        target = SendMicrophoneState(is_enabled=True, required_data=("pcm",), bypass_vad=wanted.bypass_vad)
+        required = ("pcm", "transcription") if wanted.by_phone else ("pcm",)
+        target = SendMicrophoneState(is_enabled=True, required_data=required, bypass_vad=wanted.bypass_vad)
         return replace(state, target=target, off_at=None)
     if not state.target.is_enabled:
         return state

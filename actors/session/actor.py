@@ -24,7 +24,7 @@ from ..journal import Commit, CommitDone, CommitFailed
 from ..link.messages import AudioConfigured
 from ..neighbours import NeighbourBack
 from ..ports import PutUser
-from ..speech.messages import VoiceBegan, VoiceEnded
+from ..speech.messages import Unserved, VoiceBegan, VoiceEnded
 from ..users.roster import UserReady
 from ..webrtc.signals import SessionOver
 from . import wire
@@ -116,6 +116,8 @@ class UserSession(Recovering):
                 self._subscriptions_requested(message)
             case StrayAudio():
                 self._microphone(microphone.StrayAudio())
+            case Unserved():
+                self._served(message)
             case MicrophoneTick():
                 self._microphone(microphone.Tick())
             case AdmitPhone(reply_to):
@@ -316,6 +318,8 @@ class UserSession(Recovering):
                 reported = VoiceBegan() if message.is_speaking else VoiceEnded()
                 for stream in self.state.streams.values():
                     stream.ref.tell(reported)
+            case from_phone.LocalTranscription():
+                self._heard_by_phone(message)
             case from_phone.HeadPosition(position=position):
                 self.near.display.tell(display.HeadMoved(position == "up"))
             case from_phone.GlassesConnectionState():

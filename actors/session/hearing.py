@@ -20,8 +20,9 @@ from ..audio import Route, SpeechInlet
 from ..audio.voice import VoiceGate
 from ..display import arbitration as display
 from ..ports import SpeechRequest
+from ..speech.by_phone import concerns
 from ..speech.feed import AudioFeed
-from ..speech.messages import SetSubscribers, Subscriber
+from ..speech.messages import HeardByPhone, SetSubscribers, Subscriber, Unserved
 from ..speech.stream import TranscriptionStream
 from ..subscriptions import apply_update
 from . import last_known, wire
@@ -119,14 +120,34 @@ class Hearing(SessionCore):
         for language in self.state.streams:
             self._tell_stream(language)
         self._tell_audio()
+        self._want_microphone(is_transient=is_transient)
+
+    def _want_microphone(self, *, is_transient: bool = False) -> None:
+        routing = self.state.routing
         self._microphone(
             microphone.Wanted(
                 pcm=bool(routing.audio_packages),
                 transcription=routing.wants_speech,
                 bypass_vad=bool(routing.audio_packages),
+                by_phone=any(language in self.state.streams for language in self.state.unserved),
                 is_transient=is_transient,
             )
         )
+
+    def _served(self, message: Unserved) -> None:
+        """A language has lost its last recogniser, or has one again; the phone hears of no blip."""
+        rest = tuple(language for language in self.state.unserved if language != message.language)
+        unserved = (*rest, message.language) if message.is_unserved else rest
+        self.state = msgspec.structs.replace(self.state, unserved=unserved)
+        self._microphone(microphone.LanguageChanging())
+        self._want_microphone()
+
+    def _heard_by_phone(self, message: from_phone.LocalTranscription) -> None:
+        speaker_id = None if message.speaker_id is None else str(message.speaker_id)
+        said = HeardByPhone(message.text, message.is_final, speaker_id, message.provider)
+        for language, stream in self.state.streams.items():
+            if language in self.state.unserved and concerns(language, message.transcribe_language):
+                stream.ref.tell(said)
 
     def _tell_stream(self, language: str) -> None:
         subscribers = tuple(

@@ -17,6 +17,7 @@ from ..audio.routing import AudioSlot, StrayAudio
 from ..journal import CommitDone, CommitFailed
 from ..neighbours import NeighbourBack
 from ..ports import AppDocument, Connection, UserDocument
+from ..speech.messages import Unserved
 
 if TYPE_CHECKING:
     from ..link.messages import LinkMessage
@@ -251,6 +252,7 @@ SessionMessage = (
     | MicrophoneTick
     | LookForOrphans
     | StrayAudio
+    | Unserved
     | CommitDone
     | CommitFailed
     | Terminated

@@ -68,6 +68,7 @@ class SessionState(msgspec.Struct, frozen=True):
       acked: the connection whose `connection_ack` went out.
       grace_ends_at: when the phone's absence ends the session, on the system's clock.
       to_boot: packages of the stored list that are still to be started; None until the store answered.
+      unserved: languages without a recogniser that works: the phone is asked for what it hears itself.
       starting: starts that wait for the directory or for the app's first RUNNING, with who asked.
       again: packages to start once their stop is through.
       stopping: who waits for a stop to be stored and announced.
@@ -92,6 +93,7 @@ class SessionState(msgspec.Struct, frozen=True):
     apps: Mapping[str, AppEntry] = {}
     routing: Routing = routing_of({})
     streams: Mapping[str, StreamEntry] = {}
+    unserved: tuple[str, ...] = ()
     microphone: MicrophoneState = MicrophoneState()
     starting: Mapping[str, tuple[ReplyTo[bool | None], ...]] = {}
     stopping: Mapping[str, tuple[ReplyTo[bool | None], ...]] = {}

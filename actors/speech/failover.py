@@ -7,7 +7,7 @@ and hears the audio since the last final again, so that nobody hears the change.
 stream goes back to a better one that is well again.
 
 The wearer is told when nobody can take over, and when who took over says nothing for a while; and told again
-when the words come back.
+when the words come back. Where nobody can take over the phone is asked for what it hears itself, until then.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class FailoverState(msgspec.Struct, frozen=True, kw_only=True):
       late_since, late_by_s: since when it has been late, and by how much then.
       lost_at: when a recogniser was lost; None once another has said something.
       is_told: the wearer reads "captions delayed".
+      is_unserved: nobody could take over, and nobody has said anything since.
       cooling: those that failed and have said nothing since.
       switches: how often another one took over.
     """
@@ -68,6 +69,7 @@ class FailoverState(msgspec.Struct, frozen=True, kw_only=True):
     late_by_s: float = 0.0
     lost_at: float | None = None
     is_told: bool = False
+    is_unserved: bool = False
     cooling: tuple[Cooling, ...] = ()
     switches: int = 0
 
@@ -149,13 +151,21 @@ class UntellWearer(msgspec.Struct, frozen=True, tag=True):
     """They are not any more."""
 
 
+class AskPhone(msgspec.Struct, frozen=True, tag=True):
+    """There is no recogniser: what the phone hears itself is better than nothing."""
+
+
+class ReleasePhone(msgspec.Struct, frozen=True, tag=True):
+    """There is one again."""
+
+
 class LookAgain(msgspec.Struct, frozen=True, tag=True):
     """Say `Looked` in so long at the latest."""
 
     after_s: float
 
 
-FailoverEffect = Open | End | Blame | TellWearer | UntellWearer | LookAgain
+FailoverEffect = Open | End | Blame | TellWearer | UntellWearer | AskPhone | ReleasePhone | LookAgain
 
 Step = tuple[FailoverState, tuple[FailoverEffect, ...]]
 
@@ -233,8 +243,10 @@ def _lateness(state: FailoverState, look: Looked, now: float, settings: SpeechSe
 
 
 def _recover(state: FailoverState) -> Step:
-    effects = (UntellWearer(),) if state.is_told else ()
-    return replace(state, lost_at=None, is_told=False), effects
+    effects: tuple[FailoverEffect, ...] = (UntellWearer(),) if state.is_told else ()
+    if state.is_unserved:
+        effects = (*effects, ReleasePhone())
+    return replace(state, lost_at=None, is_told=False, is_unserved=False), effects
 
 
 def _lose(
@@ -274,7 +286,8 @@ def _choose(
     )
     wait_s = min(max(free_at - now, 0.0), settings.reopen_most_s)
     told = () if state.is_told else (TellWearer(),)
-    return replace(state, is_told=True), (End(), *told, LookAgain(wait_s))
+    asked = () if state.is_unserved else (AskPhone(),)
+    return replace(state, is_told=True, is_unserved=True), (End(), *told, *asked, LookAgain(wait_s))
 
 
 def _open(state: FailoverState, name: str, now: float, settings: SpeechSettings) -> Step:

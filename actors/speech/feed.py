@@ -26,6 +26,7 @@ from ..ports import SpeechStream
 BYTES_A_SECOND: Final = 32_000
 _VOICE: Final = 500  # a sample this loud is a voice, or noise as loud as one: -36 dBFS
 _STRIDE: Final = 8  # every so many samples are looked at; 2 kHz is enough to see a peak
+_PAUSE_BYTES: Final = BYTES_A_SECOND * 3 // 10
 _MOST_PAUSES: Final = 200  # more than there are in what is kept
 _ROUNDING: Final = 64  # bytes: a recogniser's times are whole milliseconds
 
@@ -240,6 +241,23 @@ class AudioFeed:
             if frame.end < position:
                 return None
         return None
+
+    def onset(self) -> int:
+        """Where the voice that is heard now, or was heard last, began; the head where none is kept."""
+        begin = self.head
+        for frame in reversed(self._frames):
+            if frame.is_voice:
+                begin = frame.begin
+            elif begin < self.head and begin - frame.begin > _PAUSE_BYTES:
+                break
+        return begin
+
+    def withhold(self, begin: int, end: int) -> bool:
+        """No recogniser is to hear this: somebody else has. False where one has been given some of it."""
+        for frame in self._frames:
+            if begin <= frame.begin and frame.end <= end:
+                frame.is_withheld = True
+        return self.given <= begin
 
     def waiting_s(self, position: int) -> float:
         """How long the oldest voice behind this position has waited; 0 when there is none."""

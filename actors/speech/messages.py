@@ -36,6 +36,22 @@ class VoiceEnded(msgspec.Struct, frozen=True):
     """The phone's voice detector reports silence."""
 
 
+class HeardByPhone(msgspec.Struct, frozen=True):
+    """The phone's own recogniser said this; it counts while no other serves the stream's language."""
+
+    text: str
+    is_final: bool
+    speaker_id: str | None = None
+    provider: str | None = None
+
+
+class Unserved(msgspec.Struct, frozen=True):
+    """To the session: whether a language has no recogniser left, so that the phone is asked."""
+
+    language: str
+    is_unserved: bool
+
+
 class SpeechArrived(msgspec.Struct, frozen=True):
     """The recogniser that was opened as number `opening` said something, at this time."""
 
@@ -65,6 +81,7 @@ SpeechMessage = (
     SetSubscribers
     | VoiceBegan
     | VoiceEnded
+    | HeardByPhone
     | SpeechArrived
     | ProviderFailed
     | LookDue

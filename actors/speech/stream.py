@@ -36,10 +36,12 @@ from ..ports import (
     SpeechStream,
     Telemetry,
 )
-from . import failover
+from . import by_phone, failover
+from .by_phone import ByPhone
 from .failover import Candidate, FailoverState
 from .feed import AudioFeed, bytes_of, milliseconds_of
 from .messages import (
+    HeardByPhone,
     LingerOver,
     LookDue,
     ProviderFailed,
@@ -48,6 +50,7 @@ from .messages import (
     SpeechArrived,
     SpeechMessage,
     Subscriber,
+    Unserved,
     VoiceBegan,
     VoiceEnded,
 )
@@ -88,6 +91,7 @@ class StreamState(msgspec.Struct, frozen=True):
     settled: int = 0
     shown: int = 0
     failover: FailoverState = FailoverState()
+    by_phone: ByPhone = ByPhone()
     measures: Measures = Measures()
 
 
@@ -125,7 +129,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         inlet: SpeechInlet,
         feed: AudioFeed,
         display: Ref[DisplayMessage],
-        session: Recipient[NeighbourBack],
+        session: Recipient[NeighbourBack | Unserved],
         session_started_at: float,
         settings: SpeechSettings,
         telemetry: Telemetry,
@@ -181,6 +185,8 @@ class TranscriptionStream(Actor[SpeechMessage]):
             case VoiceEnded():
                 self.perform(self.feed.reported)
                 self.perform(self.feed.finalize)
+            case HeardByPhone():
+                self._heard_by_phone(message)
             case ProviderFailed(error, opening):
                 if self.opening is not None and opening == self.opening.number:
                     self._failed(error)
@@ -218,6 +224,15 @@ class TranscriptionStream(Actor[SpeechMessage]):
                     self.display.tell(ShowNotice("Captions delayed", self.settings.notice_s))
                 case failover.UntellWearer():
                     self.display.tell(EndNotice())
+                case failover.AskPhone():
+                    asked = by_phone.asked(self.state.by_phone, self.feed.head)
+                    self.state = replace(self.state, by_phone=asked)
+                    self.session.tell(Unserved(self.request.language, is_unserved=True))
+                case failover.ReleasePhone():
+                    released, utterance_id = by_phone.released(self.state.by_phone)
+                    utterance_id = self.state.utterance_id or utterance_id
+                    self.state = replace(self.state, by_phone=released, utterance_id=utterance_id)
+                    self.session.tell(Unserved(self.request.language, is_unserved=False))
                 case failover.LookAgain(after_s):
                     self.set_timer("look again", after_s, LookDue())
 
@@ -375,9 +390,45 @@ class TranscriptionStream(Actor[SpeechMessage]):
             confidence=result.confidence,
             provider=opening.provider.partition(":")[0],
         )
+        self._deliver(data)
+
+    def _heard_by_phone(self, said: HeardByPhone) -> None:
+        feed = self.feed
+        onset, head = feed.onset(), feed.head
+        new_id = self.system.ids.next("utterance")
+        state, span = by_phone.heard(self.state.by_phone, said, onset=onset, head=head, new_id=new_id)
+        self.state = replace(self.state, by_phone=state)
+        if span is None:
+            return
+        end_ms = round((self.now - self.session_started_at) * 1000)
+        spoken_at = feed.spoken_at(span.begin)
+        begin_s = self.now if spoken_at is None else spoken_at
+        self._deliver(
+            transcription.TranscriptionData(
+                text=said.text,
+                is_final=said.is_final,
+                utterance_id=span.utterance_id,
+                transcribe_language=self.request.language,
+                start_time=min(end_ms, max(0, round((begin_s - self.session_started_at) * 1000))),
+                end_time=end_ms,
+                speaker_id=said.speaker_id,
+                provider=said.provider or "phone",
+            )
+        )
+        if said.is_final:
+            was_given = feed.given > span.begin
+            self.perform(feed.withhold, span.begin, span.end)
+            if was_given and self.opening is not None:  # one is being tried, and would say it again
+                self._reopen(self.opening.provider)
+
+    def _reopen(self, provider: str) -> None:
+        self._end()
+        self._open(self.providers[provider])
+
+    def _deliver(self, data: transcription.TranscriptionData) -> None:
         raw = transcription.to_raw(data)
         stamp = timestamps.iso(self.system.clock.wall())
-        for subscriber in state.subscribers:
+        for subscriber in self.state.subscribers:
             session_id = app_session_id(self.request.user_id, subscriber.package_name)
             payload = to_app.data_stream(session_id, subscriber.stream, raw, stamp)
             subscriber.app.tell(Deliver(Outgoing(payload)))

@@ -328,7 +328,7 @@ async def test_user_is_claimed_by_the_next_process_and_written_by_it_alone(
 def test_every_field_of_a_state_is_handed_over_or_knowingly_not() -> None:
     """A field that is added to a state has to be thought of here."""
     renamed = {"phone", "acked", "routing", "streams", "starting", "announced", "sockets"}
-    of_this_process = {"saving", "tokens", "has_left"}
+    of_this_process = {"saving", "tokens", "has_left", "unserved"}
     handed = set(HandedSession.__struct_fields__)
     assert set(SessionState.__struct_fields__) - renamed - of_this_process <= handed
     entry = set(AppEntry.__struct_fields__) - {"ref", "phase"}

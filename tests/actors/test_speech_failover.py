@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.speech.failover import (
+    AskPhone,
     Began,
     Blame,
     Candidate,
@@ -20,6 +21,7 @@ from actors.speech.failover import (
     LookAgain,
     Looked,
     Open,
+    ReleasePhone,
     Said,
     Step,
     TellWearer,
@@ -56,6 +58,23 @@ def test_the_first_choice_is_opened() -> None:
     assert ("one", 0) == (state.provider, state.switches)
 
 
+def test_the_phone_is_asked_once_and_released_by_the_first_word() -> None:
+    only = (Candidate("one"),)
+    state, effects = run((5.0, NETWORK), (5.2, Looked()), (5.3, NETWORK), candidates=only)
+    assert AskPhone() not in effects, "it has been asked"
+
+    state, effects = step(state, Looked(), 5.8, only, SETTINGS)
+    assert (["one"], False) == (opened(effects), ReleasePhone() in effects), "who was opened has said nothing"
+    state, effects = step(state, Said(), 6.0, only, SETTINGS)
+
+    assert (UntellWearer(), ReleasePhone()) == effects
+    assert not state.is_unserved
+
+
+def test_the_phone_is_not_asked_while_another_takes_over() -> None:
+    assert AskPhone() not in run((5.0, NETWORK))[1]
+
+
 def test_one_whose_breaker_is_open_is_passed_over() -> None:
     _, effects = run(candidates=(Candidate("one", free_at=9.0), Candidate("two")))
 
@@ -75,7 +94,7 @@ def test_where_there_is_no_other_the_wearer_is_told_and_the_same_is_tried_again(
     only = (Candidate("one"),)
     state, effects = run((5.0, NETWORK), candidates=only)
 
-    assert (Blame("one", "network", "reset", 0.2), End(), TellWearer()) == effects[:-1]
+    assert (Blame("one", "network", "reset", 0.2), End(), TellWearer(), AskPhone()) == effects[:-1]
     assert isinstance(effects[-1], LookAgain)
     assert abs(0.2 - effects[-1].after_s) < 1e-9
     _, effects = step(state, Looked(), 5.3, only, SETTINGS)

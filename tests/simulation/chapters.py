@@ -253,6 +253,8 @@ async def a_phone_is_heard_over_webrtc(stage: Stage) -> None:
 @chapter
 async def the_recogniser_fails(stage: Stage) -> None:
     stage.campaign.speech.fail()
+    await trio.sleep(0.1)
+    await stage.ada.glasses.send(from_phone.LocalTranscription(text="we hear", is_final=True))
     await stage.use(stage.ada)
     await trio.sleep(2.0)
     stage.campaign.speech.end()
