@@ -423,11 +423,13 @@ class SpeechProgress(msgspec.Struct, frozen=True):
       sent_ms: the recogniser itself (its socket, its process) has been given the audio before this.
       heard_ms: it has worked the audio before this off, whether there was anything to say about it or not.
       settled_ms: nothing more will be said about the audio before this: another stream goes on from here.
+      send_p99_ms: how long audio waited for the recogniser's socket lately; None where that is not measured.
     """
 
     sent_ms: int = 0
     heard_ms: int = 0
     settled_ms: int = 0
+    send_p99_ms: int | None = None
 
 
 class SpeechStream(Protocol):

@@ -27,6 +27,8 @@ class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
       look_s: how often a stream looks at its recogniser.
       ring_s: how much audio is kept for a recogniser that takes over; 32 kB a second. A final comes sooner
         than that.
+      late_alarm_s: words that are final so long after they were said, or wait so long to be heard, are logged
+        as a warning, and again when they are half as late.
       replay_speed: how fast that audio is handed over, in seconds of it a second. Deepgram works off 1.25 a
         second whatever comes, PocketSphinx about 8.
       breaker_failures: failures in a row, of all streams together, after which a recogniser gets no streams
@@ -47,6 +49,7 @@ class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
     return_s: float = 5.0
     look_s: Annotated[float, Meta(gt=0)] = 0.5
     ring_s: Annotated[float, Meta(ge=1)] = 30.0
+    late_alarm_s: Annotated[float, Meta(gt=0)] = 2.0
     replay_speed: Annotated[float, Meta(gt=1)] = 4.0
     breaker_failures: Annotated[int, Meta(ge=1)] = 3
     breaker_pause_s: Annotated[float, Meta(gt=0)] = 5.0

@@ -10,6 +10,7 @@ more. With nobody subscribed the stream lingers, because the SDK sends an empty 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -40,6 +41,7 @@ from . import by_phone, failover
 from .by_phone import ByPhone
 from .failover import Candidate, FailoverState
 from .feed import AudioFeed, bytes_of, milliseconds_of
+from .latency import Alarm, Stages
 from .messages import (
     HeardByPhone,
     LingerOver,
@@ -83,6 +85,7 @@ class StreamState(msgspec.Struct, frozen=True):
     Attributes:
       utterance_id: of the running utterance; a recogniser that takes over goes on with it.
       settled: the position behind the last final: another recogniser begins there.
+      old, behind: finals that come late, and voices that wait to be heard.
       shown: the position behind the last words that were shown; guesses at what lies before it are old news.
     """
 
@@ -93,6 +96,8 @@ class StreamState(msgspec.Struct, frozen=True):
     failover: FailoverState = FailoverState()
     by_phone: ByPhone = ByPhone()
     measures: Measures = Measures()
+    old: Alarm = Alarm()
+    behind: Alarm = Alarm()
 
 
 class _Opening:
@@ -118,7 +123,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
       utterance_id: of the utterance under way in the process before; its audio is in the feed.
     """
 
-    transient = ("opening",)
+    transient = ("opening", "stages")
 
     def __init__(
         self,
@@ -146,6 +151,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.settings = settings
         self.telemetry = telemetry
         self.opening: _Opening | None = None
+        self.stages = Stages()
         self.state = StreamState(utterance_id=utterance_id)
 
     def facts(self) -> Mapping[str, object]:
@@ -156,6 +162,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
             "captions delayed": self.state.failover.is_told,
             "switches": self.state.failover.switches,
             "withheld_ms": milliseconds_of(self.feed.withheld_bytes),
+            "stages": self._stages(),
             **{name: value for name, value in msgspec.structs.asdict(measures).items() if value is not None},
         }
 
@@ -290,6 +297,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
     def _look(self) -> None:
         opening = self.opening
         if opening is None or opening.stream is None:
+            self._watch("behind", self._measured().waiting_ms)
             self._step(failover.Looked())
             return
         progress = opening.stream.progress
@@ -298,6 +306,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
             self._settle(feed.position_of(progress.settled_ms))
         measures = self._measured()
         self.state = replace(self.state, measures=measures)
+        self._watch("behind", measures.waiting_ms)
         self._step(
             failover.Looked(
                 heard_ms=progress.heard_ms,
@@ -321,6 +330,28 @@ class TranscriptionStream(Actor[SpeechMessage]):
             waiting_ms=round(feed.waiting_s(heard) * 1000),
         )
         return measures
+
+    def _watch(self, what: Literal["old", "behind"], late_ms: int) -> None:
+        """Warn when speech becomes late, and say when it is not any more."""
+        before: Alarm = getattr(self.state, what)
+        after = before.heard(late_ms, self.settings.late_alarm_s * 1000)
+        if after == before:
+            return
+        self.state = replace(self.state, **{what: after})
+        facts = {"user": self.request.user_id, "language": self.request.language, "late_ms": late_ms}
+        provider = self.state.failover.provider or ""
+        if after.is_on:
+            self.telemetry.warning("speech_late", what=what, provider=provider, **facts)
+        else:
+            self.telemetry.info("speech_in_time", what=what, provider=provider, **facts)
+
+    def _stages(self) -> Mapping[str, object]:
+        stages: dict[str, object] = {**self.stages.view(self.now)}
+        if self.opening is not None and self.opening.stream is not None:
+            send_ms = self.opening.stream.progress.send_p99_ms
+            if send_ms is not None:
+                stages["send"] = {"p99_ms": send_ms}
+        return stages
 
     def _replay(self) -> None:
         if self.opening is None:
@@ -378,6 +409,11 @@ class TranscriptionStream(Actor[SpeechMessage]):
         measures = replace(state.measures, delivery_ms=round((self.now - at) * 1000))
         age_ms = round((at - self.session_started_at) * 1000) - end_ms
         measures = replace(measures, final_ms=age_ms) if is_final else replace(measures, interim_ms=age_ms)
+        stages = self.stages
+        stages.delivery.add((self.now - at) * 1000, self.now)
+        (stages.final if is_final else stages.interim).add(age_ms, self.now)
+        if is_final:
+            self._watch("old", age_ms)
         self.state = replace(state, utterance_id=None if is_final else utterance_id, measures=measures)
         data = transcription.TranscriptionData(
             text=result.text,

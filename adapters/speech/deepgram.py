@@ -20,6 +20,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from actors.ports import SpeechError, SpeechEvent, SpeechProgress, SpeechRequest, Telemetry
+from actors.speech.latency import Spread
 
 from .deepgram_failures import closed, refused, reported
 from .deepgram_messages import (
@@ -103,6 +104,9 @@ class DeepgramStream:
         self._receiver = emit
         self._bytes_a_second = request.sample_rate_hz * _SAMPLE_BYTES
         self._keep_bytes = round(self._settings.keep_s * self._bytes_a_second)
+        self._delays = Spread()
+        self._waits: deque[tuple[int, float]] = deque()  # what is not sent yet: its end, when it was offered
+        self._offered_bytes = 0
         self._queue: deque[bytes] = deque()  # an empty one is where speech was over
         self._queued_bytes = 0
         self._sent_bytes = 0
@@ -111,7 +115,9 @@ class DeepgramStream:
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
         self._transcript = Transcript(
-            lead_ms=LEAD_MS, longest_ms=round(self._settings.longest_utterance_s * 1000)
+            lead_ms=LEAD_MS,
+            longest_ms=round(self._settings.longest_utterance_s * 1000),
+            pause_ms=request.pause_ms,
         )
 
     # SpeechStream
@@ -124,6 +130,8 @@ class DeepgramStream:
             return
         self._queue.append(pcm)
         self._queued_bytes += len(pcm)
+        self._offered_bytes += len(pcm)
+        self._waits.append((self._offered_bytes, trio.current_time()))
         self._changed.set()
 
     def finalize(self) -> None:
@@ -135,7 +143,8 @@ class DeepgramStream:
     def progress(self) -> SpeechProgress:
         heard_ms, settled_ms = self._transcript.heard_ms, self._transcript.settled_ms
         sent_ms = self._sent_bytes * 1000 // self._bytes_a_second
-        return SpeechProgress(max(sent_ms, heard_ms), heard_ms, min(settled_ms, heard_ms))
+        send_ms = self._delays.quantile_ms(0.99, trio.current_time())
+        return SpeechProgress(max(sent_ms, heard_ms), heard_ms, min(settled_ms, heard_ms), send_ms)
 
     async def run(self) -> None:
         try:
@@ -146,6 +155,7 @@ class DeepgramStream:
         finally:
             self._is_closed = True
             self._queue.clear()
+            self._waits.clear()
             self._queued_bytes = 0
 
     # Its own
@@ -181,8 +191,9 @@ class DeepgramStream:
             while True:
                 while self._queue:
                     frame = self._take()
-                    await socket.send_message(frame or FINALIZE)
-                    self._sent_bytes += len(frame)
+                    if frame or not self._pause():
+                        await socket.send_message(frame or FINALIZE)
+                        self._count_sent(len(frame))
                 self._changed = trio.Event()
                 with trio.move_on_after(self._settings.keep_alive_s) as waiting:
                     await self._changed.wait()
@@ -190,6 +201,19 @@ class DeepgramStream:
                     await socket.send_message(KEEP_ALIVE)
         except ConnectionClosed:
             pass  # who receives hears why
+
+    def _count_sent(self, size: int) -> None:
+        self._sent_bytes += size
+        now = trio.current_time()
+        while self._waits and self._waits[0][0] <= self._sent_bytes:
+            _, offered_at = self._waits.popleft()
+            self._delays.add((now - offered_at) * 1000, now)
+
+    def _pause(self) -> bool:
+        """Speech is over: say the final if all words are firm. Otherwise Deepgram is to be asked for them."""
+        finals = self._transcript.pause(self._sent_bytes * 1000 // self._bytes_a_second)
+        self._emit(finals)
+        return bool(finals)
 
     def _take(self) -> bytes:
         """The next message's audio: all that waits, up to `_MOST_FRAME_MS` or where speech was over."""

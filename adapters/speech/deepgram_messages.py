@@ -1,9 +1,11 @@
 """What Deepgram's live transcription says and is told: its URL, its messages, and what they amount to.
 
 Deepgram cuts what it hears twice. A result with `is_final` is the last word about a span of audio, one with
-`speech_final` is the last of an utterance. So an utterance here is every final span up to the one that ends
-it, and what is shown meanwhile is those spans and the guess at the next. `UtteranceEnd` ends one where noise
-kept `speech_final` away.
+`speech_final` is the last before a silence of `endpointing_ms`. That is short, so that the words are firm
+soon, and no utterance's end: whether more follows is known by the time the words arrive, from our own voice
+detector (`Transcript.pause`). So an utterance here is every final span up to a pause, and what is shown
+meanwhile is those spans and the guess at the next. Where noise hides the pause, Deepgram's own silence ends
+one: a result without words, which comes about once a second, or `UtteranceEnd`.
 
 Sources: developers.deepgram.com, "Endpointing and Interim Results", "Utterance End", "Finalize", "Audio Keep
 Alive", "Nova-3 Language Prompting"; the messages' shapes are compared with deepgram-sdk's models by a test.
@@ -39,6 +41,8 @@ _LANGUAGES: Constant = frozenset(
     | {"hu", "id", "it", "ja", "kn", "ko", "lt", "lv", "mk", "mr", "ms", "nl", "no", "pl", "pt", "ro", "ru"}
     | {"sk", "sl", "sr", "sv", "ta", "te", "tl", "tr", "uk", "vi", "zh"}
 )
+_DETECTED_MS: Constant = 150
+_ROUND_MS: Constant = 20
 _MOST_TERMS: Constant = 100  # of 500 tokens together; "Keyterm Prompting"
 _LONGEST_TERM: Constant = 60
 _LANGUAGE_CODE: Constant = re.compile(r"[a-z]{2,3}-([A-Z]{2}|419)|[a-z]{2}")
@@ -168,16 +172,21 @@ class Transcript:
     Args:
       lead_ms: how much audio of ours stands before the microphone's; it is not counted.
       longest_ms: an utterance that has grown this long ends with the next final span.
+      pause_ms: how long it has been quiet when a pause is told.
 
     Attributes:
       heard_ms, settled_ms: as in `SpeechProgress`.
     """
 
-    def __init__(self, *, lead_ms: int = 0, longest_ms: int) -> None:
+    def __init__(self, *, lead_ms: int = 0, longest_ms: int, pause_ms: int = 300) -> None:
         self.heard_ms = 0
         self.settled_ms = 0
         self._lead_ms = lead_ms
         self._longest_ms = longest_ms
+        self._pause_ms = pause_ms
+        self._paused_ms: int | None = None  # the last pause that was told
+        self._firm_ms = 0  # all words before this are in final spans
+        self._is_guessing = False  # there are words behind it
         self._spans: list[Alternative] = []
         self._start_ms: int | None = None  # of the utterance, as it was first shown
         self._end_ms = 0
@@ -191,8 +200,13 @@ class Transcript:
         guess = alternatives[0] if alternatives and alternatives[0].transcript.strip() else None
         if guess is not None:
             self._stretch(guess, message)
+        if guess is None and self._spans and until_ms - self._firm_ms >= self._pause_ms:
+            return self._finish(until_ms if message.is_final else self._firm_ms)
         if not message.is_final:
+            self._is_guessing = guess is not None
             return self._show([*self._spans, guess]) if guess is not None else []
+        self._is_guessing = False
+        self._firm_ms = max(self._firm_ms, until_ms)
         if guess is not None:
             self._spans.append(guess)
         if not self._spans:
@@ -200,9 +214,29 @@ class Transcript:
             return []
         assert self._start_ms is not None
         is_long = self._end_ms - self._start_ms >= self._longest_ms
-        if message.speech_final or message.from_finalize or is_long:
+        if message.from_finalize or is_long or self._has_paused():
             return self._finish(until_ms)
         return self._show(self._spans)
+
+    def pause(self, at_ms: int) -> list[SpeechEvent]:
+        """Nobody spoke in the last `pause_ms` before this moment of the audio.
+
+        What is firm ends now; what is on its way ends the utterance when it comes.
+        """
+        self._paused_ms = at_ms
+        if self._spans and not self._is_guessing and self._has_paused():
+            return self._finish(self._firm_ms)
+        return []
+
+    def _has_paused(self) -> bool:
+        """Whether the newest firm words are the last before the pause that was told last.
+
+        Its silence may begin a little behind the words: a detector is slower than the end of a word, and a
+        phone sends a tenth of a second at a time.
+        """
+        if self._paused_ms is None:
+            return False
+        return self._paused_ms - self._pause_ms - _DETECTED_MS <= self._firm_ms <= self._paused_ms + _ROUND_MS
 
     def utterance_end(self) -> list[SpeechEvent]:
         """What a gap between words brings: nothing where `speech_final` has said so already."""

@@ -60,7 +60,8 @@ class DeepgramSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       url: where it is, ws(s)://host[:port]; another one for Deepgram on one's own machines.
       model: which of its models is asked for.
-      endpointing_ms: so much silence ends an utterance; 300 to 500 is its advice for people who talk.
+      endpointing_ms: after so much silence Deepgram says the words before it for good. That ends no
+        utterance, a pause of `voice.pause_s` does (decision 9). Its own default is 10.
       auto_endpointing_ms: the same where the language is `auto`, for which its advice is 100.
       utterance_end_ms: so long a gap between words ends an utterance where noise hides the silence; less than
         1000 brings nothing, because its interim results come once a second.
@@ -75,7 +76,7 @@ class DeepgramSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     url: Annotated[str, Meta(pattern=r"^wss?://[^\s/?#]+$")] = "wss://api.deepgram.com"
     model: Annotated[str, Meta(min_length=1)] = "nova-3"
-    endpointing_ms: Annotated[int, Meta(ge=10)] = 300
+    endpointing_ms: Annotated[int, Meta(ge=10)] = 60
     auto_endpointing_ms: Annotated[int, Meta(ge=10)] = 100
     utterance_end_ms: Annotated[int, Meta(ge=1000)] = 1000
     smart_format: bool = True

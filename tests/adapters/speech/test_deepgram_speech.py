@@ -34,7 +34,7 @@ class DeepgramWorld(World):
         )
         self.provider = DeepgramProvider(key=KEY, telemetry=RecordingTelemetry(), settings=settings)
         self.speech = silence(0.3) + sentence(range(5), pause_s=0)
-        self.pause = silence(0.5)
+        self.pause = silence(1.2)
 
     async def break_provider(self) -> None:
         await reached(lambda: self.loopback.opened and self.loopback.opened[-1].is_open)
@@ -119,7 +119,7 @@ async def test_a_stream_asks_for_what_its_request_says(world: DeepgramWorld) -> 
     assert ["nova-3"] == opened.parameters["model"]
     assert ["de"] == opened.parameters["language"], "a region it does not know is heard as its language"
     assert ["Grüß Gott", "Ada & Bob"] == opened.parameters["keyterm"]
-    assert ["300"] == opened.parameters["endpointing"]
+    assert ["60"] == opened.parameters["endpointing"]
 
 
 async def test_any_language_is_heard_by_the_multilingual_model(world: DeepgramWorld) -> None:

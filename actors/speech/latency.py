@@ -1,0 +1,111 @@
+"""How long speech takes, by stage: what a stream has measured lately, and when that is worth a warning.
+
+Pure, and cheap enough for every result: a value is counted in one of twenty classes, so a quantile is known
+to within its class. Two halves of the window take turns, so that what is shown is of the last one to two
+minutes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+_WINDOW_S: Final = 60.0
+_EDGES_MS: Final = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500, 700, 1_000, 2_000)
+
+
+class _Half:
+    __slots__ = ("counts", "most", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_EDGES_MS) + 1)
+        self.total = 0
+        self.most = 0.0
+
+
+class Spread:
+    """The spread of one stage's milliseconds."""
+
+    __slots__ = ("_before", "_began_at", "_now")
+
+    def __init__(self) -> None:
+        self._before = _Half()
+        self._now = _Half()
+        self._began_at: float | None = None
+
+    def add(self, value_ms: float, now: float) -> None:
+        """Count a value; 1 us."""
+        self._turn(now)
+        half = self._now
+        half.counts[bisect_left(_EDGES_MS, value_ms)] += 1
+        half.total += 1
+        half.most = max(half.most, value_ms)
+
+    def quantile_ms(self, share: float, now: float) -> int | None:
+        """The least class that holds this share of the values; None where there are none."""
+        self._turn(now)
+        total = self._before.total + self._now.total
+        if not total:
+            return None
+        most = max(self._before.most, self._now.most)
+        passed = 0
+        for edge, before, recent in zip(_EDGES_MS, self._before.counts, self._now.counts, strict=False):
+            passed += before + recent
+            if passed >= share * total:
+                return round(min(edge, most))
+        return round(most)
+
+    def view(self, now: float) -> Mapping[str, int]:
+        """What the tree shows; empty where nothing was measured."""
+        p50, p99 = self.quantile_ms(0.5, now), self.quantile_ms(0.99, now)
+        if p50 is None or p99 is None:
+            return {}
+        most = max(self._before.most, self._now.most)
+        return {
+            "count": self._before.total + self._now.total,
+            "p50_ms": p50,
+            "p99_ms": p99,
+            "most_ms": round(most),
+        }
+
+    def _turn(self, now: float) -> None:
+        if self._began_at is None:
+            self._began_at = now
+        if now - self._began_at < _WINDOW_S:
+            return
+        is_old = now - self._began_at >= 2 * _WINDOW_S
+        self._before = _Half() if is_old else self._now
+        self._now = _Half()
+        self._began_at = now
+
+
+class Stages:
+    """Every stage of one stream.
+
+    Attributes:
+      interim, final: from the last audio in a result to the result; the age of what the wearer reads.
+      delivery: from a result to the apps' queues.
+    """
+
+    def __init__(self) -> None:
+        self.interim = Spread()
+        self.final = Spread()
+        self.delivery = Spread()
+
+    def view(self, now: float) -> Mapping[str, Mapping[str, int]]:
+        stages = {"interim": self.interim, "final": self.final, "delivery": self.delivery}
+        return {name: view for name, stage in stages.items() if (view := stage.view(now))}
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """Whether something has been called late; it stays so until it is half as late."""
+
+    is_on: bool = False
+
+    def heard(self, late_ms: float, limit_ms: float) -> Alarm:
+        if self.is_on:
+            return Alarm(is_on=late_ms > limit_ms / 2)
+        return Alarm(is_on=late_ms >= limit_ms)

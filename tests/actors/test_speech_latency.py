@@ -1,0 +1,89 @@
+"""What a stream knows of its own slowness."""
+
+from __future__ import annotations
+
+import random
+
+from trio.testing import MockClock
+
+from actors.speech.latency import Alarm, Spread, Stages
+from clients.coded_audio import sentence, silence
+from tests.actors.world import ADA, open_world
+from tests.coded_speech import coded_speech, say
+
+
+def test_quantiles_are_right_to_their_class() -> None:
+    chance, spread = random.Random(1), Spread()
+    values = [chance.expovariate(1 / 80) for _ in range(5_000)]
+    for value in values:
+        spread.add(value, 1.0)
+    values.sort()
+
+    view = spread.view(1.0)
+
+    assert 5_000 == view["count"]
+    assert round(values[-1]) == view["most_ms"]
+    for share, name in ((0.5, "p50_ms"), (0.99, "p99_ms")):
+        exact = values[int(5_000 * share)]
+        assert exact <= view[name] <= exact * 1.6
+
+
+def test_what_is_older_than_two_minutes_is_forgotten() -> None:
+    spread = Spread()
+    spread.add(900, 0.0)
+    spread.add(10, 70.0)
+    assert 900 == spread.view(110.0)["most_ms"]
+
+    assert {"count": 1, "p50_ms": 10, "p99_ms": 10, "most_ms": 10} == spread.view(131.0)
+    assert {} == spread.view(500.0)
+    assert {} == Stages().view(0.0)
+
+
+def test_a_value_beyond_all_classes_counts() -> None:
+    spread = Spread()
+    spread.add(60_000, 0.0)
+
+    assert 60_000 == spread.quantile_ms(0.99, 0.0)
+
+
+def test_an_alarm_is_raised_once_and_taken_back_at_half() -> None:
+    seen, alarm = [], Alarm()
+    for late_ms in (1_900, 2_000, 2_500, 1_900, 1_100, 1_000, 1_900, 2_000):
+        alarm = alarm.heard(late_ms, 2_000)
+        seen.append(alarm.is_on)
+
+    assert [False, True, True, True, True, False, False, True] == seen
+
+
+async def test_the_tree_shows_how_long_each_stage_took(autojump_clock: MockClock) -> None:
+    async with open_world(recognisers=[coded_speech("one")]) as world:
+        phone = await world.phone()
+        await world.running_app(phone, subscriptions=["transcription:en-US"])
+
+        await say(phone, sentence(range(5)) * 3)
+
+        stages = world.system.tree(world.find(f"users/{ADA}/speech/en-US")).facts["stages"]
+        assert isinstance(stages, dict)
+        assert 3 == stages["final"]["count"]
+        assert 15 <= stages["interim"]["count"]
+        assert 300 <= stages["final"]["p50_ms"] <= 400
+        assert 18 == stages["delivery"]["count"]
+
+
+async def test_a_slow_recogniser_is_warned_of_once_and_taken_back(autojump_clock: MockClock) -> None:
+    provider = coded_speech("one")
+    async with open_world(recognisers=[provider]) as world:
+        phone = await world.phone()
+        await world.running_app(phone, subscriptions=["transcription:en-US"])
+        provider.slow(0.2)
+        await say(phone, sentence(range(10), pause_s=0.5))
+        provider.resume()
+        await say(phone, silence(2) + sentence(range(10, 15)) + silence(4))
+
+        late = world.telemetry.of("speech_late")
+        assert {"behind"} <= {str(fact["what"]) for fact in late} <= {"behind", "old"}
+        assert len({fact["what"] for fact in late}) == len(late), "each once"
+        assert {str(fact["what"]) for fact in late} == {
+            str(fact["what"]) for fact in world.telemetry.of("speech_in_time")
+        }
+        assert (ADA, "en-US", "one") == (late[0]["user"], late[0]["language"], late[0]["provider"])
