@@ -186,7 +186,7 @@ class GlassesLink(Actor[LinkMessage]):
         if older is not None:
             replaced = close_codes.PHONE_REPLACED
             self.perform(older.close, replaced.code, replaced.reason)
-            self.peer.tell(PhoneReplaced())
+            self.peer.tell(PhoneReplaced(is_elsewhere=_host(older) != _host(connection)))
         self.telemetry.info(
             "phone_connected", user=self.user_id, connection=connection.id, peer=connection.peer
         )
@@ -331,3 +331,8 @@ class GlassesLink(Actor[LinkMessage]):
             self.cancel_timer("liveness")
         else:
             self.set_timer("liveness", max(0.0, due - self.now), LivenessTick())
+
+
+def _host(connection: Connection) -> str:
+    """Where it comes from, without its port."""
+    return connection.peer.rpartition(":")[0]

@@ -1,8 +1,8 @@
 """The peer actor: one WebRTC peer of one user at most. `negotiation.py` decides, this performs.
 
 The peer belongs to the session and not to the phone's WebSocket: while that is away its audio goes on. It
-ends with the session, with a phone that takes over from another, and with a crash of this actor, after which
-the phone is asked to negotiate anew; meanwhile the microphone is heard over the WebSocket.
+ends with the session, with a phone that takes over from elsewhere, and with a crash of this actor, after
+which the phone is asked to negotiate anew; meanwhile the microphone is heard over the WebSocket.
 """
 
 from __future__ import annotations

@@ -215,8 +215,11 @@ class _Turn:
         match event:
             case PhoneHere(connection_id):
                 self._phone_here(connection_id)
-            case PhoneReplaced():
-                self._begin_anew()
+            case PhoneReplaced(is_elsewhere):
+                if is_elsewhere:
+                    self._begin_anew()
+                else:
+                    self._put(phone=None, start_until=None, waiting_offer=None)
             case PhoneAway(connection_id):
                 if connection_id == self.state.phone:
                     self._put(phone=None, start_until=None, waiting_offer=None)

@@ -30,9 +30,14 @@ class PhoneHere(msgspec.Struct, frozen=True):
 
 
 class PhoneReplaced(msgspec.Struct, frozen=True):
-    """A connection took over from one that was still there: it may be another phone's, with a microphone of
-    its own.
+    """A connection took over from one that was still there.
+
+    Attributes:
+      is_elsewhere: it comes from another address, so it may be another phone's, with a microphone of its own.
+        From the same one it is a phone that dialled again before its old socket was noticed to be dead.
     """
+
+    is_elsewhere: bool = True
 
 
 class PhoneAway(msgspec.Struct, frozen=True):

@@ -447,6 +447,22 @@ async def test_a_crash_of_the_peers_actor_closes_it_and_it_is_negotiated_again(
         assert scene.phone.is_open
 
 
+async def test_an_actor_that_starts_clean_closes_the_peer_it_has_forgotten(autojump_clock: MockClock) -> None:
+    async with open_scene() as scene:
+        for number in range(3):
+            await scene.offer(SDP.replace("4711", str(number)))
+            await scene.say("audio_start")
+            scene.media.peer.speak(BREATHLESS[:FRAME])
+            scene.world.find(f"users/{ADA}/peer").crash(RuntimeError("no"))
+            await trio.sleep(2.6)
+
+        assert 3 == len(scene.media.peers)
+        assert [] == scene.media.living()
+        await scene.offer()
+        assert 1 == len(scene.media.living())
+        assert "connected" == scene.facts("peer")["peer"], "old mail is not taken for the new peer's"
+
+
 async def test_an_offer_that_a_crash_loses_is_asked_for_again(autojump_clock: MockClock) -> None:
     async with open_scene() as scene:
         await scene.say("capability", supported=True)
@@ -516,12 +532,27 @@ async def test_a_phone_that_takes_over_is_heard_over_its_own_socket(autojump_clo
         await scene.connect()
         scene.media.peer.speak(BREATHLESS[:FRAME])
 
+        scene.phone.peer = "198.51.100.9:5000"
         scene.phone = await scene.world.phone()
         assert [] == scene.media.living()
         await scene.speak_directly(BREATHLESS, 0, CHUNK)
         assert BREATHLESS[:FRAME] + BREATHLESS[:CHUNK] == scene.routed
         await scene.offer(SDP.replace("4711", "4712"))
         assert 1 == len(scene.media.living()), "and may negotiate one of its own"
+
+
+async def test_a_phone_that_dials_again_before_its_dead_socket_is_noticed_keeps_its_peer(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_scene() as scene:
+        await scene.connect()
+        scene.media.peer.speak(BREATHLESS[:FRAME])
+
+        scene.phone = await scene.world.phone()
+        scene.media.peer.speak(BREATHLESS[FRAME : 2 * FRAME])
+
+        assert BREATHLESS[: 2 * FRAME] == scene.routed
+        assert 1 == len(scene.media.peers)
 
 
 @pytest.mark.parametrize("how", ["goodbye", "grace", "shutdown"])

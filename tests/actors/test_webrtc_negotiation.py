@@ -481,6 +481,13 @@ def test_a_phone_that_takes_over_brings_its_own_microphone(events: tuple[Negotia
     assert NegotiationState(phone="c2", peers=1, offers=talk.state.offers) == talk.state
 
 
+def test_a_phone_that_dials_again_from_where_it_was_keeps_its_peer() -> None:
+    talk = heard()
+
+    assert [] == talk(PhoneReplaced(is_elsewhere=False), PhoneHere("c2"))
+    assert talk.state.is_heard
+
+
 def test_the_session_takes_its_peer_along() -> None:
     talk = heard()
 
@@ -565,7 +572,11 @@ class Negotiations(RuleBasedStateMachine):
     def phone_goes(self, number: int) -> None:
         self.see(PhoneAway(f"c{number}"))
 
-    @rule(event=st.sampled_from([PhoneReplaced(), SessionOver(), PeerForgotten(), StartHeard(), StopHeard()]))
+    @rule(
+        event=st.sampled_from(
+            [PhoneReplaced(), PhoneReplaced(False), SessionOver(), PeerForgotten(), StartHeard(), StopHeard()]
+        )
+    )
     def said(self, event: NegotiationEvent) -> None:
         self.see(event)
 
