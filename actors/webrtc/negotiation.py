@@ -76,6 +76,7 @@ _CANDIDATE: Final = re.compile(
     re.IGNORECASE,
 )
 _SDP_SESSION: Final = re.compile(r"^o=\S+ (\d{1,20}) ", re.MULTILINE)
+_FINGERPRINT: Final = re.compile(r"^a=fingerprint:(\S{1,16} [0-9A-Fa-f:]{1,200})", re.MULTILINE)
 
 _CODES: Final = {
     PeerFault.OFFER: wire.OFFER_FAILED,
@@ -107,7 +108,7 @@ class NegotiationState(msgspec.Struct, frozen=True, kw_only=True):
       is_capable: the phone has WebRTC and may use it here.
       phone: the acknowledged connection; None while there is none.
       peer: the present peer's number, 0 for none; `peers` were opened so far.
-      sdp_session: what the phone's offer calls its own peer: another one is another peer.
+      sdp_session: how the phone's offer says which peer of its own it is: another one is another peer.
       held: the phone's candidates, and `found` ours, that wait for the description they belong to.
       candidates: the phone's that this peer was given.
       since: when `link` began.
@@ -193,6 +194,14 @@ def is_candidate(candidate: Candidate) -> bool:
     if mid is not None and len(mid) > 64:
         return False
     return _CANDIDATE.fullmatch(candidate.candidate) is not None
+
+
+def peer_of(sdp: str) -> str:
+    """Which peer of the phone wrote it: the number of its session, which it keeps (RFC 8829, section 5.2.2),
+    with its certificate. Empty where that cannot be told.
+    """
+    session, fingerprint = _SDP_SESSION.search(sdp), _FINGERPRINT.search(sdp)
+    return "" if session is None or fingerprint is None else f"{session[1]} {fingerprint[1].lower()}"
 
 
 def _next_offer_at(state: NegotiationState, settings: WebrtcSettings) -> float:
@@ -326,8 +335,7 @@ class _Turn:
             self._take_offer(event.sdp)
 
     def _take_offer(self, sdp: str) -> None:
-        found = _SDP_SESSION.search(sdp)
-        sdp_session = found[1] if found else ""
+        sdp_session = peer_of(sdp)
         state = self.state
         is_same = sdp_session != "" and sdp_session == state.sdp_session
         if not (state.peer and is_same and state.exchange is Exchange.AGREED):
