@@ -83,8 +83,9 @@ _CODES: Final = {
     PeerFault.CANDIDATE: wire.ICE_FAILED,
     PeerFault.ICE: wire.ICE_FAILED,
     PeerFault.MEDIA: wire.UNKNOWN,
-    PeerFault.PROCESS: wire.UNKNOWN,  # INIT_FAILED for a peer that is only being opened
-    PeerFault.BUSY: wire.INIT_FAILED,
+    # INIT_FAILED says that there is no WebRTC here, and a phone asks no more.
+    PeerFault.PROCESS: wire.UNKNOWN,
+    PeerFault.BUSY: wire.UNKNOWN,
 }
 
 
@@ -475,8 +476,7 @@ class _Turn:
             retry_at=None if retry_s is None else self.now + retry_s,
         )
         self._do(Failed(fault, cause, retry_s))
-        is_new = state.peer != 0 and state.exchange is not Exchange.AGREED
-        self._error(wire.INIT_FAILED if is_new and fault is PeerFault.PROCESS else _CODES[fault], cause)
+        self._error(_CODES[fault], cause)
 
     def _failures_in_a_row(self) -> int:
         """None, if the peer has been connected for long."""

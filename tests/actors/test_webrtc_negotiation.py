@@ -366,7 +366,7 @@ def test_a_stop_takes_back_a_start_that_waits() -> None:
         (PeerFault.OFFER, "OFFER_FAILED"),
         (PeerFault.MEDIA, "UNKNOWN"),
         (PeerFault.PROCESS, "UNKNOWN"),
-        (PeerFault.BUSY, "INIT_FAILED"),
+        (PeerFault.BUSY, "UNKNOWN"),
     ],
 )
 def test_a_failure_falls_back_at_once_is_told_and_tried_again(fault: PeerFault, code: str) -> None:
@@ -378,13 +378,6 @@ def test_a_failure_falls_back_at_once_is_told_and_tried_again(fault: PeerFault, 
     assert SendReady() not in effects
     assert [SendReady()] == talk.wait(6.0)
     assert not talk.state.is_heard
-
-
-def test_a_media_process_that_cannot_begin_is_told_as_that() -> None:
-    talk = Talk()
-    talk(HERE, CAN, OfferHeard(SDP))
-
-    assert ["INIT_FAILED"] == codes(talk(PeerFailed(1, PeerFault.PROCESS, "no")))
 
 
 def test_where_the_server_offers_a_retry_is_another_offer() -> None:

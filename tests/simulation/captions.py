@@ -14,11 +14,14 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from actors.ports import AppDocument, Permission, PutApp, WebhookAnswer
+from actors.webrtc.ports import Media
+from actors.webrtc.settings import WebrtcSettings
 from adapters.simulated.speech import ScriptedSpeech, ScriptedUtterance
 from adapters.simulated.store import SimulatedDocuments
 from adapters.simulated.webhooks import Call
 from clients.app_sdk import AppServer, AppSession
 from clients.glasses import Glasses
+from config.settings import Settings
 from config.simulated import SimulatedServer
 from protocols.from_phone import ButtonPress
 from protocols.transcription import TranscriptionData
@@ -74,17 +77,31 @@ class CaptionsApp(AppServer):
 class Scene:
     """What a scenario plays with."""
 
-    def __init__(self, world: World, system: ActorSystem, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        world: World,
+        system: ActorSystem,
+        nursery: trio.Nursery,
+        *,
+        media: Media | None = None,
+        webrtc: WebrtcSettings | None = None,
+    ) -> None:
         self.world = world
         self.system = system
         self.nursery = nursery
         self.documents = SimulatedDocuments()
         self.links: list[Link] = []
+        self.media = media
+        self.settings = Settings(
+            jwt_secret="simulated, and thirty-two bytes or more", webrtc=webrtc or WebrtcSettings()
+        )
         self.server = self._make_server()
 
     def _make_server(self) -> SimulatedServer:
         return SimulatedServer(
             self.system,
+            settings=self.settings,
+            media=self.media,
             documents=self.documents,
             speech=ScriptedSpeech(default=SCRIPT, repeat_s=6.0),
             make_streams=self._streams,
@@ -143,10 +160,12 @@ class Scene:
 
 
 @asynccontextmanager
-async def open_scene(world: World) -> AsyncIterator[Scene]:
-    """A server with one app in its catalogue."""
+async def open_scene(
+    world: World, *, media: Media | None = None, webrtc: WebrtcSettings | None = None
+) -> AsyncIterator[Scene]:
+    """A server with one app in its catalogue, and WebRTC where that is given."""
     async with world.open_system("glasshouse") as system, trio.open_nursery() as nursery:
-        scene = Scene(world, system, nursery)
+        scene = Scene(world, system, nursery, media=media, webrtc=webrtc)
         await scene.server.start()
         await scene.add_app()
         yield scene
