@@ -255,7 +255,7 @@ class _Turn:
             case Tick():
                 pass
             case _:
-                if event.peer == self.state.peer:
+                if event.peer == self.state.peer != 0:  # 0: there is none
                     self._of_peer(event)
 
     def fall_due(self) -> None:
