@@ -27,9 +27,9 @@ PRESS_PERIOD_S = 5.0
 SUBSCRIPTIONS = ["audio_chunk", "button_press"]
 START_WINDOW = 100  # phones whose start is under way at once, as a crowd coming in would be
 
-_head = frame(BINARY, b"\0" * FRAME_BYTES)[:8]
-_tail = b"\0" * (FRAME_BYTES - 16)
-_stamp = struct.Struct("<dQ")
+HEAD = frame(BINARY, b"\0" * FRAME_BYTES)[:8]
+TAIL = b"\0" * (FRAME_BYTES - 16)
+STAMP = struct.Struct("<dQ")
 
 
 @dataclass
@@ -77,6 +77,8 @@ class Result:
 
 class Driver:
     """Starts everything, then keeps the load up for the measured time."""
+
+    subscriptions = SUBSCRIPTIONS
 
     def __init__(
         self, *, address: tuple[str, int], tokens: dict[str, str], package: str, api_key: str, seed: int
@@ -197,8 +199,16 @@ class Driver:
             self.result.lateness.append(late_s)
         if sock.late_bytes:
             self.result.blocked += 1
-        sock.send(_head + _stamp.pack(now, phone.sent) + _tail)
+        sock.send(self._frame_of(phone, now))
         phone.sent += 1
+        self._press(phone, now)
+
+    def _frame_of(self, phone: Phone, now: float) -> bytes:
+        return HEAD + STAMP.pack(now, phone.sent) + TAIL
+
+    def _press(self, phone: Phone, now: float) -> None:
+        sock = phone.sock
+        assert sock is not None
         if now >= phone.next_press:
             phone.next_press += PRESS_PERIOD_S
             self.result.presses += 1
@@ -236,7 +246,7 @@ class Driver:
             self._phone_heard(owner.phone, payload)
 
     def _frame_arrived(self, phone: Phone, payload: bytes) -> None:
-        sent_at, number = _stamp.unpack_from(payload)
+        sent_at, number = STAMP.unpack_from(payload)
         if number != phone.received:
             self.result.out_of_order += 1
         phone.received += 1
@@ -250,7 +260,7 @@ class Driver:
             update = {
                 "type": "subscription_update",
                 "packageName": self.package,
-                "subscriptions": SUBSCRIPTIONS,
+                "subscriptions": self.subscriptions,
             }
             app.send(frame(TEXT, json.dumps(update).encode()))
             phone.is_running = True

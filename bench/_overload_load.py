@@ -11,7 +11,7 @@ import json
 import time
 from dataclasses import dataclass, field
 
-from bench._load import FRAME_PERIOD_S, PRESS_PERIOD_S, Driver, Owner, Phone, _head, _stamp, _tail, begin
+from bench._load import FRAME_PERIOD_S, HEAD, PRESS_PERIOD_S, STAMP, TAIL, Driver, Owner, Phone, begin
 from bench.raw import TEXT, RawSocket, UpgradeRefusedError, frame
 
 BUCKET_S = 0.25
@@ -93,7 +93,7 @@ class PressedDriver(Driver):
         record = self.record
         record.sent[bucket] = record.sent.get(bucket, 0) + 1
         record.late[bucket] = max(record.late.get(bucket, 0.0), late_s)
-        sock.send(_head + _stamp.pack(now, phone.sent) + _tail)
+        sock.send(HEAD + STAMP.pack(now, phone.sent) + TAIL)
         phone.sent += 1
         if now >= phone.next_press:
             phone.next_press += PRESS_PERIOD_S
@@ -172,7 +172,7 @@ class PressedDriver(Driver):
         sock.close()
 
     def _frame_arrived(self, phone: Phone, payload: bytes) -> None:
-        sent_at, _ = _stamp.unpack_from(payload)
+        sent_at, _ = STAMP.unpack_from(payload)
         bucket = int(sent_at / BUCKET_S)
         record = self.record
         record.received[bucket] = record.received.get(bucket, 0) + 1

@@ -36,6 +36,13 @@ class Stand:
         self._tokens = CoreTokens((secret,))
         self._environment = environment
 
+    def tree(self) -> dict[str, Any]:
+        """The root of the actor tree, as `glasshouse tree` has it."""
+        command = [sys.executable, "-P", "-m", "config.cli", "tree", "--json"]
+        said = subprocess.run(command, env=self._environment, check=True, capture_output=True)
+        root: dict[str, Any] = json.loads(said.stdout)["tree"]
+        return root
+
     def tokens(self, users: Iterable[str]) -> dict[str, str]:
         """What each user's phone logs in with."""
         return {user: self._tokens.mint(user, expires_s=None) for user in users}
@@ -90,13 +97,18 @@ class Driver:
 
 
 @contextmanager
-def serving() -> Iterator[Stand]:
-    """A fresh server with an empty data folder, its child pinned to one core."""
+def serving(*settings: str) -> Iterator[Stand]:
+    """A fresh server with an empty data folder, its child pinned to one core.
+
+    Args:
+      settings: each `NAME=VALUE`.
+    """
     with tempfile.TemporaryDirectory(prefix="glasshouse-bench-") as data:
         secret = secrets.token_hex(32)
         environment = {**os.environ, "GLASSHOUSE_JWT_SECRET": secret, "GLASSHOUSE_DATA": data}
+        chosen = [word for setting in settings for word in ("--set", setting)]
         with subprocess.Popen(
-            [sys.executable, "-P", "-m", "config.cli", *_SERVE],
+            [sys.executable, "-P", "-m", "config.cli", *_SERVE, *chosen],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
