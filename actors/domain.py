@@ -17,6 +17,7 @@ from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
 from .front.settings import FrontDoorSettings
 from .journal import JournalMessage
+from .language_ports import Translator
 from .liveness import APP_LIVENESS, LivenessSettings
 from .microphone import MicrophoneSettings
 from .overload import OverloadBoard, OverloadSettings
@@ -37,6 +38,7 @@ from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
 from .speech.recognisers import Recognisers
 from .speech.settings import SpeechSettings
+from .speech.translation_settings import TranslationSettings
 from .webrtc.ports import Media
 from .webrtc.settings import WebrtcSettings
 
@@ -73,6 +75,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     front_door: FrontDoorSettings = FrontDoorSettings()
     limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
+    translation: TranslationSettings = TranslationSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
     udp: UdpSettings = UdpSettings()
@@ -82,7 +85,11 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Ports:
-    """The outside, as `config` chose it: real or simulated."""
+    """The outside, as `config` chose it: real or simulated.
+
+    Attributes:
+      translator: None where nobody translates.
+    """
 
     store: Store
     webhooks: Webhooks
@@ -94,6 +101,7 @@ class Ports:
     boxes: SecretBoxes
     media: Media
     voices: Voices
+    translator: Translator | None = None
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         return self.transcription_subscribers.get(language, self.transcription_subscribers[""])
 
     def translation_subscribers_of(self, source: str, target: str) -> tuple[Subscriber, ...]:
-        """Who hears a translation from `source` into `target`."""
+        """Who hears what is translated for the pair; `all` is a source of its own (`wants_translation`)."""
         return tuple(
             (package, subscription.text)
             for package, subscription in self.translators

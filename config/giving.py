@@ -225,6 +225,11 @@ class Giver:
             self._state_of(f"{branch}/peer").negotiation,
             apps,
             streams,
+            {
+                pair: state
+                for pair, ref in session.translations.items()
+                if (state := self._system.state_of(ref)) is not None
+            },
             self._system.clock.now(),
         )
 

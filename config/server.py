@@ -52,6 +52,7 @@ from config.settings import Settings, base_urls
 from config.sources import SettingsError
 from config.speech import speech_of
 from config.taking import Taker
+from config.translation import translator_of
 from runtime import ActorSystem, Watchdog, open_system
 
 CLOSE_PORTS_S = 3.0
@@ -181,6 +182,7 @@ async def open_ports(
     system.events.listen(lambda event: report(event, telemetry))
     speech, recognisers = speech_of(settings, telemetry)
     media, peers = peers_of(settings, telemetry)
+    translator = translator_of(settings, telemetry)
     try:
         tokens = core_tokens(settings, wall=system.clock.wall)
         seal = Seal(settings.storage_key, settings.former_storage_keys)
@@ -204,11 +206,14 @@ async def open_ports(
             boxes=NaclBoxes(),
             media=media,
             voices=voices,
+            translator=translator,
         )
         yield ports, (*recognisers, *peers)
     finally:
         with trio.move_on_after(CLOSE_PORTS_S, shield=True):
             await webhooks.aclose()
+            if translator is not None:
+                await translator.aclose()
             await store.aclose()
         logging.getLogger().removeHandler(library_logs)
 

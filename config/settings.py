@@ -31,7 +31,9 @@ from actors.overload import OverloadSettings
 from actors.session.settings import SessionSettings
 from actors.snapshots.settings import SnapshotSettings
 from actors.speech.settings import SpeechSettings
+from actors.speech.translation_settings import TranslationSettings
 from actors.webrtc.settings import WebrtcSettings
+from adapters.language_model.settings import AnthropicSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
@@ -118,14 +120,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         transcriptions.
       speech_by_language: other choices for a language, as LANGUAGE=NAME or LANGUAGE=NAME+NAME; en-IN is asked
         for before en.
+      translation_provider: who translates speech. anthropic is a language model and needs its key, without
+        which nobody translates and apps are told so; test marks texts instead of translating them, for
+        developing an app.
       watchdog_s: a handler that holds the whole server for so long ends it, and the keeper starts the next.
       log_level: the least important line that is written.
       log_format: lines for people, or one JSON object a line.
       log_burst_lines: how many lines of one event are written at once; the others are counted.
       log_interval_s: one more line of an event is written after so long; 0 writes every line.
       mongodb_uri: where the production store will be.
-      anthropic_api_key: the assistant's key.
-      anthropic_base_url: where the assistant's provider is reached.
+      anthropic_api_key: the key of Anthropic's models. With it speech is translated.
+      anthropic_base_url: where they are reached, without /v1; empty means at Anthropic.
       deepgram_api_key: a key of the Deepgram recogniser.
       deepgram_api_keys: further keys of it, in the order they take over when one fails: of other projects,
         since limits and credits belong to a project.
@@ -153,6 +158,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deepgram_api_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
     speech_provider: tuple[Recogniser, ...] = ("deepgram", "pocketsphinx")
     speech_by_language: tuple[LanguageChoice, ...] = ()
+    translation_provider: Literal["anthropic", "test", "none"] = "anthropic"
+    anthropic_api_key: Secret = ""
+    anthropic_base_url: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?$")] = ""
     watchdog_s: Annotated[float, Meta(gt=0)] = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
@@ -170,6 +178,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     front_door: FrontDoorSettings = FrontDoorSettings()
     limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
+    translation: TranslationSettings = TranslationSettings()
+    anthropic: AnthropicSettings = AnthropicSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
     udp: UdpSettings = UdpSettings()
@@ -185,8 +195,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin: AdminSettings = AdminSettings()
 
     mongodb_uri: Annotated[str, Meta(extra={**SECRET, "awaits": "the MongoDB store"})] = ""
-    anthropic_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the assistant"})] = ""
-    anthropic_base_url: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""
     gemini_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the desktop daemon"})] = ""
     daemon_server_url: Annotated[str, Meta(extra={"awaits": "the desktop daemon"})] = ""
     assistant_package: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""
@@ -207,6 +215,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             front_door=self.front_door,
             limits=self.limits,
             speech=self.speech,
+            translation=self.translation,
             snapshots=self.snapshots,
             overload=self.overload,
             udp=self.udp,

@@ -31,6 +31,7 @@ from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.speech import ScriptedSpeech
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
+from adapters.simulated.translation import MarkingTranslator
 from adapters.simulated.udp import SimulatedBoxes, SimulatedUdp
 from adapters.simulated.voice import LoudVoices
 from adapters.simulated.webhooks import SimulatedWebhooks
@@ -59,7 +60,8 @@ class SimulatedServer:
       media: where WebRTC's peers live; there are none by default.
 
     Attributes:
-      store, webhooks, speech, telemetry, tokens, load: the twins, whose faults the scenario plans.
+      store, webhooks, speech, translator, telemetry, tokens, load: the twins, whose faults the scenario
+        plans.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class SimulatedServer:
         documents: SimulatedDocuments | None = None,
         webhooks: SimulatedWebhooks | None = None,
         speech: ScriptedSpeech | None = None,
+        translator: MarkingTranslator | None = None,
         make_streams: Streams | None = None,
         media: Media | None = None,
     ) -> None:
@@ -80,6 +83,7 @@ class SimulatedServer:
         self.store = SimulatedStore(random.Random(system.random.random()), documents=documents)
         self.webhooks = webhooks or SimulatedWebhooks(random.Random(system.random.random()))
         self.speech = speech or ScriptedSpeech()
+        self.translator = translator or MarkingTranslator()
         self.tokens = core_tokens(self.settings, wall=system.clock.wall)
         self.media = media or NoMedia()
         self._make_streams = make_streams
@@ -102,6 +106,7 @@ class SimulatedServer:
             boxes=SimulatedBoxes(),
             media=self.media,
             voices=LoudVoices(),
+            translator=self.translator,
         )
         services = ("recognisers", *(("peers",) if self.settings.webrtc.enabled else ()))
         world = World(

@@ -24,7 +24,7 @@ class Hop(enum.StrEnum):
     PHONE = "phone"
     APP_SERVER = "app server"
     STORE = "store"
-    PROVIDER = "provider"  # a recogniser
+    PROVIDER = "provider"  # a recogniser, a translator
 
 
 class ErrorCode(enum.StrEnum):
@@ -52,6 +52,7 @@ class ErrorCode(enum.StrEnum):
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     TOO_MANY_SOCKETS = "TOO_MANY_SOCKETS"
     TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
+    TRANSLATION_FAILED = "TRANSLATION_FAILED"
     TRY_AGAIN = "TRY_AGAIN"
 
 
@@ -187,6 +188,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         Hop.SESSION,
         "a subscription list is longer than one may be; its first entries count",
         "Subscribe to less; `message` names the limit and what came.",
+    ),
+    ErrorCode.TRANSLATION_FAILED: ErrorKind(
+        Hop.PROVIDER,
+        "the translator did not answer in time, or refused; told once each time, until it translates again",
+        "Expect finals in the language that was spoken, with `didTranslate` false, until it is over.",
     ),
     ErrorCode.TRY_AGAIN: ErrorKind(
         Hop.CLOUD,

@@ -222,14 +222,30 @@ def wants_transcription(subscription: Subscription, language: str) -> bool:
 
 
 def wants_translation(subscription: Subscription, source: str, target: str) -> bool:
-    """Whether a translation is for this subscription: its exact pair, or any source into its target."""
+    """Whether what is translated for the pair `source` and `target` is for this subscription: the same pair.
+
+    `all` is a source of its own: whatever is spoken is translated for it once, and who asked for that does
+    not hear it a second time from those who named the language.
+    """
     if subscription.is_wildcard:
         return TRANSLATION not in subscription.withheld
     return (
         subscription.base == TRANSLATION
-        and subscription.language in (None, ANY_SOURCE, source)
+        and subscription.language in (None, source)
         and subscription.target_language in (None, target)
     )
+
+
+def is_same_language(one: str, other: str) -> bool:
+    """Whether there is nothing to translate between two codes: en-US and en-GB, also a bare en.
+
+    Chinese is the exception: its regions are written differently.
+    """
+    one_base, _, one_region = one.partition("-")
+    other_base, _, other_region = other.partition("-")
+    if one_base != other_base:
+        return False
+    return one_base != "zh" or not one_region or not other_region or one_region == other_region
 
 
 def wants_setting(subscription: Subscription, key: str) -> bool:

@@ -15,8 +15,17 @@ from ..session import wire
 from ..session.state import SessionState
 from ..speech.feed import AudioFeed
 from ..speech.stream import StreamState
+from ..speech.translation import TranslationState
 from ..webrtc.negotiation import NegotiationState
-from .record import HandedApp, HandedLastKnown, HandedLink, HandedSession, HandedSpeech, HandedWebrtc
+from .record import (
+    HandedApp,
+    HandedLastKnown,
+    HandedLink,
+    HandedSession,
+    HandedSpeech,
+    HandedTranslation,
+    HandedWebrtc,
+)
 
 LONG_AGO = 0.0
 """For "at once" in a record: JSON knows no infinity, and every clock of a process is far past its zero."""
@@ -29,6 +38,7 @@ def capture(
     webrtc: NegotiationState,
     apps: Mapping[str, AppState],
     streams: Mapping[str, StreamState],
+    translations: Mapping[tuple[str, str], TranslationState],
     now: float,
 ) -> HandedSession:
     """The session as it stands at `now`.
@@ -36,6 +46,7 @@ def capture(
     Args:
       apps: of the apps that have an actor, by package.
       streams: of the transcription streams that have one, by language.
+      translations: of the translation streams that have one, by their pair.
     """
     connection = link.connection
     return HandedSession(
@@ -77,6 +88,9 @@ def capture(
         is_announced=session.announced == wire.user_session(session),
         is_ending=session.is_ending,
         speech=tuple(_overheard(session, streams)),
+        translations=tuple(
+            HandedTranslation(*pair, state.untold) for pair, state in translations.items() if state.untold
+        ),
         link=None
         if connection is None
         else HandedLink(

@@ -14,6 +14,7 @@ import msgspec
 from protocols.audio import AudioFormat
 from protocols.device_state import GlassesInfo
 from protocols.streams import Subscription
+from protocols.transcription import TranscriptionData
 
 from ..apps.complaints import Complaints
 from ..apps.lifecycle import LifecycleState
@@ -25,7 +26,7 @@ from ..ports import AppDocument
 from ..session.last_known import CalendarEntry, EventKey
 from ..webrtc.signals import Codec
 
-VERSION = 4
+VERSION = 6
 """Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
 
 
@@ -79,6 +80,14 @@ class HandedWebrtc(msgspec.Struct, frozen=True):
     is_wanted: bool
 
 
+class HandedTranslation(msgspec.Struct, frozen=True):
+    """Finals that a translation stream was still to tell, in their order."""
+
+    source: str
+    target: str
+    finals: tuple[TranscriptionData, ...]
+
+
 class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session; see `session.state.SessionState`.
 
@@ -110,6 +119,7 @@ class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     is_announced: bool
     is_ending: bool
     speech: tuple[HandedSpeech, ...]
+    translations: tuple[HandedTranslation, ...]
     link: HandedLink | None
     webrtc: HandedWebrtc | None = None
 

@@ -8,6 +8,7 @@ import msgspec
 
 from protocols.audio import AudioFormat
 from protocols.streams import Subscription
+from protocols.transcription import TranscriptionData
 
 from ..apps.complaints import Complaints
 from ..apps.lifecycle import LifecycleState
@@ -58,11 +59,13 @@ class HandedFacts(msgspec.Struct, frozen=True):
       to_start: packages whose start was being looked up.
       is_announced: the phone was told how things are.
       overheard: by language.
+      untold: finals whose translation was not told yet, by the pair.
     """
 
     to_start: tuple[str, ...]
     is_announced: bool
     overheard: Mapping[str, Overheard] = {}
+    untold: Mapping[tuple[str, str], tuple[TranscriptionData, ...]] = {}
 
 
 class ResumedApp(msgspec.Struct, frozen=True):

@@ -72,6 +72,7 @@ class SessionCore(Actor[SessionMessage]):
         self.state = beginning.session
         self.apps_to_resume = beginning.apps
         self.handed = beginning.handed
+        self.untold = {} if beginning.handed is None else dict(beginning.handed.untold)
         self.overheard = {} if beginning.handed is None else dict(beginning.handed.overheard)
 
     def _stamp(self) -> str:

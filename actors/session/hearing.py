@@ -28,19 +28,19 @@ from ..subscriptions import apply_update
 from . import last_known, wire
 from . import state as states
 from .beginning import Overheard
-from .core import SessionCore
 from .messages import (
     AnnounceDue,
     MicrophoneTick,
     SubscriptionsRequested,
 )
 from .state import AppEntry, StreamEntry
+from .translations import Translations, spoken_in
 
 if TYPE_CHECKING:
     pass
 
 
-class Hearing(SessionCore):
+class Hearing(Translations):
     """Keeps the routing table, the streams and the microphone in step with what the apps asked for."""
 
     def _subscriptions_requested(self, request: SubscriptionsRequested) -> None:
@@ -94,17 +94,16 @@ class Hearing(SessionCore):
         unserved = [
             subscription.text
             for subscription in entry.subscriptions
-            if subscription.base == streams.TRANSLATION
-            or (subscription.base == streams.TRANSCRIPTION and not self._is_recognised(subscription.language))
+            if subscription.is_speech
+            and subscription.language is not None
+            and not self._is_recognised(spoken_in(subscription.language))
         ]
         if unserved:
             message = f"no recogniser of this server serves {', '.join(unserved)}"
             entry.ref.tell(
                 Deliver(wire.connection_error(ErrorCode.LANGUAGE_NOT_SUPPORTED, message, self._stamp()))
             )
-
-    def _is_recognised(self, language: str | None) -> bool:
-        return language is None or any(p.supports(language) for p in self.domain.ports.speech)
+        self._tell_untranslated(entry)
 
     def _route(self, *, is_transient: bool = False) -> None:
         """Work out anew who hears what, and tell everybody whose part changed.
@@ -114,9 +113,12 @@ class Hearing(SessionCore):
         """
         routing = states.compute_routing(self.state)
         self.state = msgspec.structs.replace(self.state, routing=routing)
-        for language in routing.languages:
+        heard = self._heard_languages()
+        self.state = msgspec.structs.replace(self.state, heard=tuple(heard))
+        self._route_translations()
+        for language, hints in heard.items():
             if language not in self.state.streams:
-                self._open_stream(language)
+                self._open_stream(language, hints)
         for language in self.state.streams:
             self._tell_stream(language)
         self._tell_audio()
@@ -154,12 +156,13 @@ class Hearing(SessionCore):
             Subscriber(package_name, text, self.state.apps[package_name].ref)
             for package_name, text in self.state.routing.subscribers_of(language)
         )
-        self.state.streams[language].ref.tell(SetSubscribers(subscribers))
+        listeners = self._listeners_of(language)
+        self.state.streams[language].ref.tell(SetSubscribers(subscribers, listeners))
 
     def _tell_audio(self) -> None:
         self.near.audio.tell(Route(states.audio_table(self.state)))
 
-    def _open_stream(self, language: str) -> None:
+    def _open_stream(self, language: str, hints: tuple[str, ...]) -> None:
         providers = tuple(p for p in self.domain.ports.speech if p.supports(language))
         if not providers:
             self.telemetry.warning("speech_language_unknown", user=self.user_id, language=language)
@@ -174,7 +177,6 @@ class Hearing(SessionCore):
         )
         overheard = self.overheard.pop(language, Overheard())
         feed.offer(overheard.audio)
-        hints = self.state.routing.languages[language]
         request = SpeechRequest(
             language=language, user_id=self.user_id, hints=hints, pause_ms=round(voice.pause_s * 1000)
         )

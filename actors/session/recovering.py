@@ -33,6 +33,8 @@ class Recovering(Running):
         self.near.link.tell(Resync(self.state.phone))
         for stream in self.state.streams.values():
             self.watch(stream.ref)
+        for translation in self.state.translations.values():
+            self.watch(translation)
         for entry in self.state.apps.values():
             self.watch(entry.ref)
             entry.ref.tell(Report())
@@ -58,6 +60,9 @@ class Recovering(Running):
             for language, stream in self.state.streams.items():
                 if stream.ref is neighbour:
                     self._tell_stream(language)
+            for pair, translation in self.state.translations.items():
+                if translation is neighbour:
+                    self._tell_translation(pair)
             for package_name, entry in self.state.apps.items():
                 if entry.ref is neighbour:
                     if is_clean and entry.phase in ACTIVE:

@@ -322,6 +322,9 @@ class Running(Hearing):
                 self.state = msgspec.structs.replace(self.state, streams=rest)
                 self._route()
                 return
+        if self._forget_translation(ref):
+            self._route()
+            return
         for package_name, entry in self.state.apps.items():
             if entry.ref is ref:
                 self._app_gone(package_name)
@@ -335,6 +338,9 @@ class Running(Hearing):
         for stream in tuple(self.state.streams.values()):
             if not stream.ref.is_alive and self.near.speech.is_alive:
                 self._neighbour_gone(stream.ref)
+        for translation in tuple(self.state.translations.values()):
+            if not translation.is_alive and self.near.speech.is_alive:
+                self._neighbour_gone(translation)
         for package_name, entry in tuple(self.state.apps.items()):
             if entry.ref.is_alive or not self.near.apps.is_alive:
                 continue

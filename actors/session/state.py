@@ -20,6 +20,7 @@ from ..audio.routing import AudioTable, SpeechInlet
 from ..microphone import MicrophoneState
 from ..ports import AppDocument, Connection
 from ..speech.messages import SpeechMessage
+from ..speech.translation import TranslationMessage
 from ..subscriptions import Routing, routing_of
 from .last_known import LastKnown
 from .settings import SessionSettings
@@ -64,6 +65,8 @@ class SessionState(msgspec.Struct, frozen=True):
 
     Attributes:
       incarnation: unique id of this session, for logs and snapshots (the wire's session id is the user id).
+      heard: the languages whose transcription streams the microphone's audio goes to.
+      translations: the translation streams, by the pair as the apps write it.
       phone: id of the current phone connection; None while the phone is away.
       acked: the connection whose `connection_ack` went out.
       grace_ends_at: when the phone's absence ends the session, on the system's clock.
@@ -92,8 +95,10 @@ class SessionState(msgspec.Struct, frozen=True):
     to_boot: tuple[str, ...] | None = None
     apps: Mapping[str, AppEntry] = {}
     routing: Routing = routing_of({})
+    heard: tuple[str, ...] = ()
     streams: Mapping[str, StreamEntry] = {}
     unserved: tuple[str, ...] = ()
+    translations: Mapping[tuple[str, str], Ref[TranslationMessage]] = {}
     microphone: MicrophoneState = MicrophoneState()
     starting: Mapping[str, tuple[ReplyTo[bool | None], ...]] = {}
     stopping: Mapping[str, tuple[ReplyTo[bool | None], ...]] = {}
@@ -153,9 +158,7 @@ def audio_table(state: SessionState) -> AudioTable:
         for package in state.routing.audio_packages
         if (connection := state.apps[package].connection) is not None
     )
-    inlets = tuple(
-        state.streams[language].inlet for language in state.routing.languages if language in state.streams
-    )
+    inlets = tuple(state.streams[language].inlet for language in state.heard if language in state.streams)
     return AudioTable(apps=connections, speech=inlets, is_wanted=state.routing.wants_microphone)
 
 

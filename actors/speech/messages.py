@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from runtime import Ref
+from protocols.transcription import TranscriptionData
+from runtime import Recipient, Ref
 
 from ..ports import SpeechEvent
 
@@ -22,10 +23,21 @@ class Subscriber(msgspec.Struct, frozen=True):
     app: Ref[AppMessage]
 
 
+class Recognised(msgspec.Struct, frozen=True):
+    """From a transcription stream, to who makes something of it: what it has just told its subscribers."""
+
+    data: TranscriptionData
+
+
 class SetSubscribers(msgspec.Struct, frozen=True):
-    """Replace who hears the results. With nobody left the stream lingers, then ends."""
+    """Replace who hears the results. With nobody left the stream lingers, then ends.
+
+    Attributes:
+      listeners: of a transcription stream: actors that hear them, too.
+    """
 
     subscribers: tuple[Subscriber, ...]
+    listeners: tuple[Recipient[Recognised], ...] = ()
 
 
 class VoiceBegan(msgspec.Struct, frozen=True):

@@ -47,6 +47,7 @@ from .messages import (
     LingerOver,
     LookDue,
     ProviderFailed,
+    Recognised,
     ReplayDue,
     SetSubscribers,
     SpeechArrived,
@@ -90,6 +91,7 @@ class StreamState(msgspec.Struct, frozen=True):
     """
 
     subscribers: tuple[Subscriber, ...] = ()
+    listeners: tuple[Recipient[Recognised], ...] = ()
     utterance_id: str | None = None
     settled: int = 0
     shown: int = 0
@@ -172,7 +174,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.perform(self.feed.detach)
         self._step(failover.Began())
         self.every("look", self.settings.look_s, LookDue())
-        if not self.state.subscribers:
+        if not self._is_wanted:
             self.set_timer("linger", self.settings.linger_s, LingerOver())
         if restart is not None:
             self.session.tell(NeighbourBack(self.ref))
@@ -185,8 +187,8 @@ class TranscriptionStream(Actor[SpeechMessage]):
             case SpeechArrived(event, opening, at):
                 if self.opening is not None and opening == self.opening.number:
                     self._heard(event, self.opening, at)
-            case SetSubscribers(subscribers):
-                self._subscribed(subscribers)
+            case SetSubscribers(subscribers, listeners):
+                self._subscribed(subscribers, listeners)
             case VoiceBegan():
                 self.perform(self.feed.reported)
             case VoiceEnded():
@@ -205,9 +207,15 @@ class TranscriptionStream(Actor[SpeechMessage]):
                 self.perform(setattr, self.inlet, "stream", None)
                 self.stop()
 
-    def _subscribed(self, subscribers: tuple[Subscriber, ...]) -> None:
-        self.state = replace(self.state, subscribers=subscribers)
-        if subscribers:
+    @property
+    def _is_wanted(self) -> bool:
+        return bool(self.state.subscribers or self.state.listeners)
+
+    def _subscribed(
+        self, subscribers: tuple[Subscriber, ...], listeners: tuple[Recipient[Recognised], ...]
+    ) -> None:
+        self.state = replace(self.state, subscribers=subscribers, listeners=listeners)
+        if self._is_wanted:
             self.cancel_timer("linger")
         else:
             self.set_timer("linger", self.settings.linger_s, LingerOver())
@@ -462,6 +470,8 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self._open(self.providers[provider])
 
     def _deliver(self, data: transcription.TranscriptionData) -> None:
+        for listener in self.state.listeners:
+            listener.tell(Recognised(data))
         raw = transcription.to_raw(data)
         stamp = timestamps.iso(self.system.clock.wall())
         for subscriber in self.state.subscribers:

@@ -27,6 +27,7 @@ from actors.session.state import AppEntry, SessionState
 from actors.users.roster import adopt_user
 from adapters.simulated.lc3 import encode, pcm_of
 from adapters.simulated.store import SimulatedDocuments
+from adapters.simulated.translation import MarkingTranslator
 from adapters.simulated.udp import seal
 from protocols import udp
 from protocols.audio import lc3_format
@@ -47,6 +48,7 @@ def recorded(world: World) -> HandedSession:
         world.system.state_of(world.find(f"users/{ADA}/peer")).negotiation,
         {package: world.system.state_of(entry.ref) for package, entry in session.apps.items()},
         {language: world.system.state_of(entry.ref) for language, entry in session.streams.items()},
+        {pair: world.system.state_of(ref) for pair, ref in session.translations.items()},
         world.system.clock.now(),
     )
     return handover.decode(handover.encode(record))
@@ -80,7 +82,7 @@ async def after_hand_over(
 ) -> AsyncIterator[tuple[World, FakeConnection, FakeConnection]]:
     """The next world, with the phone's and the app's connection in it."""
     settings = settings or DomainSettings()
-    async with open_world(documents, settings) as world:
+    async with open_world(documents, settings, translator=before.translator) as world:
         there = world.known_server(server.package, subscriptions=server.subscriptions)
         phone_there, app_there = anew(phone, world), anew(server.connection, world)
         there.connections.append(app_there)
@@ -325,9 +327,29 @@ async def test_user_is_claimed_by_the_next_process_and_written_by_it_alone(
             assert b"button_press" in snapshot
 
 
+async def test_a_final_whose_translation_is_under_way_is_told_by_the_next_process(
+    autojump_clock: MockClock,
+) -> None:
+    documents = SimulatedDocuments()
+    pair = "translation:fr-FR-to-en-US"
+    async with open_world(documents, translator=MarkingTranslator(delay_s=1.0)) as before:
+        phone = await before.phone()
+        server = await before.running_app(phone, subscriptions=[pair])
+        before.speech.streams[0].emit(Final(text="un", start_ms=0, end_ms=10))
+        await before.settle()
+        async with after_hand_over(before, documents, server, phone) as (there, _, app_there):
+            await trio.sleep(1.1)
+            there.speech.running()[0].emit(Final(text="deux", start_ms=0, end_ms=10))
+            await trio.sleep(1.1)
+
+            told = app_there.heard("data_stream")
+            assert ["[en-US] un", "[en-US] deux"] == [event["data"]["text"] for event in told]
+            assert [pair, pair] == [event["streamType"] for event in told]
+
+
 def test_every_field_of_a_state_is_handed_over_or_knowingly_not() -> None:
     """A field that is added to a state has to be thought of here."""
-    renamed = {"phone", "acked", "routing", "streams", "starting", "announced", "sockets"}
+    renamed = {"phone", "acked", "routing", "streams", "starting", "announced", "sockets", "heard"}
     of_this_process = {"saving", "tokens", "has_left", "unserved"}
     handed = set(HandedSession.__struct_fields__)
     assert set(SessionState.__struct_fields__) - renamed - of_this_process <= handed

@@ -263,9 +263,13 @@ async def test_a_language_nobody_recognises_is_told_and_harms_nobody(autojump_cl
         wanted = ["transcription:de-DE", "transcription:en-US", "translation:en-US-to-de-DE"]
         server = await world.running_app(phone, subscriptions=wanted)
 
-        error = server.connection.heard("tpa_connection_error")[0]
+        error, untranslated = server.connection.heard("tpa_connection_error")
         assert ("LANGUAGE_NOT_SUPPORTED", "provider") == (error["code"], error["hop"])
-        assert "transcription:de-DE, translation:en-US-to-de-DE" in error["message"]
+        assert "no recogniser of this server serves transcription:de-DE" == error["message"]
+        assert "LANGUAGE_NOT_SUPPORTED" == untranslated["code"]
+        assert (
+            "this server has no translator, which translation:en-US-to-de-DE needs" == untranslated["message"]
+        )
         assert server.connection.is_open
         assert "de-DE" == world.telemetry.of("speech_language_unknown")[0]["language"]
         assert ["en-US"] == [stream.request.language for stream in world.speech.running()]

@@ -188,7 +188,7 @@ def test_a_language_is_fixed_only_when_every_subscriber_wants_it_fixed() -> None
     assert () == route(one=(fixed,), two=("transcription:en-US",)).fixed_languages
 
 
-def test_a_translation_goes_to_its_pair_to_any_source_and_to_wildcards() -> None:
+def test_a_translation_goes_to_its_pair_and_to_wildcards() -> None:
     routing = route(
         one=("translation:fr-FR-to-en-US",),
         two=("translation:all-to-en-US", "translation:fr-FR-to-es-ES"),
@@ -199,12 +199,11 @@ def test_a_translation_goes_to_its_pair_to_any_source_and_to_wildcards() -> None
     assert [("fr-FR", "en-US"), ("all", "en-US"), ("fr-FR", "es-ES")] == list(routing.translations)
     assert (
         ("one", "translation:fr-FR-to-en-US"),
-        ("two", "translation:all-to-en-US"),
         ("three", "translation"),
         ("four", "*"),
     ) == routing.translation_subscribers_of("fr-FR", "en-US")
     assert (("two", "translation:all-to-en-US"), ("three", "translation"), ("four", "*")) == (
-        routing.translation_subscribers_of("de-DE", "en-US")
+        routing.translation_subscribers_of("all", "en-US")
     )
 
 

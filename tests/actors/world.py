@@ -20,6 +20,7 @@ from actors.domain import DomainSettings, Ports, Urls
 from actors.front.app_gate import AppGate
 from actors.front.glasses_gate import GlassesGate
 from actors.glasshouse import Glasshouse, Hall
+from actors.language_ports import Translator
 from actors.ports import (
     Admitted,
     AppDocument,
@@ -286,8 +287,10 @@ class World:
         recognisers: Sequence[SpeechProvider] | None = None,
         media: Media | None = None,
         voices: Voices | None = None,
+        translator: Translator | None = None,
     ) -> None:
         self.system = system
+        self.translator = translator
         self.store = SimulatedStore(random.Random(1), documents=documents)
         self.webhooks = SimulatedWebhooks(random.Random(2))
         self.telemetry = RecordingTelemetry()
@@ -316,6 +319,7 @@ class World:
             boxes=SimulatedBoxes(),
             media=self.media,
             voices=self.voices,
+            translator=self.translator,
         )
         spec = ChildSpec(
             "glasshouse",
@@ -427,6 +431,7 @@ async def open_world(
     recognisers: Sequence[SpeechProvider] | None = None,
     media: Media | None = None,
     voices: Voices | None = None,
+    translator: Translator | None = None,
 ) -> AsyncIterator[World]:
     """A server's tree, stopped in order at the end of the block.
 
@@ -435,9 +440,10 @@ async def open_world(
       recognisers: instead of the puppet.
       media: where WebRTC's peers live; there are none by default.
       voices: instead of the detector's twin.
+      translator: none unless given.
     """
     async with open_system("test", seed=1) as system:
-        world = World(system, documents or SimulatedDocuments(), recognisers, media, voices)
+        world = World(system, documents or SimulatedDocuments(), recognisers, media, voices, translator)
         world.store.outage = outage
         await world.start(settings or DomainSettings())
         yield world

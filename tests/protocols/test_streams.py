@@ -254,13 +254,39 @@ def test_a_transcription_is_for_its_language(entry: str, language: str, expected
         ("translation:fr-FR-to-en-US", True),
         ("translation:fr-FR-to-es-ES", False),
         ("translation:de-DE-to-en-US", False),
-        ("translation:all-to-en-US", True),
+        ("translation:all-to-en-US", False),
         ("translation", True),
         ("transcription:fr-FR", False),
     ],
 )
 def test_a_translation_is_for_its_pair(entry: str, expected: bool) -> None:
     assert expected is streams.wants_translation(streams.parse(entry), "fr-FR", "en-US")
+
+
+def test_any_source_is_a_source_of_its_own() -> None:
+    subscription = streams.parse("translation:all-to-en-US")
+
+    assert streams.wants_translation(subscription, "all", "en-US")
+    assert not streams.wants_translation(subscription, "all", "es-ES")
+    assert not streams.wants_translation(streams.parse("translation:fr-FR-to-en-US"), "all", "en-US")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("en-US", "en-US", True),
+        ("en-US", "en-GB", True),
+        ("en", "en-US", True),
+        ("en-US", "de-DE", False),
+        ("e", "en-US", False),
+        ("zh-CN", "zh-TW", False),
+        ("zh", "zh-TW", True),
+        ("zh-TW", "zh-TW", True),
+    ],
+)
+def test_codes_of_one_language_have_nothing_to_translate(one: str, other: str, expected: bool) -> None:
+    assert expected is streams.is_same_language(one, other)
+    assert expected is streams.is_same_language(other, one)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from actors.ports import Claim
 from actors.webrtc.ports import PeerFault, PeerState
 from adapters.simulated.store import StoreFaults
 from protocols import from_app, from_phone
+from protocols.transcription import TranslationData
 from runtime.testing import Link
 from tests.simulation.peers import BUTTONS, CAPTIONS, KEY
 from tests.simulation.stage import ADA, GRACE_S, Play, Stage
@@ -248,6 +249,32 @@ async def a_phone_is_heard_over_webrtc(stage: Stage) -> None:
         await speak(media.living(), 0.4)
         await stage.use(stage.ada)
         nursery.cancel_scope.cancel()
+
+
+@chapter
+async def an_app_wants_a_translation(stage: Stage) -> None:
+    """And the translator is slow at first, then fails, and is well."""
+    session = stage.app(CAPTIONS).session_of(ADA)
+    assert session is not None
+    translator = stage.campaign.server.translator
+    translator.take(7.0)
+    translator.fail("overloaded")
+    unsubscribe = session.events.on_translation(_read, "en-US", "fr-FR")
+    await trio.sleep(0.3)
+    for _ in range(3):
+        await stage.use(stage.ada)
+        await trio.sleep(2.5)
+    unsubscribe()
+    await trio.sleep(6.0)  # nobody wants it any more
+    session = stage.app(CAPTIONS).session_of(ADA)
+    assert session is not None
+    session.events.on_translation(_read, "en-US", "fr-FR")
+    await trio.sleep(0.3)
+    await stage.use(stage.ada)
+
+
+def _read(_: TranslationData) -> None:
+    """What it says is not looked at here."""
 
 
 @chapter

@@ -67,6 +67,7 @@ NOTICES: Final = {
     "nothing": Allowance(),
     "a webhook it was asked about in that moment goes out unasked": Allowance(),
     "frames of the instant before the restart": Allowance(),
+    "the translation of one piece of speech": Allowance(),
     "words spoken since the last final may be missing": Allowance(),
 }
 """The last column of the catalogue, part by part, as far as the sweep crashes that actor."""
@@ -188,10 +189,11 @@ def allowance_of(actor: type[Any]) -> Allowance:
       LookupError: it has no row, or the row says what the sweep does not know how to hold it to.
     """
     path = path_of(actor)
-    said = [text for pattern, text in rows().items() if re.fullmatch(pattern, path)]
-    if len(said) != 1:
-        raise LookupError(f"{path} has {len(said)} rows in {CATALOGUE.name}")
-    parts = [NOTICES[part] for part in said[0].split("; ")]
+    said = [pattern for pattern in rows() if re.fullmatch(pattern, path)]
+    if not said:
+        raise LookupError(f"{path} has no row in {CATALOGUE.name}")
+    closest = max(said, key=len)  # a translation's name is of the form of a language, too
+    parts = [NOTICES[part] for part in rows()[closest].split("; ")]
     return Allowance(dials=any(part.dials for part in parts))
 
 

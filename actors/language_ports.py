@@ -1,0 +1,131 @@
+"""What the domain needs of language models and translators, as Protocols.
+
+The conventions are those of `actors.ports`: a method with `async` is called from a supervised task, never
+from a handler.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+ErrorKind = Literal["auth", "quota", "rate", "overloaded", "network", "timeout", "protocol", "request"]
+"""Why a model or a translator did not answer.
+
+auth: the key is not good. quota: the account has no credits left.
+rate: too many requests, or tokens, of ours.
+overloaded: it is the provider who has too much to do, or is broken.
+network: no connection, or it was lost. timeout: no answer within the time.
+protocol: what came is no answer. request: it understood and will not do it; the same again is refused again.
+"""
+
+
+class ModelMessage(msgspec.Struct, frozen=True):
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a language model is asked.
+
+    Attributes:
+      system: the task. What people say is never in it.
+      most_tokens: the longest answer.
+      model: its provider's name of it; empty means the one the provider was set up with.
+    """
+
+    system: str
+    messages: tuple[ModelMessage, ...]
+    most_tokens: int = 1024
+    model: str = ""
+
+
+class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What it said.
+
+    Attributes:
+      is_complete: it came to its end; False where it was cut off at `most_tokens`, or declined.
+      input_tokens, output_tokens: what is paid for.
+    """
+
+    text: str
+    is_complete: bool
+    input_tokens: int
+    output_tokens: int
+    model: str
+
+
+class LanguageModelError(Exception):
+    """No answer. `retry_after_s` is what the provider said of it; 0 where it said nothing."""
+
+    def __init__(self, provider: str, kind: ErrorKind, cause: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{provider}: {kind}: {cause}")
+        self.provider = provider
+        self.kind = kind
+        self.cause = cause
+        self.retry_after_s = retry_after_s
+
+
+class LanguageModel(Protocol):
+    """A language model behind a provider."""
+
+    @property
+    def name(self) -> str:
+        """The provider's, as logs and apps see it."""
+
+    async def prepare(self) -> None:
+        """Do now what the first question would have to wait for. Never raises."""
+
+    async def answer(self, request: ModelRequest, *, timeout_s: float) -> ModelAnswer:
+        """Ask once; nothing is tried again. Raises LanguageModelError.
+
+        Cancellation: the connection is closed; the question may be paid for.
+        """
+
+    async def aclose(self) -> None: ...
+
+
+class TranslationRequest(msgspec.Struct, frozen=True):
+    """A piece of speech, and from what into what.
+
+    Attributes:
+      source: a code, with a region or without; `auto` where nobody knows.
+    """
+
+    text: str
+    source: str
+    target: str
+
+
+class TranslationError(Exception):
+    """No translation; as LanguageModelError."""
+
+    def __init__(self, provider: str, kind: ErrorKind, cause: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{provider}: {kind}: {cause}")
+        self.provider = provider
+        self.kind = kind
+        self.cause = cause
+        self.retry_after_s = retry_after_s
+
+
+class Translator(Protocol):
+    """Turns what was said in one language into another."""
+
+    @property
+    def name(self) -> str: ...
+    def supports(self, source: str, target: str) -> bool:
+        """Whether it translates this pair; `source` may be `auto`."""
+
+    async def prepare(self) -> None:
+        """Do now what the first translation would have to wait for. Never raises."""
+
+    async def translate(self, request: TranslationRequest, *, timeout_s: float) -> str:
+        """Translate once; nothing is tried again. Raises TranslationError.
+
+        Cancellation: nothing more comes of it.
+        """
+
+    async def aclose(self) -> None: ...

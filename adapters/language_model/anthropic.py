@@ -1,0 +1,180 @@
+"""Anthropic's Messages API through its own SDK: one request, one answer or one error with a kind.
+
+The SDK runs under trio (its transport is httpx2 on anyio). Two of its defaults would hurt here: it waits for
+ten minutes and tries again twice by itself. Whoever asks has a deadline and knows whether the answer is still
+worth waiting for, so it neither waits nor tries again here.
+
+Importing it takes 1.4 to 2.6 s of Python, which no start of the server should pay for. It is imported in a
+thread, by `prepare` or the first request.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import trio
+
+from actors.language_ports import ErrorKind, LanguageModelError, ModelAnswer, ModelRequest
+from actors.ports import Telemetry
+from adapters.language_model.settings import AnthropicSettings
+
+if TYPE_CHECKING:
+    from anthropic import APIStatusError, AsyncAnthropic
+    from anthropic.types import Message, MessageParam
+
+_NAME: Final = "anthropic"
+_LONGEST_CAUSE: Final = 300
+_LONGEST_WAIT_S: Final = 600.0
+
+_KINDS: Final[Mapping[int, ErrorKind]] = {
+    401: "auth",
+    402: "quota",
+    403: "auth",
+    408: "timeout",
+    429: "rate",
+    503: "overloaded",
+    504: "timeout",
+    529: "overloaded",
+}
+"""By status (platform.claude.com/docs/en/api/errors). Other 4xx are the request's fault, other 5xx theirs."""
+
+_NO_CREDITS: Final = "credit balance is too low"
+"""In the message of the 400 that an account without credits gets; the newer 402 has a status of its own."""
+
+
+class AnthropicModel:
+    """`LanguageModel` over `anthropic.AsyncAnthropic`.
+
+    Args:
+      base_url: where it is, without `/v1`; empty means Anthropic's own.
+    """
+
+    def __init__(
+        self, *, key: str, base_url: str = "", telemetry: Telemetry, settings: AnthropicSettings | None = None
+    ) -> None:
+        self._key = key
+        self._base_url = base_url or "https://api.anthropic.com"
+        self._telemetry = telemetry
+        self._settings = settings or AnthropicSettings()
+        self._making = trio.Lock()
+        self._client: AsyncAnthropic | None = None
+        self._places = trio.CapacityLimiter(self._settings.connections)
+
+    @property
+    def name(self) -> str:
+        return _NAME
+
+    async def prepare(self) -> None:
+        """Import the SDK, unless it is."""
+        await self._open()
+
+    async def answer(self, request: ModelRequest, *, timeout_s: float) -> ModelAnswer:
+        """Ask once.
+
+        Args:
+          timeout_s: seconds for everything, the import of the SDK included.
+
+        Raises:
+          LanguageModelError
+        """
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            raise LanguageModelError(
+                _NAME, "overloaded", f"{self._settings.connections} requests run already"
+            ) from None
+        try:
+            with trio.move_on_after(timeout_s):
+                return await self._answer(request, timeout_s)
+        finally:
+            self._places.release()
+        raise LanguageModelError(_NAME, "timeout", f"no answer within {timeout_s:g} s")
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _answer(self, request: ModelRequest, timeout_s: float) -> ModelAnswer:
+        client = await self._open()
+        import anthropic
+
+        turns = cast(
+            "list[MessageParam]", [{"role": turn.role, "content": turn.text} for turn in request.messages]
+        )
+        patience = anthropic.Timeout(timeout_s, connect=min(timeout_s, self._settings.connect_s))
+        try:
+            message = await client.messages.create(
+                model=request.model or self._settings.model,
+                max_tokens=request.most_tokens,
+                system=request.system,
+                messages=turns,
+                timeout=patience,
+            )
+        except anthropic.APITimeoutError as error:
+            raise LanguageModelError(_NAME, "timeout", _short(repr(error.__cause__))) from error
+        except anthropic.APIConnectionError as error:
+            raise LanguageModelError(_NAME, "network", _short(repr(error.__cause__))) from error
+        except anthropic.APIStatusError as error:
+            raise _of_status(error) from error
+        except (anthropic.AnthropicError, ValueError) as error:
+            raise LanguageModelError(_NAME, "protocol", _short(str(error))) from error
+        return self._read(message)
+
+    def _read(self, message: Message) -> ModelAnswer:
+        # The SDK checks nothing of what came: a missing field is None, and JSON of another kind is that.
+        try:
+            answer = ModelAnswer(
+                text="".join(block.text for block in message.content if block.type == "text"),
+                is_complete=message.stop_reason == "end_turn",
+                input_tokens=message.usage.input_tokens,
+                output_tokens=message.usage.output_tokens,
+                model=message.model,
+            )
+        except (AttributeError, TypeError) as error:
+            raise LanguageModelError(_NAME, "protocol", "what came is no message") from error
+        self._telemetry.count("language_model_requests")
+        self._telemetry.count("language_model_input_tokens", answer.input_tokens)
+        self._telemetry.count("language_model_output_tokens", answer.output_tokens)
+        return answer
+
+    async def _open(self) -> AsyncAnthropic:
+        if self._client is None:
+            async with self._making:
+                if self._client is None:
+                    await trio.to_thread.run_sync(importlib.import_module, "anthropic")
+                    self._client = await trio.to_thread.run_sync(self._make)
+        return self._client
+
+    def _make(self) -> AsyncAnthropic:
+        """In a thread: the trusted certificates are loaded here."""
+        import anthropic
+
+        return anthropic.AsyncAnthropic(api_key=self._key, base_url=self._base_url, max_retries=0)
+
+
+def _of_status(error: APIStatusError) -> LanguageModelError:
+    status = error.status_code
+    kind: ErrorKind = _KINDS.get(status, "overloaded" if status >= 500 else "request")
+    cause = f"{status}: {error.api_message or error.message}"
+    if _NO_CREDITS in cause:
+        kind = "quota"
+    return LanguageModelError(
+        _NAME, kind, _short(cause), retry_after_s=_seconds(error.response.headers.get("retry-after"))
+    )
+
+
+def _seconds(header: Any) -> float:
+    """What `retry-after` says; Anthropic sends seconds."""
+    try:
+        wait_s = float(header)
+    except (TypeError, ValueError):
+        return 0.0
+    return min(max(wait_s, 0.0), _LONGEST_WAIT_S) if wait_s == wait_s else 0.0
+
+
+def _short(cause: str) -> str:
+    return cause if len(cause) <= _LONGEST_CAUSE else f"{cause[:_LONGEST_CAUSE]}..."
