@@ -36,6 +36,7 @@ from .ports import (
 from .session.settings import SessionSettings
 from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
+from .speech.history_settings import TranscriptSettings
 from .speech.recognisers import Recognisers
 from .speech.settings import SpeechSettings
 from .speech.translation_settings import TranslationSettings
@@ -76,6 +77,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
     translation: TranslationSettings = TranslationSettings()
+    transcripts: TranscriptSettings = TranscriptSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
     udp: UdpSettings = UdpSettings()

@@ -251,6 +251,15 @@ class SnapshotToSave(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class KeptTranscript(msgspec.Struct, frozen=True):
+    """A piece of what a user said, at that moment of the calendar, in a form of the domain's."""
+
+    user_id: str
+    result_id: str
+    at_ms: int
+    body: bytes
+
+
 class StorageError(Exception):
     """The store could not answer. `retry_after_s` says when it is worth asking again."""
 
@@ -292,10 +301,19 @@ class Store(Protocol):
         """
 
     async def forget_snapshot(self, user_id: str, epoch: int) -> None:
-        """Remove the user's snapshot, if its owner is that of `epoch`. The epoch stays."""
+        """Remove the user's snapshot and transcripts, if the owner is that of `epoch`. The epoch stays."""
 
     async def list_snapshots(self) -> Mapping[str, int]:
         """The epoch of every user who has a snapshot, by user id."""
+
+    async def keep_transcripts(self, kept: Sequence[KeptTranscript], before_ms: int) -> None:
+        """Put these, and remove everybody's from before `before_ms`. As lasting as snapshots."""
+
+    async def find_transcripts(self, user_id: str) -> tuple[bytes, ...]:
+        """The bodies of the user's, the oldest first."""
+
+    async def forget_transcripts(self, user_id: str) -> None:
+        """Remove all of the user's."""
 
     async def aclose(self) -> None: ...
 

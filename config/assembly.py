@@ -24,6 +24,7 @@ from adapters.http.app_routes import app_routes
 from adapters.http.app_server_routes import app_server_routes
 from adapters.http.application import create_application
 from adapters.http.audio_routes import audio_routes
+from adapters.http.transcript_routes import transcript_routes
 from config.settings import Settings
 from protocols import paths
 from runtime import ActorSystem, ChildSpec, SupervisorMessage
@@ -111,6 +112,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
         (
             app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             audio_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
+            transcript_routes(directory=directory, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),
             admin_routes(
                 admin_token=world.admin_token,

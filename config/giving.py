@@ -230,6 +230,7 @@ class Giver:
                 for pair, ref in session.translations.items()
                 if (state := self._system.state_of(ref)) is not None
             },
+            self._state_of(f"{branch}/history"),
             self._system.clock.now(),
         )
 

@@ -30,6 +30,7 @@ from actors.microphone import MicrophoneSettings
 from actors.overload import OverloadSettings
 from actors.session.settings import SessionSettings
 from actors.snapshots.settings import SnapshotSettings
+from actors.speech.history_settings import TranscriptSettings
 from actors.speech.settings import SpeechSettings
 from actors.speech.translation_settings import TranslationSettings
 from actors.webrtc.settings import WebrtcSettings
@@ -179,6 +180,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: TrafficLimits = TrafficLimits()
     speech: SpeechSettings = SpeechSettings()
     translation: TranslationSettings = TranslationSettings()
+    transcripts: TranscriptSettings = TranscriptSettings()
     anthropic: AnthropicSettings = AnthropicSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     overload: OverloadSettings = OverloadSettings()
@@ -216,6 +218,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             limits=self.limits,
             speech=self.speech,
             translation=self.translation,
+            transcripts=self.transcripts,
             snapshots=self.snapshots,
             overload=self.overload,
             udp=self.udp,

@@ -5,12 +5,13 @@ Each function returns the JSON to send; which status goes with it is said where 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from protocols import error_codes
 from protocols.error_codes import ErrorCode
+from protocols.transcription import Segment
 
 AUTHORIZATION_MISSING = "Authorization header missing or invalid"
 INVALID_TOKEN = "Invalid token"
@@ -59,6 +60,11 @@ def no_active_session(message: str) -> bytes:
     """The body of the 503 that makes a phone reopen its WebSocket; no other failure may look like it."""
     details = error_codes.details(ErrorCode.SESSION_NOT_FOUND)
     return _body({"error": NO_ACTIVE_SESSION, "message": message, **details}, None)
+
+
+def transcripts(language: str, segments: Sequence[Segment]) -> bytes:
+    """What GET `/api/transcripts/:appSessionId` answers."""
+    return _encoder.encode({"language": language, "segments": segments})
 
 
 def app_status(*, is_running: bool, started: bool) -> bytes:

@@ -100,6 +100,7 @@ def adopted(
             to_start=record.to_start,
             is_announced=record.is_announced,
             overheard={one.language: Overheard(one.audio, one.utterance_id) for one in record.speech},
+            unwritten=record.unwritten,
             untold={(one.source, one.target): one.finals for one in record.translations},
         ),
     )

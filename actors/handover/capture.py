@@ -14,6 +14,7 @@ from ..liveness import LivenessState
 from ..session import wire
 from ..session.state import SessionState
 from ..speech.feed import AudioFeed
+from ..speech.remembering import HistoryState
 from ..speech.stream import StreamState
 from ..speech.translation import TranslationState
 from ..webrtc.negotiation import NegotiationState
@@ -39,6 +40,7 @@ def capture(
     apps: Mapping[str, AppState],
     streams: Mapping[str, StreamState],
     translations: Mapping[tuple[str, str], TranslationState],
+    history: HistoryState,
     now: float,
 ) -> HandedSession:
     """The session as it stands at `now`.
@@ -88,6 +90,7 @@ def capture(
         is_announced=session.announced == wire.user_session(session),
         is_ending=session.is_ending,
         speech=tuple(_overheard(session, streams)),
+        unwritten=history.unwritten_finals,
         translations=tuple(
             HandedTranslation(*pair, state.untold) for pair, state in translations.items() if state.untold
         ),

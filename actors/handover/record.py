@@ -24,9 +24,10 @@ from ..liveness import LivenessState
 from ..microphone import MicrophoneState
 from ..ports import AppDocument
 from ..session.last_known import CalendarEntry, EventKey
+from ..speech.history import Remembered
 from ..webrtc.signals import Codec
 
-VERSION = 6
+VERSION = 5
 """Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
 
 
@@ -95,6 +96,7 @@ class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
       is_acked: the link's connection was acknowledged by the session.
       to_start: packages whose start was being looked up.
       stopping, again: packages.
+      unwritten: what was said and is not in the store yet.
       is_announced: the phone was told how things are.
     """
 
@@ -120,6 +122,7 @@ class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     is_ending: bool
     speech: tuple[HandedSpeech, ...]
     translations: tuple[HandedTranslation, ...]
+    unwritten: tuple[Remembered, ...]
     link: HandedLink | None
     webrtc: HandedWebrtc | None = None
 

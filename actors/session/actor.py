@@ -51,6 +51,7 @@ from .messages import (
     PhoneGone,
     PhoneReported,
     PhoneWelcome,
+    ReadTranscripts,
     Repeat,
     SaveAgain,
     SaveOverdue,
@@ -146,6 +147,8 @@ class UserSession(Recovering):
                 self._start_app(package_name, () if reply_to is None else (reply_to,))
             case StopApp(package_name, reply_to):
                 self._stop_app(package_name, () if reply_to is None else (reply_to,))
+            case ReadTranscripts():
+                self._read_transcripts(message)
             case AppFound(package_name, app):
                 self._app_found(package_name, app)
             case AppNotFound(package_name, error):

@@ -16,6 +16,7 @@ from ..audio.udp import UdpOffer
 from ..display.arbitration import DisplayState
 from ..liveness import LivenessState
 from ..ports import AppDocument, Connection
+from ..speech.history import Remembered
 from ..webrtc.negotiation import NegotiationState
 from .state import SessionState
 
@@ -59,12 +60,14 @@ class HandedFacts(msgspec.Struct, frozen=True):
       to_start: packages whose start was being looked up.
       is_announced: the phone was told how things are.
       overheard: by language.
+      unwritten: what was said and is not in the store yet.
       untold: finals whose translation was not told yet, by the pair.
     """
 
     to_start: tuple[str, ...]
     is_announced: bool
     overheard: Mapping[str, Overheard] = {}
+    unwritten: tuple[Remembered, ...] = ()
     untold: Mapping[tuple[str, str], tuple[TranscriptionData, ...]] = {}
 
 

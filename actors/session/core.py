@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..display.messages import DisplayMessage
     from ..domain import Domain
     from ..link.messages import LinkMessage
+    from ..speech.remembering import HistoryMessage
     from ..users.roster import RosterMessage
     from ..webrtc.messages import PeerMessage
     from .beginning import Beginning
@@ -42,6 +43,7 @@ class Neighbours:
     display: Ref[DisplayMessage]
     audio: Ref[AudioMessage]
     speech: Ref[SupervisorMessage]
+    history: Ref[HistoryMessage]
     apps: Ref[SupervisorMessage]
     link: Ref[LinkMessage]
     peer: Ref[PeerMessage]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import capabilities, device_state, from_phone, streams, to_app
+from protocols import capabilities, device_state, from_phone, permissions, streams, to_app
 from protocols.device_state import GlassesInfo
 from protocols.error_codes import ErrorCode
 from protocols.session_ids import app_session_id
 from protocols.streams import Subscription
-from runtime import ChildSpec
+from runtime import ChildSpec, Recipient
 
 from .. import microphone
 from ..apps.messages import Deliver, GlassesKnown
@@ -22,7 +22,8 @@ from ..display import arbitration as display
 from ..ports import SpeechRequest
 from ..speech.by_phone import concerns
 from ..speech.feed import AudioFeed
-from ..speech.messages import HeardByPhone, SetSubscribers, Subscriber, Unserved
+from ..speech.messages import HeardByPhone, Recognised, SetSubscribers, Subscriber, Unserved
+from ..speech.remembering import ReadHistory
 from ..speech.stream import TranscriptionStream
 from ..subscriptions import apply_update
 from . import last_known, wire
@@ -31,6 +32,8 @@ from .beginning import Overheard
 from .messages import (
     AnnounceDue,
     MicrophoneTick,
+    NotPermittedError,
+    ReadTranscripts,
     SubscriptionsRequested,
 )
 from .state import AppEntry, StreamEntry
@@ -47,9 +50,9 @@ class Hearing(Translations):
         entry = self.state.apps.get(request.package_name)
         if entry is None or entry.phase in states.LEAVING:
             return
-        permissions = tuple(permission.type for permission in entry.app.permissions)
+        declared = tuple(permission.type for permission in entry.app.permissions)
         most = self.domain.settings.limits.subscriptions
-        update = apply_update(entry.subscriptions, request.requested, permissions, most=most)
+        update = apply_update(entry.subscriptions, request.requested, declared, most=most)
         if update.ignored:
             self.telemetry.warning(
                 "subscriptions_too_many",
@@ -156,7 +159,10 @@ class Hearing(Translations):
             Subscriber(package_name, text, self.state.apps[package_name].ref)
             for package_name, text in self.state.routing.subscribers_of(language)
         )
-        listeners = self._listeners_of(language)
+        translations = self._listeners_of(language)
+        listeners: tuple[Recipient[Recognised], ...] = translations
+        if subscribers or translations:
+            listeners = (*translations, self.near.history)
         self.state.streams[language].ref.tell(SetSubscribers(subscribers, listeners))
 
     def _tell_audio(self) -> None:
@@ -203,6 +209,19 @@ class Hearing(Translations):
         self.watch(ref)
         entry = StreamEntry(ref, inlet)
         self.state = msgspec.structs.replace(self.state, streams={**self.state.streams, language: entry})
+
+    def _read_transcripts(self, question: ReadTranscripts) -> None:
+        """What was said is for an app that runs here and may hear the microphone."""
+        entry = self.state.apps.get(question.package_name)
+        if entry is None or entry.phase not in states.ACTIVE:
+            question.reply_to.tell(None)
+        elif not permissions.grants([one.type for one in entry.app.permissions], permissions.MICROPHONE):
+            message = f"what was said needs the permission {permissions.MICROPHONE}, which is not declared"
+            question.reply_to.fail(NotPermittedError(message))
+        else:
+            self.near.history.tell(
+                ReadHistory(question.language, question.from_ms, question.to_ms, question.reply_to)
+            )
 
     # -- the phone's events and its glasses
 

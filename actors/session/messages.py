@@ -9,6 +9,7 @@ import msgspec
 
 from protocols.audio import AudioFormat
 from protocols.from_phone import PhoneMessage
+from protocols.transcription import Segment
 from runtime import Ref, ReplyTo, Terminated
 
 from ..apps.lifecycle import Phase
@@ -125,6 +126,30 @@ def stop_app(package_name: str) -> Callable[[ReplyTo[bool | None]], StopApp]:
     return lambda reply_to: StopApp(package_name, reply_to)
 
 
+class NotPermittedError(Exception):
+    """The app does not declare the permission that this needs."""
+
+
+class ReadTranscripts(msgspec.Struct, frozen=True):
+    """An app asks what was said in a language between two moments, in ms of the calendar.
+
+    The answer is None where the app does not run; it fails with NotPermittedError, or with StorageError.
+    """
+
+    package_name: str
+    language: str
+    from_ms: float
+    to_ms: float
+    reply_to: ReplyTo[tuple[Segment, ...] | None]
+
+
+def read_transcripts(
+    package_name: str, language: str, from_ms: float, to_ms: float
+) -> Callable[[ReplyTo[tuple[Segment, ...] | None]], ReadTranscripts]:
+    """What an ask for what was said is made with."""
+    return lambda reply_to: ReadTranscripts(package_name, language, from_ms, to_ms, reply_to)
+
+
 class AppFound(msgspec.Struct, frozen=True):
     """The directory's answer to a start."""
 
@@ -234,6 +259,7 @@ SessionMessage = (
     | GraceOver
     | StartApp
     | StopApp
+    | ReadTranscripts
     | AppFound
     | AppNotFound
     | AppDialled

@@ -17,6 +17,7 @@ from ..session.actor import UserSession
 from ..session.beginning import Beginning, PhoneSocket
 from ..session.core import Neighbours
 from ..session.state import SessionState
+from ..speech.remembering import TranscriptHistory
 from ..webrtc.actor import PeerActor
 from ..webrtc.negotiation import NegotiationState
 from ..webrtc.slot import PeerSlot
@@ -34,7 +35,7 @@ class OneBeginning:
 
     def __init__(self, user_id: str, beginning: Beginning) -> None:
         self._nothing = Beginning(SessionState(user_id=user_id))
-        self._session = self._display = self._phone = self._webrtc = beginning
+        self._session = self._display = self._phone = self._webrtc = self._history = beginning
 
     def session(self) -> Beginning:
         beginning, self._session = self._session, self._nothing
@@ -43,6 +44,10 @@ class OneBeginning:
     def display(self) -> DisplayState:
         beginning, self._display = self._display, self._nothing
         return beginning.display
+
+    def history(self) -> Beginning:
+        beginning, self._history = self._history, self._nothing
+        return beginning
 
     def phone(self) -> PhoneSocket | None:
         beginning, self._phone = self._phone, self._nothing
@@ -74,7 +79,7 @@ def tree_maker(
 
 
 class UserTree(Supervisor):
-    """session, display, audio, peer, speech, apps, link."""
+    """session, display, audio, peer, history, speech, apps, link."""
 
     strategy = "one_for_one"
 
@@ -101,6 +106,7 @@ class UserTree(Supervisor):
             display=self.child("display"),
             audio=self.child("audio"),
             speech=self.child("speech"),
+            history=self.child("history"),
             apps=self.child("apps"),
             link=self.child("link"),
             peer=self.child("peer"),
@@ -146,6 +152,7 @@ class UserTree(Supervisor):
                     beginning=self.beginning.webrtc(),
                 ),
             ),
+            ChildSpec(name="history", factory=self._history),
             ChildSpec(name="speech", factory=EachAlone),
             ChildSpec(name="apps", factory=EachAlone),
             ChildSpec(
@@ -161,4 +168,15 @@ class UserTree(Supervisor):
                     phone=self.beginning.phone(),
                 ),
             ),
+        )
+
+    def _history(self) -> TranscriptHistory:
+        beginning = self.beginning.history()
+        return TranscriptHistory(
+            user_id=self.user_id,
+            store=self.domain.ports.store,
+            telemetry=self.domain.ports.telemetry,
+            settings=self.domain.settings.transcripts,
+            is_resumed=bool(beginning.session.incarnation),
+            unwritten=() if beginning.handed is None else beginning.handed.unwritten,
         )

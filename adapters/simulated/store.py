@@ -8,7 +8,7 @@ live outside the store: a scenario that kills the process opens another `Simulat
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from actors.ports import (
     AppDocument,
     Change,
     Claim,
+    KeptTranscript,
     PutApp,
     PutUser,
     RemoveApp,
@@ -37,6 +38,7 @@ class SimulatedDocuments:
         self.apps: dict[str, AppDocument] = {}
         self.users: dict[str, UserDocument] = {}
         self.owners: dict[str, Claim] = {}
+        self.transcripts: dict[tuple[str, str], KeptTranscript] = {}
 
 
 class StoreFaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,11 +134,44 @@ class SimulatedStore:
         return tuple(stale)
 
     async def forget_snapshot(self, user_id: str, epoch: int) -> None:
-        """Remove the user's snapshot, if its owner is that of `epoch`. Cancellation: as `commit`."""
+        """Remove the user's snapshot and transcripts, if the owner is that of `epoch`.
+
+        Cancellation: as `commit`.
+        """
         await self._begin_read()
         if self._is_owned(user_id, epoch):
             self._documents.owners[user_id] = Claim(epoch)
+            self._remove_transcripts(lambda one: one.user_id == user_id)
         await self._wait()
+
+    async def keep_transcripts(self, kept: Sequence[KeptTranscript], before_ms: int) -> None:
+        """Put these, remove everybody's older ones. Cancellation: as `commit`."""
+        for one in kept:
+            _storable(RemoveApp(one.user_id + one.result_id))
+        await self._begin_read()
+        self._refuse_if_closed()  # it died meanwhile
+        for one in kept:
+            self._documents.transcripts[one.user_id, one.result_id] = one
+        self._remove_transcripts(lambda one: one.at_ms < before_ms)
+        await self._wait()
+
+    async def find_transcripts(self, user_id: str) -> tuple[bytes, ...]:
+        """The bodies of the user's, the oldest first."""
+        await self._begin_read()
+        found = [one for one in self._documents.transcripts.values() if one.user_id == user_id]
+        return tuple(one.body for one in sorted(found, key=lambda one: (one.at_ms, one.result_id)))
+
+    async def forget_transcripts(self, user_id: str) -> None:
+        """Remove all of the user's. Cancellation: as `commit`."""
+        _storable(RemoveApp(user_id))
+        await self._begin_read()
+        self._refuse_if_closed()
+        self._remove_transcripts(lambda one: one.user_id == user_id)
+        await self._wait()
+
+    def _remove_transcripts(self, is_gone: Callable[[KeptTranscript], bool]) -> None:
+        rest = {key: one for key, one in self._documents.transcripts.items() if not is_gone(one)}
+        self._documents.transcripts = rest
 
     async def list_snapshots(self) -> Mapping[str, int]:
         """The epoch of every user who has a snapshot."""

@@ -22,6 +22,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # A snapshot is JSON too, as a blob: it is stored as it comes, and the sqlite3 shell prints it as text.
     ("CREATE TABLE owners (user_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, snapshot BLOB)",),
+    # Likewise a piece of what was said; they are written in the order of time and removed by it.
+    (
+        "CREATE TABLE transcripts (user_id TEXT NOT NULL, result_id TEXT NOT NULL, at_ms INTEGER NOT NULL, "
+        "segment BLOB NOT NULL, PRIMARY KEY (user_id, result_id)) WITHOUT ROWID",
+        "CREATE INDEX transcripts_by_time ON transcripts (at_ms)",
+    ),
 )
 """Each entry brings the file from version n to n + 1, in one transaction."""
 

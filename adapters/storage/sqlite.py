@@ -13,8 +13,9 @@ Five decisions.
 - Snapshots and claims are written by a third connection with `synchronous=NORMAL`, which leaves out the flush
   to disk: they have to survive the process, not the machine. The file keeps its order, so a power cut that
   loses a claim loses everything its owner wrote, too. It takes turns with the writer.
-- Snapshots hold what a wearer reads, so they are sealed when there is a key (`sealing`). Who opens the file
-  with another key than the last one seals them anew before it is ready: then the former key can go.
+- Snapshots hold what a wearer reads, transcripts what was said, so they are sealed when there is a key
+  (`sealing`). Who opens the file with another key than the last one seals them anew before it is ready: then
+  the former key can go.
 
 Other processes may read and write the same file at any time (administration commands do). Every read begins a
 new snapshot, so it sees the newest committed data of all processes.
@@ -38,6 +39,7 @@ from actors.ports import (
     AppDocument,
     Change,
     Claim,
+    KeptTranscript,
     PutApp,
     PutUser,
     RemoveApp,
@@ -46,6 +48,7 @@ from actors.ports import (
     StorageError,
     UserDocument,
 )
+from adapters.storage import transcripts
 from adapters.storage.schema import SchemaTooNewError, migrate
 from adapters.storage.sealing import Seal, SealError, key_of
 from adapters.storage.turns import Turns, Waiting
@@ -180,9 +183,38 @@ class SqliteStore:
         return stale
 
     async def forget_snapshot(self, user_id: str, epoch: int) -> None:
-        """Remove the user's snapshot, if its owner is that of `epoch`. Cancellation: as `commit`."""
-        row = (None, _storable_key(user_id), epoch)
-        await self._write(self._snapshots, lambda connection: _save(connection, [row]))
+        """Remove the user's snapshot and transcripts, if the owner is that of `epoch`.
+
+        Cancellation: as `commit`.
+        """
+        key = _storable_key(user_id)
+
+        def forget(connection: sqlite3.Connection) -> None:
+            if not _save(connection, [(None, key, epoch)]):
+                transcripts.forget(connection, key)
+
+        await self._write(self._snapshots, forget)
+
+    async def keep_transcripts(self, kept: Sequence[KeptTranscript], before_ms: int) -> None:
+        """Put these, remove everybody's older ones. Cancellation: as `commit`."""
+        try:
+            rows = transcripts.rows_of(kept, self._seal)
+        except UnicodeEncodeError as error:
+            raise StorageError(f"a transcript cannot be stored: {error}", retry_after_s=60.0) from error
+        await self._write(self._snapshots, lambda connection: transcripts.keep(connection, rows, before_ms))
+
+    async def find_transcripts(self, user_id: str) -> tuple[bytes, ...]:
+        """The bodies of the user's that open, the oldest first."""
+        if not _is_unicode(user_id):
+            return ()
+        query = "SELECT result_id, segment FROM transcripts WHERE user_id = ? ORDER BY at_ms, result_id"
+        rows = await self._read(lambda: self._reader.execute(query, (user_id,)).fetchall())
+        return transcripts.opened(user_id, rows, self._seal)
+
+    async def forget_transcripts(self, user_id: str) -> None:
+        """Remove all of the user's. Cancellation: as `commit`."""
+        key = _storable_key(user_id)
+        await self._write(self._snapshots, lambda connection: transcripts.forget(connection, key))
 
     async def list_snapshots(self) -> Mapping[str, int]:
         """The epoch of every user who has a snapshot."""
@@ -296,7 +328,7 @@ def _open(path: Path, seal: Seal | None, lock_wait_s: float) -> _Connections:
 
 
 def _seal_anew(connection: sqlite3.Connection, seal: Seal) -> None:
-    """Bring every snapshot under the current key; those that are damaged stay as they are.
+    """Bring all private values under the current key; those that are damaged stay as they are.
 
     SQLite leaves the old text in pages that it no longer uses, so the file is then written anew.
 
@@ -307,7 +339,9 @@ def _seal_anew(connection: sqlite3.Connection, seal: Seal) -> None:
     try:
         query = "SELECT user_id, substr(snapshot, 1, 5) FROM owners WHERE snapshot IS NOT NULL"
         keys = {user_id: key_of(head) for user_id, head in connection.execute(query)}
-        missing = sorted({key_id.hex() for key_id in keys.values() if not seal.knows(key_id)})
+        said = transcripts.sealed_with(connection)
+        used = {*keys.values(), *said.values()}
+        missing = sorted({key_id.hex() for key_id in used if not seal.knows(key_id)})
         if missing:
             raise SealError(f"it holds values sealed with keys that are not configured: {', '.join(missing)}")
         others = [user_id for user_id, key_id in keys.items() if key_id != seal.current]
@@ -318,11 +352,13 @@ def _seal_anew(connection: sqlite3.Connection, seal: Seal) -> None:
             with contextlib.suppress(SealError):
                 value = seal.seal(row, seal.open(row, stored))
                 connection.execute("UPDATE owners SET snapshot = ? WHERE user_id = ?", (value, user_id))
+        other_pieces = [row for row, key_id in said.items() if key_id != seal.current]
+        transcripts.seal_anew(connection, other_pieces, seal)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    if others:
+    if others or other_pieces:
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

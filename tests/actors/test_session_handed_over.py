@@ -49,6 +49,7 @@ def recorded(world: World) -> HandedSession:
         {package: world.system.state_of(entry.ref) for package, entry in session.apps.items()},
         {language: world.system.state_of(entry.ref) for language, entry in session.streams.items()},
         {pair: world.system.state_of(ref) for pair, ref in session.translations.items()},
+        world.system.state_of(world.find(f"users/{ADA}/history")),
         world.system.clock.now(),
     )
     return handover.decode(handover.encode(record))
@@ -345,6 +346,23 @@ async def test_a_final_whose_translation_is_under_way_is_told_by_the_next_proces
             told = app_there.heard("data_stream")
             assert ["[en-US] un", "[en-US] deux"] == [event["data"]["text"] for event in told]
             assert [pair, pair] == [event["streamType"] for event in told]
+
+
+async def test_what_was_said_is_remembered_by_the_next_process(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as before:
+        phone = await before.phone()
+        server = await before.running_app(phone, subscriptions=["transcription:en-US"])
+        before.speech.streams[0].emit(Final(text="stored", start_ms=0, end_ms=10))
+        await trio.sleep(2)
+        before.speech.streams[0].emit(Final(text="not stored yet", start_ms=0, end_ms=10))
+        await before.settle()
+        async with after_hand_over(before, documents, server, phone) as (there, _, _):
+            await trio.sleep(2)
+
+            history = there.system.state_of(there.find(f"users/{ADA}/history")).history
+            assert ["stored", "not stored yet"] == [one.text for one in history["en-US"].finals]
+            assert 2 == len(documents.transcripts)
 
 
 def test_every_field_of_a_state_is_handed_over_or_knowingly_not() -> None:

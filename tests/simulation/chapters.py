@@ -273,6 +273,29 @@ async def an_app_wants_a_translation(stage: Stage) -> None:
     await stage.use(stage.ada)
 
 
+@chapter
+async def an_app_asks_what_was_said(stage: Stage) -> None:
+    """And the store is out for a while, and the server is killed."""
+    headers = {"X-API-Key": KEY, "X-Package-Name": CAPTIONS}
+    path = f"/api/transcripts/{ADA}-{CAPTIONS}?duration=60"
+    await stage.use(stage.ada)
+    await stage.get(path, headers)
+    store = stage.campaign.server.store
+    store.outage = "the simulated disk is full"
+    await stage.use(stage.ada)
+    await trio.sleep(2.0)
+    store.outage = None
+    await stage.use(stage.ada)
+    await trio.sleep(1.5)
+    stage.campaign.kill_server()
+    await trio.sleep(0.3)
+    await stage.campaign.start_server()
+    await trio.sleep(1.0)
+    await stage.well()
+    await stage.use(stage.ada)
+    await stage.get(path, headers)
+
+
 def _read(_: TranslationData) -> None:
     """What it says is not looked at here."""
 

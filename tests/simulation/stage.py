@@ -141,6 +141,11 @@ class Stage:
         method = "GET" if path.startswith("/api/admin") else "POST"
         return await request(method, f"{CLOUD_URL}{path}", connect=dial, headers=headers, body=body.encode())
 
+    async def get(self, path: str, headers: Mapping[str, str]) -> HttpAnswer:
+        """One question of an app server's."""
+        dial = functools.partial(self.campaign.dial, "http")
+        return await request("GET", f"{CLOUD_URL}{path}", connect=dial, headers=headers)
+
     async def call_for(self, app: App, call: str) -> HttpAnswer:
         """What an app server calls for."""
         body = f'{{"packageName":"{app.package}","apiKey":"{KEY}","webhookUrl":"{app.url}"}}'

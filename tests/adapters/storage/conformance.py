@@ -12,6 +12,7 @@ from actors.ports import (
     AppDocument,
     Claim,
     HardwareRequirement,
+    KeptTranscript,
     Permission,
     PutApp,
     PutUser,
@@ -34,6 +35,11 @@ def app(package_name: str, **fields: object) -> AppDocument:
         "hashed_api_key": "00" * 32,
     }
     return AppDocument(**({"name": package_name.title()} | document | fields))  # type: ignore[arg-type]
+
+
+def said(user_id: str, number: int, *, at_ms: int) -> KeptTranscript:
+    """A piece of what somebody said."""
+    return KeptTranscript(user_id, f"u{number}", at_ms, f"{user_id} said {number}".encode())
 
 
 class StoreConformance:
@@ -270,6 +276,59 @@ class StoreConformance:
         with pytest.raises(StorageError, match="cannot be stored"):
             await store.claim_user("\ud800")
 
+    async def test_what_a_user_said_comes_back_in_order_and_is_nobody_elses(
+        self, store: Store, opener: Opener
+    ) -> None:
+        await store.keep_transcripts([said("ben", 1, at_ms=5)], 0)
+        await store.keep_transcripts([said("ann", 2, at_ms=20), said("ann", 1, at_ms=10)], 0)
+        await store.keep_transcripts([said("ann", 3, at_ms=30)], 0)
+
+        other = await opener()
+        assert (b"ann said 1", b"ann said 2", b"ann said 3") == await other.find_transcripts("ann")
+        assert (b"ben said 1",) == await other.find_transcripts("ben")
+        assert () == await other.find_transcripts("eve")
+        assert () == await other.find_transcripts("\ud800")
+        await other.aclose()
+
+    async def test_a_piece_that_is_kept_twice_is_there_once(self, store: Store) -> None:
+        for _ in range(2):
+            await store.keep_transcripts([said("ann", 1, at_ms=10)], 0)
+
+        assert (b"ann said 1",) == await store.find_transcripts("ann")
+
+    async def test_old_pieces_of_everybody_go_with_the_next_one(self, store: Store) -> None:
+        await store.keep_transcripts([said("ann", 1, at_ms=10), said("ben", 1, at_ms=19)], 0)
+        await store.keep_transcripts([said("ann", 2, at_ms=20)], 20)
+
+        assert (b"ann said 2",) == await store.find_transcripts("ann")
+        assert () == await store.find_transcripts("ben")
+
+    async def test_what_one_user_said_is_forgotten_alone(self, store: Store) -> None:
+        await store.keep_transcripts([said("ann", 1, at_ms=10), said("ben", 1, at_ms=10)], 0)
+
+        await store.forget_transcripts("ann")
+
+        assert () == await store.find_transcripts("ann")
+        assert (b"ben said 1",) == await store.find_transcripts("ben")
+
+    async def test_what_was_said_goes_with_the_snapshot_if_its_owner_says_so(self, store: Store) -> None:
+        epoch = (await store.claim_user("ann")).epoch
+        await store.save_snapshots([SnapshotToSave("ann", epoch, b"{}")])
+        await store.keep_transcripts([said("ann", 1, at_ms=10), said("ben", 1, at_ms=10)], 0)
+
+        await store.forget_snapshot("ann", epoch - 1)
+        assert (b"ann said 1",) == await store.find_transcripts("ann")
+        await store.forget_snapshot("ann", epoch)
+
+        assert () == await store.find_transcripts("ann")
+        assert (b"ben said 1",) == await store.find_transcripts("ben")
+
+    async def test_a_piece_whose_id_is_not_unicode_is_refused(self, store: Store) -> None:
+        with pytest.raises(StorageError):
+            await store.keep_transcripts([KeptTranscript("ann", "\ud800", 1, b"{}")], 0)
+        with pytest.raises(StorageError):
+            await store.forget_transcripts("\ud800")
+
     async def test_a_closed_store_refuses_everything(self, store: Store) -> None:
         await store.aclose()
         await store.aclose()
@@ -290,3 +349,9 @@ class StoreConformance:
             await store.forget_snapshot("ada@example.org", 1)
         with pytest.raises(StorageError, match="closed"):
             await store.list_snapshots()
+        with pytest.raises(StorageError, match="closed"):
+            await store.keep_transcripts([said("ann", 1, at_ms=1)], 0)
+        with pytest.raises(StorageError, match="closed"):
+            await store.find_transcripts("ann")
+        with pytest.raises(StorageError, match="closed"):
+            await store.forget_transcripts("ann")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.ports import SnapshotToSave, StorageError
+from actors.ports import KeptTranscript, SnapshotToSave, StorageError
 from adapters.storage import FILE_NAME, Seal, open_sqlite
 from adapters.storage.sealing import SealError, key_of
 from tests.adapters.storage.conformance import Opener, StoreConformance
@@ -148,3 +148,67 @@ async def test_a_snapshot_moved_to_another_user_is_not_read_as_his(tmp_path: Pat
 
     assert anns == await kept(tmp_path, Seal(NEW), BEN), "unreadable, as it lies there"
     assert BODY == await kept(tmp_path, Seal(NEW), ANN)
+
+
+async def say(folder: Path, seal: Seal | None, user_id: str = ANN) -> None:
+    store = await open_sqlite(folder, seal=seal)
+    await store.keep_transcripts([KeptTranscript(user_id, "u1", 1, BODY)], 0)
+    await store.aclose()
+
+
+async def said(folder: Path, seal: Seal | None, user_id: str = ANN) -> tuple[bytes, ...]:
+    store = await open_sqlite(folder, seal=seal)
+    try:
+        return await store.find_transcripts(user_id)
+    finally:
+        await store.aclose()
+
+
+async def test_with_a_key_the_file_holds_nothing_a_wearer_said(tmp_path: Path) -> None:
+    await say(tmp_path / "plain", None)
+    await say(tmp_path / "sealed", Seal(NEW))
+
+    assert is_readable(tmp_path / "plain")
+    assert not is_readable(tmp_path / "sealed")
+    assert (BODY,) == await said(tmp_path / "sealed", Seal(NEW))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (Seal(), Seal(NEW)),
+        (Seal(OLD), Seal(NEW, [OLD])),
+        (Seal(OLD), Seal("", [OLD])),
+    ],
+    ids=["switched on", "changed", "switched off"],
+)
+async def test_what_was_said_is_under_the_next_key_after_one_start(
+    tmp_path: Path, first: Seal, then: Seal
+) -> None:
+    await say(tmp_path, first)
+
+    store = await open_sqlite(tmp_path, seal=then)
+
+    assert is_readable(tmp_path) == (not then.current)
+    await store.aclose()
+    assert (BODY,) == await said(tmp_path, Seal(NEW) if then.current else Seal())
+
+
+async def test_what_was_said_under_a_key_that_is_missing_keeps_the_store_shut(tmp_path: Path) -> None:
+    await say(tmp_path, Seal(OLD))
+
+    with pytest.raises(StorageError, match=f"not configured: {Seal(OLD).current.hex()}"):
+        await open_sqlite(tmp_path, seal=Seal(NEW))
+
+    assert (BODY,) == await said(tmp_path, Seal(OLD))
+
+
+async def test_a_piece_moved_to_another_user_is_left_out(tmp_path: Path) -> None:
+    await say(tmp_path, Seal(NEW), ANN)
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.execute("INSERT INTO transcripts SELECT ?, result_id, at_ms, segment FROM transcripts", (BEN,))
+    connection.commit()
+    connection.close()
+
+    assert () == await said(tmp_path, Seal(NEW), BEN)
+    assert (BODY,) == await said(tmp_path, Seal(NEW), ANN)

@@ -1,0 +1,75 @@
+"""What was said, one row a piece: sealed like a snapshot, and removed with the session or when it is old."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from actors.ports import KeptTranscript
+from adapters.storage.sealing import Seal, SealError, key_of
+
+Row = tuple[str, str, int, bytes]
+
+
+def row_name(user_id: str, result_id: str) -> str:
+    """What the row's key is derived from (`sealing`)."""
+    return f"transcript {user_id} {result_id}"
+
+
+def rows_of(kept: Sequence[KeptTranscript], seal: Seal) -> list[Row]:
+    """The rows as they are stored.
+
+    Raises:
+      UnicodeEncodeError: an id cannot be stored.
+    """
+    rows = []
+    for one in kept:
+        name = row_name(one.user_id, one.result_id)
+        name.encode()
+        rows.append((one.user_id, one.result_id, one.at_ms, seal.seal(name, one.body)))
+    return rows
+
+
+def opened(user_id: str, rows: Iterable[tuple[str, bytes]], seal: Seal) -> tuple[bytes, ...]:
+    """Those that open; one that does not is left out."""
+    bodies = []
+    for result_id, stored in rows:
+        with contextlib.suppress(SealError):
+            bodies.append(seal.open(row_name(user_id, result_id), stored))
+    return tuple(bodies)
+
+
+# What follows runs in a worker thread.
+
+
+def keep(connection: sqlite3.Connection, rows: Sequence[Row], before_ms: int) -> None:
+    """Put the rows, and remove every user's that are older."""
+    put = (
+        "INSERT INTO transcripts VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (user_id, result_id) DO UPDATE SET at_ms = excluded.at_ms, segment = excluded.segment"
+    )
+    connection.executemany(put, rows)
+    connection.execute("DELETE FROM transcripts WHERE at_ms < ?", (before_ms,))
+
+
+def forget(connection: sqlite3.Connection, user_id: str) -> None:
+    connection.execute("DELETE FROM transcripts WHERE user_id = ?", (user_id,))
+
+
+def sealed_with(connection: sqlite3.Connection) -> dict[tuple[str, str], bytes]:
+    """The id of the key of each row."""
+    query = "SELECT user_id, result_id, substr(segment, 1, 5) FROM transcripts"
+    return {(user_id, result_id): key_of(head) for user_id, result_id, head in connection.execute(query)}
+
+
+def seal_anew(connection: sqlite3.Connection, rows: Iterable[tuple[str, str]], seal: Seal) -> None:
+    """Bring these rows under the current key; those that are damaged stay as they are."""
+    for user_id, result_id in rows:
+        name = row_name(user_id, result_id)
+        query = "SELECT segment FROM transcripts WHERE user_id = ? AND result_id = ?"
+        (stored,) = connection.execute(query, (user_id, result_id)).fetchone()
+        with contextlib.suppress(SealError):
+            value = seal.seal(name, seal.open(name, stored))
+            update = "UPDATE transcripts SET segment = ? WHERE user_id = ? AND result_id = ?"
+            connection.execute(update, (value, user_id, result_id))
