@@ -38,6 +38,7 @@ from .messages import (
     AppHungUp,
     AppMessage,
     AppSaid,
+    AudioTick,
     AwaitApp,
     Begin,
     ComplaintsTick,
@@ -222,6 +223,8 @@ class AppSession(Explaining):
                 self._step(lifecycle.Tick())
             case LivenessTick():
                 self._look_after()
+            case AudioTick():
+                self._look_at_audio()
 
     def _begin(self) -> None:
         machine = self.state.lifecycle
@@ -243,6 +246,7 @@ class AppSession(Explaining):
         match message:
             case from_app.SubscriptionUpdate(subscriptions=requested):
                 self.state = msgspec.structs.replace(self.state, takes_audio=any(map(is_audio, requested)))
+                self._look_at_audio()
                 self.session.tell(SubscriptionsRequested(package, requested))
             case from_app.DisplayEvent():
                 if self._fits(connection, too_large(message.layout, self.domain.settings.limits)):
@@ -402,8 +406,7 @@ class AppSession(Explaining):
 
     def _look_after(self) -> None:
         if self.state.connection is not None:
-            self._tell_missed_audio(self.state.connection)
-            self._tell_overload(self.state.connection)
+            self._look_at_audio()
             health = self.state.connection.health
             self._watch_over(
                 liveness.Tick(

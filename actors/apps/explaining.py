@@ -6,6 +6,7 @@ Nothing here closes a socket, and nothing that was dropped goes without a word (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -16,8 +17,12 @@ from protocols.error_codes import ErrorCode
 from ..display.size import text_too_long
 from ..ports import Connection, Outgoing, Telemetry
 from . import complaints
-from .messages import AppFlooded, ComplaintsTick
+from .messages import AppFlooded, AudioTick, ComplaintsTick
 from .server import ServerSide
+
+AUDIO_LOOK_S: Final = 1.0
+"""How late an app hears at most that audio was dropped. Its liveness looks too, once in ten seconds; the
+sessions do so at different moments, so an overload is not told to a thousand apps at once."""
 
 _AUDIO = (streams.AUDIO_CHUNK, streams.TRANSCRIPTION, streams.TRANSLATION)
 
@@ -80,6 +85,16 @@ class Explaining(ServerSide):
         stamp = self._stamp()
         error = to_app.error(ErrorCode.RATE_LIMITED, message, stamp, retry_after_s=flood.wait_s)
         self._say(flood.connection, error)
+
+    def _look_at_audio(self) -> None:
+        """Say of the audio what there is to say, and look again in a second while the app takes any."""
+        connection = self.state.connection
+        if connection is None:
+            return
+        self._tell_missed_audio(connection)
+        self._tell_overload(connection)
+        if self.state.takes_audio:
+            self.set_timer("audio", AUDIO_LOOK_S, AudioTick())
 
     def _tell_missed_audio(self, connection: Connection) -> None:
         """Frames that waited too long for the app to read them are gone: it hears how many."""

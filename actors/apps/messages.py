@@ -143,6 +143,10 @@ class LivenessTick(msgspec.Struct, frozen=True):
     """The deadline of the machine that watches the connection."""
 
 
+class AudioTick(msgspec.Struct, frozen=True):
+    """An app that takes audio is to hear soon that some of it is missing."""
+
+
 class ComplaintsTick(msgspec.Struct, frozen=True):
     """What was held back of the app's mistakes is to be told now."""
 
@@ -176,4 +180,5 @@ AppMessage = (
     | ComplaintsTick
     | LifecycleTick
     | LivenessTick
+    | AudioTick
 )

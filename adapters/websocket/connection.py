@@ -502,6 +502,7 @@ class ServerConnection:
                 self._close_slow_peer("control messages pile up")
                 return False
         elif self._is_over_hard_limit:
+            self.health.audio_dropped += message.lane is Lane.AUDIO
             return False
         dropped, replaced = lanes.add(message, audio_limit_bytes=settings.audio_limit_bytes)
         self.health.audio_dropped += dropped

@@ -302,6 +302,8 @@ async def test_an_app_that_reads_too_slowly_for_audio_hears_how_much_it_missed(
         server = await world.running_app(phone)
 
         server.connection.health.audio_dropped = 7
+        await trio.sleep(1.1)
+        assert 1 == len(server.connection.heard("tpa_connection_error")), "within a second"
         for _ in range(40):
             await trio.sleep(1)
             server.connection.say({"type": "ping"})

@@ -262,6 +262,8 @@ async def test_an_app_that_hears_speech_or_audio_is_told_once_that_some_was_shed
         hearing = await world.running_app(phone)
         deaf = await world.running_app(phone, "org.example.deaf", subscriptions=["button_press"])
         await overload(world)
+        await trio.sleep(1.1)
+        assert 1 == len(hearing.connection.heard("tpa_connection_error")), "within a second"
         for _ in range(40):
             for connection in (phone, hearing.connection, deaf.connection):
                 connection.health.last_activity_at = world.system.clock.now()

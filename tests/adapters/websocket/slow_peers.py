@@ -73,6 +73,7 @@ class SlowPeerConformance:
             connection = handler.connection
             assert connection.send(Outgoing(bytes(5_000_000), is_text=False))
             refused = [connection.send(Outgoing(b"x", lane=lane)) for lane in (Lane.DISPLAY, Lane.AUDIO)]
+            assert 1 == connection.health.audio_dropped, "audio that is refused is counted as well"
             taken = connection.send(Outgoing(b"control"))
             await peer.send(frame(TEXT, b"not yet"))
             async with server.peer() as other:  # several turns of the engine
