@@ -11,7 +11,8 @@ thread, by `prepare` or the first request.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _NAME: Final = "anthropic"
 _LONGEST_CAUSE: Final = 300
 _LONGEST_WAIT_S: Final = 600.0
+_SWITCH_S: Final = 0.0005
 
 _KINDS: Final[Mapping[int, ErrorKind]] = {
     401: "auth",
@@ -145,8 +147,7 @@ class AnthropicModel:
         if self._client is None:
             async with self._making:
                 if self._client is None:
-                    await trio.to_thread.run_sync(importlib.import_module, "anthropic")
-                    self._client = await trio.to_thread.run_sync(self._make)
+                    self._client = await trio.to_thread.run_sync(_beside_the_loop, self._make)
         return self._client
 
     def _make(self) -> AsyncAnthropic:
@@ -154,6 +155,21 @@ class AnthropicModel:
         import anthropic
 
         return anthropic.AsyncAnthropic(api_key=self._key, base_url=self._base_url, max_retries=0)
+
+
+def _beside_the_loop(make: Callable[[], AsyncAnthropic]) -> AsyncAnthropic:
+    """Import the SDK in this thread, and give the interpreter back to the loop ten times as often meanwhile.
+
+    By default the loop gets it back after 5 ms, at each of its socket calls: on a busy machine the server
+    took that for an overload and shed audio. With 0.5 ms its p99 lag was 5 ms instead of 11.
+    """
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        importlib.import_module("anthropic")
+        return make()
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
 def _of_status(error: APIStatusError) -> LanguageModelError:
