@@ -480,6 +480,13 @@ def test_a_phone_that_dials_again_from_where_it_was_keeps_its_peer() -> None:
     assert talk.state.is_heard
 
 
+def test_nothing_is_told_of_a_peer_where_there_is_none() -> None:
+    talk = Talk()
+
+    assert [] == talk(HERE, CAN, PeerIs(0, PeerState.CONNECTED))
+    assert ["NOT_CONNECTED"] == codes(talk(StartHeard()))
+
+
 def test_the_session_takes_its_peer_along() -> None:
     talk = heard()
 
