@@ -22,6 +22,7 @@ from .sessions import SESSIONS
 from .supervision import SUPERVISION
 from .testkit import TESTKIT
 from .transactions import TRANSACTIONS
+from .webrtc import WEBRTC
 
 PROMISES: dict[str, tuple[Mutation, ...]] = {
     **TRANSACTIONS,
@@ -33,7 +34,7 @@ PROMISES: dict[str, tuple[Mutation, ...]] = {
     **TESTKIT,
 }
 
-EVERY: dict[str, tuple[Mutation, ...]] = {**PROMISES, **SESSIONS}
-"""Those of the runtime, whose promises are in docs/runtime.md, and those of the sessions on it."""
+EVERY: dict[str, tuple[Mutation, ...]] = {**PROMISES, **SESSIONS, **WEBRTC}
+"""Those of the runtime, whose promises are in docs/runtime.md, of the sessions on it, and of WebRTC."""
 
 __all__ = ["EVERY", "PROMISES", "ROOT", "Mutation"]
