@@ -91,7 +91,7 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
             "actors/session/running.py",
             '        self.set_timer("save overdue", SAVE_OVERDUE_S, SaveOverdue(token))',
             "        pass",
-            by(f"{CAMPAIGN}[0]"),
+            by(f"{LOST}::test_a_stop_is_announced_though_a_crash_of_the_journal_loses_its_commit"),
         ),
         Mutation(
             "a session that crashed does not ask who is here",
