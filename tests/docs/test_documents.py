@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = "runtime|protocols|actors|adapters|config|clients|bench|tests|docs|examples"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
-PARTS = {"sessions", "audio and WebRTC", "desktop agents", "platform"}
+PARTS = {"desktop agents", "platform"}
 
 
 def mission_rows() -> Iterator[tuple[str, str, str]]:
