@@ -22,6 +22,7 @@ _MID: Final = re.compile(r"[\x21-\x7e]{1,32}")
 _UFRAG: Final = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _PASSWORD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _CODEC: Final = re.compile(r"a=rtpmap:\d+ (opus/48000/2|PCMU/8000|PCMA/8000)", re.IGNORECASE)
+_ORIGIN: Final = re.compile(r"^o=\S+ (\d+) \d+", re.MULTILINE)
 _OPUS: Final = re.compile(r"a=rtpmap:(\d+) opus/48000/2", re.IGNORECASE)
 
 
@@ -145,6 +146,26 @@ def local_told(sdp: str, remote: Remote | None, *, allow_local: bool, bitrate: i
         after = [line for one in remote.after for line in _refusal(one)]
         told = [*before, *told, *after]
     return "\r\n".join([*head, *told]) + "\r\n"
+
+
+class SdpSession:
+    """What the descriptions of one peer have in common (RFC 8829 section 5.2): an id, and versions that grow.
+
+    aiortc gives each connection an id of its own, and an ICE restart is another connection of the same peer.
+    """
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._version = 0
+
+    def name(self, sdp: str) -> str:
+        """The next description of this peer."""
+        origin = _ORIGIN.search(sdp)
+        if origin is None:
+            return sdp
+        self._id = self._id or origin[1]
+        self._version += 1
+        return f"{sdp[: origin.start()]}o=- {self._id} {self._version}{sdp[origin.end() :]}"
 
 
 def _sections(lines: list[str]) -> tuple[list[str], list[list[str]]]:

@@ -19,7 +19,7 @@ from protocols.media_process import Configure, Fault, FromMedia, Open, State
 from . import ice
 from .candidates import Candidate, judge
 from .connection import FRAME_BYTES, Connection, NoCodecError, Packet
-from .descriptions import Remote, UnusableError, read_remote
+from .descriptions import Remote, SdpSession, UnusableError, read_remote
 from .g711 import G711Decoder
 from .listening import Listening, Piece
 from .opus import OpusDecoder
@@ -61,6 +61,7 @@ class Peer:
         self._loop = asyncio.get_running_loop()
         self._commands: asyncio.Queue[Command | FaultError] = asyncio.Queue()
         self._connections: list[Connection] = []  # the newest last
+        self._session = SdpSession()
         self._early: list[Candidate] = []
         self._candidates = 0
         self._state: State = "new"
@@ -141,7 +142,7 @@ class Peer:
         peer = self._request.peer
         if isinstance(command, wire.MakeOffer):
             connection = self._for_our_offer(restart_ice=command.restart_ice)
-            self._tell(wire.Offered(peer, await connection.offer()))
+            self._tell(wire.Offered(peer, self._session.name(await connection.offer())))
             return
         is_offer = isinstance(command, wire.TakeOffer)
         remote = read_remote(
@@ -152,7 +153,7 @@ class Peer:
         )
         if is_offer:
             connection = self._for_their_offer(remote)
-            self._tell(wire.Answered(peer, await connection.answer(remote)))
+            self._tell(wire.Answered(peer, self._session.name(await connection.answer(remote))))
         else:
             if not self._connections or self._connections[-1].signaling != "have-local-offer":
                 return  # of an offer that is taken back

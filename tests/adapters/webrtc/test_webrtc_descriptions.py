@@ -8,7 +8,14 @@ import pytest
 from aiortc.sdp import SessionDescription
 from hypothesis import given, settings
 
-from adapters.webrtc.descriptions import MOST_LINES, Remote, UnusableError, local_told, read_remote
+from adapters.webrtc.descriptions import (
+    MOST_LINES,
+    Remote,
+    SdpSession,
+    UnusableError,
+    local_told,
+    read_remote,
+)
 from tests.adapters.webrtc.offers import AUDIO, HIDDEN, VIDEO, mutated
 
 
@@ -118,3 +125,12 @@ def test_no_candidate_hides_behind_another_separator_of_lines(hidden: str) -> No
     read = remote(AUDIO.replace("a=rtcp-rsize", "a=rtcp-rsize" + hidden))
 
     assert [] == SessionDescription.parse(read.sdp).media[0].ice_candidates
+
+
+def test_the_descriptions_of_one_peer_are_versions_of_one_session() -> None:
+    session = SdpSession()
+
+    named = [session.name(f"v=0\r\no=- {number} {number} IN IP4 0.0.0.0\r\ns=-\r\n") for number in (7, 8)]
+
+    origins = [sdp.splitlines()[1] for sdp in named]
+    assert ["o=- 7 1 IN IP4 0.0.0.0", "o=- 7 2 IN IP4 0.0.0.0"] == origins
