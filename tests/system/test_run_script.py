@@ -119,6 +119,36 @@ def test_without_a_python_the_answer_says_what_to_do(checkout: Path, tmp_path: P
     assert "GLASSHOUSE_PYTHON" in done.stderr
 
 
+def test_a_browser_is_installed_for_the_tests_where_that_can_be_done(checkout: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "dirname", "cat", "cmp", "rm", "mkdir", "cp", "chmod", "readlink"):
+        found = shutil.which(name)
+        assert found is not None
+        os.symlink(found, tools / name)
+    (checkout / "requirements-test.lock").write_text("# nothing\n", encoding="utf-8")
+
+    def asked_by(user: str, *, apt_status: int) -> tuple[list[str], str]:
+        log = tmp_path / f"asked-by-{user}-{apt_status}"
+        for name, does in (("apt-get", f'echo "$*" >>"{log}"; exit {apt_status}'), ("id", f"echo {user}")):
+            (tools / name).write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
+            (tools / name).chmod(0o755)
+        _, err = _start(checkout, "test", path=str(tools)).communicate(timeout=100)
+        return log.read_text().splitlines() if log.exists() else [], err
+
+    asked, said = asked_by("0", apt_status=0)
+    assert ["update", "install --yes --no-install-recommends chromium"] == asked
+    assert "are skipped" not in said
+
+    asked, said = asked_by("0", apt_status=1)
+    assert ["update"] == asked
+    assert "apt could not install chromium, what it said is above: its tests are skipped" in said
+
+    asked, said = asked_by("1000", apt_status=0)
+    assert [] == asked
+    assert "only root can install it, with apt: its tests are skipped" in said
+
+
 def test_a_python_that_does_not_run_is_passed_over(checkout: Path, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
