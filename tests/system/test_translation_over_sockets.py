@@ -57,6 +57,7 @@ async def test_what_a_wearer_says_reaches_an_app_translated(tmp_path: Path) -> N
             "anthropic_api_key=its key",
             f"anthropic_base_url={messages.url}",
             "translation.partial_s=0.3",
+            "overload.late_s=60",  # what a busy machine sheds is not what is tried here
             "translation.deadline_s=30",  # the first waits for the SDK to be imported, on a busy machine
         ) as server:
             running = TranslatingApp(PACKAGE)
