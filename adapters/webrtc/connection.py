@@ -66,6 +66,8 @@ class Connection:
     Args:
       hears: told of every packet of audio.
       changed: told when `state` is another.
+      before: the one of the same peer that this takes the place of. Who speaks keeps its certificate, by
+        which the other side knows the peer. Who hears has another one: browsers shake hands anew only then.
 
     Attributes:
       remote_ufrag: of the other side's last description; empty before it.
@@ -79,6 +81,7 @@ class Connection:
         bitrate: int,
         hears: Callable[[Connection, Packet], None],
         changed: Callable[[Connection], None],
+        before: Connection | None = None,
     ) -> None:
         servers = [
             RTCIceServer(list(one.urls), one.username or None, one.credential or None)
@@ -89,6 +92,9 @@ class Connection:
         self._request = request
         self._bitrate = bitrate
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        if before is not None and self.voice is not None:
+            certificates = before._pc._RTCPeerConnection__certificates  # type: ignore[attr-defined]
+            self._pc._RTCPeerConnection__certificates = certificates  # type: ignore[attr-defined]
         self._transceiver = self._pc.addTransceiver(
             self.voice or "audio", direction="sendonly" if self.voice else "recvonly"
         )

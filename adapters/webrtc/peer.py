@@ -182,7 +182,11 @@ class Peer:
         useless = [one for one in self._connections if one.state != "connected"]
         try:
             connection = Connection(
-                self._request, bitrate=self._limits.bitrate, hears=self._hear, changed=self._changed
+                self._request,
+                bitrate=self._limits.bitrate,
+                hears=self._hear,
+                changed=self._changed,
+                before=self._connections[-1] if self._connections else None,
             )
         except ValueError as error:
             raise FaultError("ice", f"an ICE server of the settings: {error}") from error
