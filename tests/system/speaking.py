@@ -196,9 +196,9 @@ async def peer_process() -> AsyncIterator[PeerProcess]:
 
 
 async def _until_quiet(app: HearingApp, user: str) -> None:
-    """What is still on its way has come: nothing has for half a second."""
+    """What is still on its way has come: nothing has for 300 ms."""
     arrivals = app.arrivals[user]
-    await eventually(lambda: not arrivals or time.monotonic() - arrivals[-1][0] > 0.5)
+    await eventually(lambda: not arrivals or time.monotonic() - arrivals[-1][0] > 0.3)
 
 
 # How much of the one is in the other

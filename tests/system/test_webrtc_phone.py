@@ -50,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def test_what_is_said_over_webrtc_is_heard_whole(server: Server) -> None:
     app = HearingApp("org.example.whole")
     async with listening(server, app), peer_process() as peers, speaking(server, app, ADA, peers.open) as ada:
-        await ada.says(4)
+        await ada.says(3.5)
         way = await peer_of(server, ADA)
 
     heard_whole(compare(ada.said, app.heard[ADA]))
