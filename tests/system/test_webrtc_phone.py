@@ -54,7 +54,7 @@ async def test_what_is_said_over_webrtc_is_heard_whole(server: Server) -> None:
         way = await peer_of(server, ADA)
 
     heard_whole(compare(ada.said, app.heard[ADA]))
-    assert way["packets"] > 150, "it came over WebRTC"
+    assert way["packets"] > 50, "it came over WebRTC; that is counted once a second"
 
 
 async def test_a_server_that_makes_the_offer_hears_the_same(tmp_path: Path) -> None:
