@@ -8,6 +8,7 @@ from bench import _load
 from bench._load import FRAME_BYTES, Driver, Phone, begin
 from clients.recordings import recordings
 
+OTHER = -1
 SUBSCRIPTIONS = ["audio_chunk", "transcription:en-US"]
 
 
@@ -30,6 +31,15 @@ class SpeakingDriver(Driver):
 
     def _press(self, phone: Phone, now: float) -> None:
         """Nobody presses anything."""
+
+    def _webhook_arrived(self, request: dict[str, str]) -> None:
+        # A wearer who speaks over WebRTC is another program's; the app has a socket for them, no more.
+        self.by_user.setdefault(request["userId"], Phone(OTHER, request["userId"], ""))
+        super()._webhook_arrived(request)
+
+    def _frame_arrived(self, phone: Phone, payload: bytes) -> None:
+        if phone.index != OTHER:
+            super()._frame_arrived(phone, payload)
 
     def _app_heard(self, phone: Phone, payload: bytes) -> None:
         if b'"data_stream"' in payload and b"transcription" in payload:
