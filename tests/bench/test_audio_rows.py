@@ -92,7 +92,7 @@ print(got)
 """
 
 
-@pytest.mark.skipif(not network.is_possible(), reason="needs root and /dev/net/tun to make networks")
+@pytest.mark.skipif(not network.is_possible(), reason="networks of its own are not allowed here")
 def test_two_networks_are_joined_by_a_wire_that_loses_packets() -> None:
     def program(code: str, *words: str, enter: network.Enter) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code, *words]
