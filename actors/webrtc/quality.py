@@ -7,15 +7,13 @@ has not been for as long. Loss is that of the time between two reports.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from .ports import PeerStats
 from .settings import WebrtcSettings
-
-FIGURES: Final = ("loss", "round trip", "jitter")
 
 
 class Alarm(NamedTuple):

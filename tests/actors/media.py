@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from actors.webrtc.ports import PeerAudio, PeerFault, PeerListener, PeerRequest, PeerState
 
-SAMPLES = 320  # of a frame of 20 ms
-
 
 class ScriptedPeer:
     """A peer; what the server asked of it, and what its other end does."""

@@ -15,9 +15,6 @@ STALL_S = 0.15
 FRAME = 640  # bytes of 20 ms
 A_SECOND = 32_000
 
-Chunk = tuple[float, bytes, int]
-"""When it arrives, what, and where in its way it begins."""
-
 
 class Ways(NamedTuple):
     """How one voice travels.

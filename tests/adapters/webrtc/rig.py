@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -142,9 +142,6 @@ class World:
     media: Media
     phone: OpenPhone
     kill: Callable[[], None]
-
-
-MakeWorld = Callable[[], Awaitable[World]]
 
 
 class Pair:
