@@ -8,6 +8,7 @@ No sockets, no clock, no state. A module is a table of protocol.md or one of its
     audio, ble              the formats of the microphone, and the glasses' packets
     udp, sequence           its datagrams, and packets put in order again
     pipe_frames, media_process  what goes through the pipes of our own processes
+    child_environment       and what those are started with
     envelope, errors        what all messages share; what decoding can raise
     streams, permissions    subscription texts, and what they need
     session_ids, paths      ids and addresses
@@ -25,6 +26,7 @@ from protocols import (
     audio,
     ble,
     capabilities,
+    child_environment,
     close_codes,
     device_state,
     envelope,
@@ -66,6 +68,7 @@ __all__ = [
     "audio",
     "ble",
     "capabilities",
+    "child_environment",
     "close_codes",
     "device_state",
     "envelope",

@@ -22,6 +22,7 @@ import msgspec
 import trio
 
 from actors.ports import Telemetry
+from protocols.child_environment import child_environment
 
 from .settings import PocketSphinxSettings
 from .utterance import Utterance
@@ -30,6 +31,7 @@ from .worker_frames import FrameError, FrameReader, Kind, pack
 WorkerState = Literal["off", "starting", "idle", "lent", "waiting"]
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "adapters.speech.pocketsphinx_worker")
+_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _KILL_TIMEOUT_S: Final = 2.0
 _BROKEN_AFTER: Final = 3
 """Failed starts in a row, with no worker left, after which streams are told instead of kept waiting."""
@@ -170,7 +172,10 @@ class WorkerPool:
         slot.state = "starting"
         try:
             process = await trio.lowlevel.open_process(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=child_environment(os.environ, _ROOT),
             )
         except OSError as error:
             return f"{self._command[0]}: {error}"
@@ -298,12 +303,3 @@ async def _close(process: trio.Process) -> None:
 
 def _core_count() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _environment() -> dict[str, str]:
-    """What a worker needs of ours: where this package is. No secret: it runs C code on a stranger's audio."""
-    names = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONPATH")
-    environment = {name: os.environ[name] for name in names if name in os.environ}
-    here = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (here, environment.get("PYTHONPATH"))))
-    return environment

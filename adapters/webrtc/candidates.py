@@ -94,8 +94,7 @@ def is_followed(address: Address, *, allow_local: bool) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             return False
-        inner = _wrapped(address)
-        if inner is not None:
+        if _is_wrapped(address):
             return False  # nobody's host candidate: an address in disguise
     if address.is_multicast or address.is_unspecified or address.is_reserved:
         return False
@@ -104,16 +103,15 @@ def is_followed(address: Address, *, allow_local: bool) -> bool:
     return address.is_global and not address.is_link_local
 
 
-def _wrapped(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
-    if address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
+def _is_wrapped(address: ipaddress.IPv6Address) -> bool:
+    """Whether an address of IPv4 is in it."""
+    return (
+        address.ipv4_mapped is not None
+        or address.sixtofour is not None
+        or address.teredo is not None
+        or address in _NAT64
+        or (int(address) >> 32 == 0 and int(address) > 1)
+    )
 
 
 def _number(word: str, most: int) -> int | None:

@@ -58,9 +58,7 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[Refused, ...] = ()
 
 
-def read_remote(
-    sdp: str, *, is_offer: bool, speaks: bool, allow_local: bool, most_candidates: int = 40
-) -> Remote:
+def read_remote(sdp: str, *, is_offer: bool, speaks: bool, allow_local: bool, most_candidates: int) -> Remote:
     """Take apart a stranger's description.
 
     Args:
@@ -123,8 +121,8 @@ def local_told(sdp: str, remote: Remote | None, *, allow_local: bool, bitrate: i
     """
     head, sections = _sections(sdp.splitlines())
     (audio,) = sections
-    judged = [judge(line, allow_local=allow_local) for line in audio if line.startswith("a=candidate:")]
-    is_complete = all(isinstance(one, Candidate) for one in judged)
+    judged = {line: judge(line, allow_local=allow_local) for line in audio if line.startswith("a=candidate:")}
+    is_complete = all(isinstance(one, Candidate) for one in judged.values())
     told = []
     for line in audio:
         if line.startswith("m="):
@@ -133,8 +131,7 @@ def local_told(sdp: str, remote: Remote | None, *, allow_local: bool, bitrate: i
             line = "c=IN IP4 0.0.0.0"
         elif line == "a=end-of-candidates" and not is_complete:
             continue  # those that are not told may still be found by our checks
-        elif line.startswith("a=candidate:"):
-            candidate = judge(line, allow_local=allow_local)
+        elif (candidate := judged.get(line)) is not None:
             if not isinstance(candidate, Candidate):
                 continue
             line = f"a={candidate}"

@@ -45,21 +45,19 @@ class Connection(aioice.Connection):
 
     def _add_remote_candidate(self, remote_candidate: Candidate, network_host: str) -> None:
         """A candidate is to be followed; here also those of mDNS have their address."""
-        try:
-            is_allowed = is_followed(ipaddress.ip_address(network_host), allow_local=self._allow_local)
-        except ValueError:
-            is_allowed = False
-        if is_allowed:
+        if self._may_meet(network_host):
             super()._add_remote_candidate(remote_candidate, network_host)
 
     def request_received(self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
         """A check came from an address, which is answered and becomes a candidate."""
-        try:
-            is_welcome = is_followed(ipaddress.ip_address(addr[0]), allow_local=self._allow_local)
-        except ValueError:  # an address with a scope
-            is_welcome = False
-        if is_welcome:
+        if self._may_meet(addr[0]):
             super().request_received(message, addr, protocol)
+
+    def _may_meet(self, host: str) -> bool:
+        try:
+            return is_followed(ipaddress.ip_address(host), allow_local=self._allow_local)
+        except ValueError:  # an address with a scope
+            return False
 
 
 def install() -> None:

@@ -23,7 +23,7 @@ FRAME_BYTES: Final = 640  # 20 ms
 MOST_FILLED: Final = RATE_HZ  # samples
 AHEAD_S: Final = 3.0
 _TIMESTAMPS: Final = 1 << 32
-_STAMP: Final = struct.Struct("<IH")
+_STAMP: Final = struct.Struct("<I")
 
 
 class DamagedPacketError(Exception):
@@ -115,7 +115,7 @@ class Listening:
         if self._made > self._most:
             self.refused += 1
             return []
-        stamped = _STAMP.pack(timestamp % _TIMESTAMPS, number % 65_536) + payload
+        stamped = _STAMP.pack(timestamp % _TIMESTAMPS) + payload
         self._order, heard = sequence.arrived(self._order, number, stamped, now)
         return self._hear(heard)
 
@@ -131,7 +131,7 @@ class Listening:
             if isinstance(item, Lost):
                 lost = item.packets
                 continue
-            timestamp, _ = _STAMP.unpack_from(item)
+            (timestamp,) = _STAMP.unpack_from(item)
             pieces += self._one(timestamp, item[_STAMP.size :], lost)
             lost = 0
         return pieces

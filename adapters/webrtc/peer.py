@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from aiortc.stats import RTCInboundRtpStreamStats, RTCRemoteInboundRtpStreamStats
+from aiortc.stats import RTCInboundRtpStreamStats
 
 from protocols import media_process as wire
 from protocols.media_process import Configure, Fault, FromMedia, Open, State
@@ -150,6 +150,7 @@ class Peer:
             is_offer=is_offer,
             speaks=self._request.role == "speaks",
             allow_local=self._request.allow_local,
+            most_candidates=self._limits.most_candidates,
         )
         if is_offer:
             connection = self._for_their_offer(remote)
@@ -294,16 +295,6 @@ class Peer:
         report = await connection.stats()
         if connection.voice is not None:
             connection.voice.adapt(report)
-            for one in report.values():
-                if isinstance(one, RTCRemoteInboundRtpStreamStats):
-                    self._tell(
-                        wire.Figures(
-                            peer=self._request.peer,
-                            round_trip_s=self._round_trip_s,
-                            packets=one.packetsReceived,
-                            lost=one.packetsLost,
-                        )
-                    )
             return
         jitter_s = 0.0
         for one in report.values():

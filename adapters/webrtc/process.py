@@ -31,6 +31,7 @@ from actors.webrtc.ports import (
     PeerStats,
 )
 from protocols import media_process as wire
+from protocols.child_environment import child_environment
 from protocols.media_process import COMMAND, FromMedia, ToMedia
 from protocols.pipe_frames import FrameError, PipeReader
 
@@ -41,6 +42,7 @@ ProcessState = Literal["off", "starting", "running", "waiting"]
 MOST_WAITING_BYTES: Final = 4 * 1024 * 1024
 """What may wait for the process. Its commands are small; if this much waits, it hangs."""
 
+_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _KILL_S: Final = 2.0
 _BROKEN_AFTER: Final = 3
 """Starts in a row that failed, after which no peer is promised anything."""
@@ -210,7 +212,10 @@ class MediaProcess:
         self._is_ready, self._pong, self._cause = trio.Event(), trio.Event(), ""
         try:
             process = await trio.lowlevel.open_process(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=child_environment(os.environ, _ROOT),
             )
         except OSError as error:
             return f"{self._command[0]}: {error}"
@@ -262,9 +267,7 @@ class MediaProcess:
                 self._outgoing.clear()
                 self._outgoing_bytes = 0
         except trio.BrokenResourceError:
-            with trio.move_on_after(_KILL_S):
-                await trio.sleep_forever()  # its status says more, and comes at once
-            self._give_up("it closed its pipe")
+            await self._pipe_closed()
 
     async def _read(self, pipe: trio.abc.ReceiveStream) -> None:
         reader = PipeReader()
@@ -275,8 +278,10 @@ class MediaProcess:
             except (FrameError, msgspec.DecodeError, UnicodeDecodeError) as error:
                 self._give_up(f"it wrote nonsense: {error}")
                 return
-        with trio.move_on_after(_KILL_S):
-            await trio.sleep_forever()  # its status says more, and comes at once
+        await self._pipe_closed()
+
+    async def _pipe_closed(self) -> None:
+        await trio.sleep(_KILL_S)  # its status says more, and comes at once
         self._give_up("it closed its pipe")
 
     async def _ask(self) -> None:
@@ -420,12 +425,3 @@ def _open(number: int, request: PeerRequest) -> wire.Open:
         ),
         allow_local=request.allow_local,
     )
-
-
-def _environment() -> dict[str, str]:
-    """What the process needs of ours. No secret: it runs C code on strangers' bytes."""
-    names = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONPATH")
-    environment = {name: os.environ[name] for name in names if name in os.environ}
-    here = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (here, environment.get("PYTHONPATH"))))
-    return environment

@@ -15,8 +15,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
       most_peers: peers at a time; the next is told BUSY. One costs about 3 % of a core while somebody speaks.
       most_sdp_bytes: the longest offer or answer; a browser's with audio alone has 2,000 to 4,000 bytes. It
         bounds what parsing may take, which grows with the square: 50 ms for the worst of this length.
-      most_candidates: of a peer, with those in its descriptions; the rest is not looked at. A phone with two
-        networks and a relay has about twelve.
+      most_candidates: in one description, and as many that come after it; the rest is not looked at. A phone
+        with two networks and a relay has about twelve.
       connect_s: a peer that has no connection so long after its first description fails.
       lost_after_s: a peer of which nothing was heard for so long, no audio and no answer to a check, is
         DISCONNECTED.

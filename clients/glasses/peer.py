@@ -17,9 +17,11 @@ import msgspec
 import trio
 
 from protocols import media_process as wire
+from protocols.child_environment import child_environment
 from protocols.media_process import COMMAND, Codec, FromMedia, IceServer, ToMedia
 from protocols.pipe_frames import FrameError, PipeReader
 
+_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _KILL_S: Final = 2.0
 
 
@@ -66,12 +68,10 @@ class PeerProcess:
 
     Attributes:
       pid: of the process; None while there is none.
-      figures: what every peer has said last of what it sent, by its number.
     """
 
     def __init__(self) -> None:
         self.pid: int | None = None
-        self.figures: dict[int, wire.Figures] = {}
         self._peers: dict[int, _Peer] = {}
         self._numbers = 0
         self._outgoing: deque[bytes] = deque()
@@ -115,7 +115,10 @@ class PeerProcess:
 
     async def _life(self) -> str:
         process = await trio.lowlevel.open_process(
-            (sys.executable, *COMMAND), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+            (sys.executable, *COMMAND),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=child_environment(os.environ, _ROOT),
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -159,8 +162,6 @@ class PeerProcess:
     def _take(self, message: FromMedia) -> None:
         if isinstance(message, wire.Ready | wire.Pong | wire.Trouble):
             return
-        if isinstance(message, wire.Figures):
-            self.figures[message.peer] = message
         if (peer := self._peers.get(message.peer)) is not None:
             peer.tell(message)
 
@@ -213,12 +214,3 @@ class _Peer:
     def _send(self, message: ToMedia) -> None:
         if not self._is_closed:
             self._process.send(message)
-
-
-def _environment() -> dict[str, str]:
-    """Where this package is, and no secret."""
-    names = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONPATH")
-    environment = {name: os.environ[name] for name in names if name in os.environ}
-    here = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (here, environment.get("PYTHONPATH"))))
-    return environment

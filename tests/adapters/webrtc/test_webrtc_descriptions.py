@@ -20,7 +20,7 @@ from tests.adapters.webrtc.offers import AUDIO, HIDDEN, VIDEO, mutated
 
 
 def remote(sdp: str, *, allow_local: bool = False) -> Remote:
-    return read_remote(sdp, is_offer=True, speaks=False, allow_local=allow_local)
+    return read_remote(sdp, is_offer=True, speaks=False, allow_local=allow_local, most_candidates=40)
 
 
 def test_a_browsers_candidates_are_taken_out_and_judged() -> None:
