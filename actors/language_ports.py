@@ -58,8 +58,8 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
-class LanguageModelError(Exception):
-    """No answer. `retry_after_s` is what the provider said of it; 0 where it said nothing."""
+class NoAnswerError(Exception):
+    """A provider has not answered. `retry_after_s` is what it said of it; 0 where it said nothing."""
 
     def __init__(self, provider: str, kind: ErrorKind, cause: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{provider}: {kind}: {cause}")
@@ -67,6 +67,10 @@ class LanguageModelError(Exception):
         self.kind = kind
         self.cause = cause
         self.retry_after_s = retry_after_s
+
+
+class LanguageModelError(NoAnswerError):
+    """Nothing was said."""
 
 
 class LanguageModel(Protocol):
@@ -100,15 +104,8 @@ class TranslationRequest(msgspec.Struct, frozen=True):
     target: str
 
 
-class TranslationError(Exception):
-    """No translation; as LanguageModelError."""
-
-    def __init__(self, provider: str, kind: ErrorKind, cause: str, *, retry_after_s: float = 0.0) -> None:
-        super().__init__(f"{provider}: {kind}: {cause}")
-        self.provider = provider
-        self.kind = kind
-        self.cause = cause
-        self.retry_after_s = retry_after_s
+class TranslationError(NoAnswerError):
+    """Nothing was translated."""
 
 
 class Translator(Protocol):

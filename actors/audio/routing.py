@@ -40,7 +40,6 @@ class Listener(Protocol):
     """What takes the microphone's frames for a recogniser. `offer` never blocks."""
 
     def offer(self, pcm: bytes) -> None: ...
-    def finalize(self) -> None: ...
 
 
 class SpeechInlet:
@@ -63,11 +62,6 @@ class SpeechInlet:
             self.stream = None
             if self.owner is not None:
                 self.owner.crash(error)
-
-    def finalize(self) -> None:
-        """The phone reports silence: ask the stream for its final text."""
-        if self.stream is not None:
-            self.stream.finalize()
 
 
 class AudioTable(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from typing import Final
 from protocols.audio import BYTES_A_SECOND
 
 from . import alignment
+from .loudness import is_loud
 
 KEEP_S: Final = 1.5
 """How much of each way is kept: the stall, the jitter buffer, and what it takes to recognise the place."""
@@ -32,7 +33,6 @@ PATIENT_S: Final = 0.3
 """The same while somebody speaks: WebRTC may be ahead of the frames of 100 ms that come directly."""
 
 _LOOKS_S: Final = (0.1, 0.14, DECIDE_S, 0.24, PATIENT_S)
-_VOICE: Final = 500  # a sample this loud is a voice: -36 dBFS
 _QUIET_S: Final = 0.3  # a way that has brought nothing for so long does not deliver: frames have 100 ms
 _BEYOND_S: Final = 0.5  # a place so far ahead of what has come is a mistake
 _ALIKE: Final = 0.8  # what makes a place that was searched for; Opus leaves 0.8 to 0.93 of a voice
@@ -302,8 +302,6 @@ class Sources:
         self._routed = max(place, direct.end)
         rest = direct.part(place, direct.end)
         self._counts.ignored_bytes -= len(rest)
-        if place > direct.end:
-            self._routed = place
         return rest
 
     # -- the place
@@ -376,8 +374,7 @@ class Sources:
 
     def _is_loud(self) -> bool:
         """Whether somebody has just spoken, as far as WebRTC brought it."""
-        newest = memoryview(self._peer.part(self._peer.end - _PIECE, self._peer.end)).cast("h")[::8]
-        return max(newest, default=0) >= _VOICE or min(newest, default=0) <= -_VOICE
+        return is_loud(self._peer.part(self._peer.end - _PIECE, self._peer.end))
 
     def _forget_place(self) -> None:
         self._offset = None

@@ -55,13 +55,11 @@ class VoiceGate:
     Attributes:
       is_open: the last audio was speech, or close to it.
       is_voice: somebody spoke in the last audio.
-      withheld_ms: audio that was called silence, before any of it was wanted as a pre-roll.
     """
 
     def __init__(self, detector: VoiceDetector, settings: VoiceSettings) -> None:
         self.is_open = True
         self.is_voice = False
-        self.withheld_ms = 0.0
         self._detector = detector
         self._settings = settings
         self._unreported_ms = 0.0
@@ -94,6 +92,4 @@ class VoiceGate:
             self._has_spoken = False
         is_own = settings.withhold and self._unreported_ms > settings.own_after_s * 1000
         self.is_open = not is_own or quiet_ms - length_ms < settings.hold_s * 1000
-        if not self.is_open:
-            self.withheld_ms += length_ms
         return Verdict.SPEECH if self.is_open else Verdict.SILENCE, has_paused

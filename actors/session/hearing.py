@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,7 +21,7 @@ from ..display import arbitration as display
 from ..ports import SpeechRequest
 from ..speech.by_phone import concerns
 from ..speech.feed import AudioFeed
-from ..speech.messages import HeardByPhone, Recognised, SetSubscribers, Subscriber, Unserved
+from ..speech.messages import HeardByPhone, Recognised, SetSubscribers, Unserved
 from ..speech.remembering import ReadHistory
 from ..speech.stream import TranscriptionStream
 from ..subscriptions import apply_update
@@ -38,9 +37,6 @@ from .messages import (
 )
 from .state import AppEntry, StreamEntry
 from .translations import Translations, spoken_in
-
-if TYPE_CHECKING:
-    pass
 
 
 class Hearing(Translations):
@@ -155,10 +151,7 @@ class Hearing(Translations):
                 stream.ref.tell(said)
 
     def _tell_stream(self, language: str) -> None:
-        subscribers = tuple(
-            Subscriber(package_name, text, self.state.apps[package_name].ref)
-            for package_name, text in self.state.routing.subscribers_of(language)
-        )
+        subscribers = self._subscribers(self.state.routing.subscribers_of(language))
         translations = self._listeners_of(language)
         listeners: tuple[Recipient[Recognised], ...] = translations
         if subscribers or translations:

@@ -7,6 +7,8 @@ themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from protocols import streams
@@ -31,8 +33,8 @@ def spoken_in(source: str) -> str:
 class Translations(SessionCore):
     """Keeps the translation streams in step with what the apps asked for."""
 
-    def _is_recognised(self, language: str | None) -> bool:
-        return language is None or any(p.supports(language) for p in self.domain.ports.speech)
+    def _is_recognised(self, language: str) -> bool:
+        return any(p.supports(language) for p in self.domain.ports.speech)
 
     def _is_translated(self, source: str, target: str) -> bool:
         """Whether somebody translates this pair. What is spoken in the target already needs nobody."""
@@ -94,14 +96,11 @@ class Translations(SessionCore):
     def _tell_translation(self, pair: Pair) -> None:
         routing = self.state.routing
         subscribers = routing.translation_subscribers_of(*pair) if pair in routing.translations else ()
-        self.state.translations[pair].tell(
-            SetSubscribers(
-                tuple(
-                    Subscriber(package_name, text, self.state.apps[package_name].ref)
-                    for package_name, text in subscribers
-                )
-            )
-        )
+        self.state.translations[pair].tell(SetSubscribers(self._subscribers(subscribers)))
+
+    def _subscribers(self, takers: Iterable[tuple[str, str]]) -> tuple[Subscriber, ...]:
+        """Packages and the strings they want something under, with their actors."""
+        return tuple(Subscriber(name, text, self.state.apps[name].ref) for name, text in takers)
 
     def _open_translation(self, pair: Pair) -> None:
         source, target = pair

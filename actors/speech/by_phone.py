@@ -12,9 +12,9 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from .messages import HeardByPhone
+from protocols.streams import AUTO
 
-AUTO = "auto"
+from .messages import HeardByPhone
 
 
 class ByPhone(msgspec.Struct, frozen=True, kw_only=True):

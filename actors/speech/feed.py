@@ -18,14 +18,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from protocols.audio import BYTES_A_SECOND
 from runtime import Ref
 
+from ..audio.loudness import is_loud
 from ..audio.voice import Verdict, VoiceGate
 from ..ports import SpeechStream
 
-BYTES_A_SECOND: Final = 32_000
-_VOICE: Final = 500  # a sample this loud is a voice, or noise as loud as one: -36 dBFS
-_STRIDE: Final = 8  # every so many samples are looked at; 2 kHz is enough to see a peak
 _PAUSE_BYTES: Final = BYTES_A_SECOND * 3 // 10
 _MOST_PAUSES: Final = 200  # more than there are in what is kept
 _ROUNDING: Final = 64  # bytes: a recogniser's times are whole milliseconds
@@ -38,12 +37,6 @@ def bytes_of(milliseconds: float) -> int:
 
 def milliseconds_of(audio_bytes: int) -> int:
     return audio_bytes * 1000 // BYTES_A_SECOND
-
-
-def is_loud(pcm: bytes) -> bool:
-    """Whether something in it is as loud as a voice. 6 us for 100 ms."""
-    samples = memoryview(pcm)[: len(pcm) // 2 * 2].cast("h")[::_STRIDE]
-    return len(samples) > 0 and (max(samples) >= _VOICE or min(samples) <= -_VOICE)
 
 
 class _Cut(NamedTuple):
@@ -61,7 +54,7 @@ class _Frame:
         self.end = begin + len(pcm)
         self.pcm = pcm
         self.arrived_at = arrived_at
-        self.is_voice = is_loud(pcm)
+        self.is_voice = False
         self.is_withheld = False
 
 
@@ -123,10 +116,11 @@ class AudioFeed:
         if self.head - self._frames[0].begin > self._keep_bytes:
             self._drop_oldest()
         if self._gate is None:
+            frame.is_voice = is_loud(pcm)
             self._decide(frame)
             return
         verdict, has_paused = self._gate.hear(pcm)
-        frame.is_voice = frame.is_voice and self._gate.is_voice
+        frame.is_voice = self._gate.is_voice and is_loud(pcm)
         waiting = self._waiting
         waiting.append(frame)
         if verdict is Verdict.SPEECH:
@@ -158,11 +152,6 @@ class AudioFeed:
     def is_live(self) -> bool:
         """The recogniser has been given all that it is to hear."""
         return self._stream is not None and self.given >= self.decided
-
-    @property
-    def is_silent(self) -> bool:
-        """Silence is being withheld."""
-        return self._gate is not None and not self._gate.is_open
 
     def count_opening(self) -> int:
         """A number for a recogniser's stream that no other has or had."""

@@ -239,9 +239,7 @@ class PeerActor(Actor[PeerMessage]):
                 self.perform(slot.open, self.media, request, peer, self.ref, self.system.clock.now)
             case ClosePeer():
                 self.perform(slot.close, self.now)
-            case MakeOffer():
-                self.perform(self._with_peer, effect)
-            case TakeOffer() | TakeAnswer() | TakeCandidate():
+            case MakeOffer() | TakeOffer() | TakeAnswer() | TakeCandidate():
                 self.perform(self._with_peer, effect)
             case Hear(is_heard):
                 self.perform(partial(slot.audio.hear_peer, self.now, is_heard=is_heard))

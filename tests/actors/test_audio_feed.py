@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.audio.loudness import is_loud
 from actors.ports import SpeechProgress
-from actors.speech.feed import BYTES_A_SECOND, AudioFeed, is_loud
+from actors.speech.feed import AudioFeed
 from clients.coded_audio import silence, word
 from clients.recordings import recordings
+from protocols.audio import BYTES_A_SECOND
 
 
 class Taker:
