@@ -1,0 +1,50 @@
+"""What a user's assistant understands."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from protocols.desktop.documents import Task
+from runtime import ReplyTo
+
+from ..desktop.messages import AgentChanged, AgentSpawned, Listen, SpawnRefused, StopListening
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer a question. The reply is the task as it was kept, which is processing; what comes of it is told
+    to whoever listens.
+
+    Attributes:
+      query: trimmed, not empty, at most 4,000 characters.
+      working_directory: where an agent of it works; None for the daemon's root.
+    """
+
+    query: str
+    source: Literal["rest", "voice", "page"]
+    reply_to: ReplyTo[Task]
+    working_directory: str | None = None
+
+
+class FindTask(msgspec.Struct, frozen=True):
+    task_id: str
+    reply_to: ReplyTo[Task | None]
+
+
+class ListTasks(msgspec.Struct, frozen=True):
+    """The newest first."""
+
+    limit: int
+    reply_to: ReplyTo[tuple[Task, ...]]
+
+
+class CancelTask(msgspec.Struct, frozen=True):
+    """Give a task up, its agent too. Answers with the task as it stands then, None where there is none."""
+
+    task_id: str
+    reply_to: ReplyTo[Task | None]
+
+
+AssistantQuery = Query | FindTask | ListTasks | CancelTask | Listen | StopListening
+AssistantMessage = AssistantQuery | AgentSpawned | SpawnRefused | AgentChanged
