@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import engine, report
-from bench.stand import DRIVER_CORE, PACKAGE, Stand, cpu_s, memory_kb, serving
+from bench.stand import DRIVER_CORE, PACKAGE, Driver, Stand, cpu_s, memory_kb, serving
 
 ANSWER_S: Final = 0.3
 AIM_MS: Final = 10
@@ -150,12 +150,10 @@ def _peers(stand: Stand, count: int) -> Iterator[None]:
         preexec_fn=lambda: engine.pin(DRIVER_CORE),
     ) as process:
         try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            print(json.dumps(order), file=process.stdin, flush=True)
-            if process.stdout.readline().strip() != "ready":
-                raise RuntimeError("the peers did not come as far as to speak; their error is above")
-            print(file=process.stdin, flush=True)
+            phones = Driver(process)
+            phones.say(json.dumps(order))
+            phones.expect("ready")
+            phones.say("")
             yield
         finally:
             process.kill()

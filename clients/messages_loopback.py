@@ -86,7 +86,7 @@ class MessagesLoopback:
     Attributes:
       url: what `anthropic_base_url` has to be.
       asked: every request that could be understood, in order.
-      running, most_at_once: requests that are being answered, now and at most.
+      running: requests that are being answered.
       connections: how many there have been.
     """
 
@@ -100,7 +100,6 @@ class MessagesLoopback:
         self.url = ""
         self.asked: list[Asked] = []
         self.running = 0
-        self.most_at_once = 0
         self.connections = 0
         self.keys = keys
         self.delay_s = delay_s
@@ -130,7 +129,6 @@ class MessagesLoopback:
         if request is None:
             return False
         self.running += 1
-        self.most_at_once = max(self.most_at_once, self.running)
         try:
             await self._answer(request, body, protocol, stream)
         finally:

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -29,7 +29,9 @@ from adapters.listener.handing import HandingError, HandingSocket
 from config import handover
 from config.front import FrontDoorServices
 from config.taking import excuse
-from runtime import ActorSystem, RuntimeFailure
+from runtime import ActorSystem, Ref, RuntimeFailure
+
+K = TypeVar("K")
 
 DRAIN_S = 2.0
 QUIET_S = 2.0
@@ -163,6 +165,11 @@ class Giver:
             raise NotAtRestError(f"{path} is being restarted; try again")
         return self._system.state_of(ref)
 
+    def _states_of(self, refs: Mapping[K, Ref[Any]]) -> dict[K, Any]:
+        """The states of those that are not being restarted."""
+        found = {key: self._system.state_of(ref) for key, ref in refs.items()}
+        return {key: state for key, state in found.items() if state is not None}
+
     # -- giving
 
     def _give(self, handing: HandingSocket) -> None:
@@ -208,28 +215,14 @@ class Giver:
         assert entry.session is not None
         assert entry.display is not None
         branch = entry.session.path.rpartition("/")[0]
-        apps = {}
-        for package, one in session.apps.items():
-            app = self._system.state_of(one.ref)
-            if app is not None:
-                apps[package] = app
-        streams = {}
-        for language, stream in session.streams.items():
-            state = self._system.state_of(stream.ref)
-            if state is not None:
-                streams[language] = state
         return records.capture(
             session,
             self._system.state_of(entry.display),
             self._state_of(f"{branch}/link"),
             self._state_of(f"{branch}/peer").negotiation,
-            apps,
-            streams,
-            {
-                pair: state
-                for pair, ref in session.translations.items()
-                if (state := self._system.state_of(ref)) is not None
-            },
+            self._states_of({package: app.ref for package, app in session.apps.items()}),
+            self._states_of({language: stream.ref for language, stream in session.streams.items()}),
+            self._states_of(session.translations),
             self._state_of(f"{branch}/history"),
             self._system.clock.now(),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.language_ports import Translator
 from actors.ports import Telemetry
 from actors.speech.model_translator import ModelTranslator
+from adapters.language_model import AnthropicModel
 from config.settings import Settings
 
 
@@ -16,8 +17,6 @@ def translator_of(settings: Settings, telemetry: Telemetry) -> Translator | None
         return MarkingTranslator()
     if settings.translation_provider == "none" or not settings.anthropic_api_key:
         return None
-    from adapters.language_model import AnthropicModel
-
     model = AnthropicModel(
         key=settings.anthropic_api_key,
         base_url=settings.anthropic_base_url,

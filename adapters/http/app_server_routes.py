@@ -11,7 +11,8 @@ from quart import Blueprint, Response, request
 
 from actors.directory import Call, CallTaken, DirectoryMessage, call_server, find_app
 from actors.front.doorman import key_matches
-from actors.ports import AppDocument, StorageError, Telemetry, retry_after_s
+from actors.ports import AppDocument, StorageError, Telemetry
+from adapters.http.callers import json_answer, not_now
 from protocols import app_servers, rest, timestamps, webhooks
 from protocols.app_servers import AppServerCall
 from protocols.error_codes import ErrorCode
@@ -50,14 +51,9 @@ def app_server_routes(
             )
         except (StorageError, RuntimeFailure) as error:
             telemetry.error("app_server_call_failed", package=body.package_name, cause=str(error))
-            wait_s = retry_after_s(error)
-            is_store = isinstance(error, StorageError)
-            code = ErrorCode.STORE_UNAVAILABLE if is_store else ErrorCode.INTERNAL_ERROR
-            answer = _failure(503, f"Not now, try again in {wait_s:g} s", code, wait_s)
-            answer.headers["Retry-After"] = str(max(1, round(wait_s)))
-            return answer
+            return not_now(error, ErrorCode.INTERNAL_ERROR, timestamp=_stamp())
         message = _said(call, taken, app, body)
-        return _json(
+        return json_answer(
             200,
             rest.success(
                 registrationId=taken.registration_id,
@@ -76,8 +72,8 @@ def app_server_routes(
     async def restart() -> Response:
         return await take(Call.RESTART)
 
-    def _failure(status: int, message: str, code: ErrorCode, wait_s: float | None = None) -> Response:
-        return _json(status, rest.failure(message, code, timestamp=_stamp(), retry_after_s=wait_s))
+    def _failure(status: int, message: str, code: ErrorCode) -> Response:
+        return json_answer(status, rest.failure(message, code, timestamp=_stamp()))
 
     def _stamp() -> str:
         return timestamps.iso(wall())
@@ -97,7 +93,3 @@ def _said(call: Call, taken: CallTaken, app: AppDocument, body: AppServerCall) -
     if body.webhook_url and body.webhook_url.rstrip("/") not in (known, app.public_url.rstrip("/")):
         message += f". Webhooks go to {known}, the address in the catalogue, not to the one given here"
     return message
-
-
-def _json(status: int, body: bytes) -> Response:
-    return Response(body, status=status, content_type="application/json")

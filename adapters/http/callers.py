@@ -4,29 +4,48 @@ from __future__ import annotations
 
 from quart import Request, Response
 
-from actors.ports import Telemetry, TokenError, Tokens
+from actors.ports import StorageError, Telemetry, TokenError, Tokens, retry_after_s
 from actors.session.messages import SessionMessage
 from actors.users.roster import RosterMessage, find_user
 from protocols import rest
 from protocols.error_codes import ErrorCode
-from runtime import Ref
+from runtime import Ref, RuntimeFailure
 
 
 async def session_of(
     request: Request, tokens: Tokens, roster: Ref[RosterMessage], telemetry: Telemetry
 ) -> Ref[SessionMessage] | Response | None:
     """The caller's session, None where there is none, or the 401 of a request without a good token."""
+    user_id = caller_of(request, tokens, telemetry)
+    return user_id if isinstance(user_id, Response) else await roster.ask(find_user(user_id))
+
+
+def caller_of(request: Request, tokens: Tokens, telemetry: Telemetry) -> str | Response:
+    """The user of the request's core token, or the 401 of a request without a good one."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return json_answer(401, rest.unauthorized(rest.AUTHORIZATION_MISSING, ErrorCode.INVALID_TOKEN))
     try:
-        user_id = tokens.verify(token.strip())
+        return tokens.verify(token.strip())
     except TokenError as error:
         telemetry.warning("rest_refused", cause=error.cause)
         return json_answer(401, rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN))
-    return await roster.ask(find_user(user_id))
 
 
 def json_answer(status: int, body: bytes) -> Response:
     """An answer whose body is JSON already."""
     return Response(body, status=status, content_type="application/json")
+
+
+def not_now(error: StorageError | RuntimeFailure, otherwise: ErrorCode, *, timestamp: str) -> Response:
+    """The 503 with `Retry-After` for a store, or an actor, that cannot answer.
+
+    Args:
+      otherwise: the code where it is not the store.
+    """
+    wait_s = retry_after_s(error)
+    code = ErrorCode.STORE_UNAVAILABLE if isinstance(error, StorageError) else otherwise
+    message = f"Not now, try again in {wait_s:g} s"
+    answer = json_answer(503, rest.failure(message, code, timestamp=timestamp, retry_after_s=wait_s))
+    answer.headers["Retry-After"] = str(max(1, round(wait_s)))
+    return answer

@@ -9,10 +9,10 @@ from quart import Blueprint, Response, request
 
 from actors.directory import DirectoryMessage, find_app
 from actors.front.doorman import key_matches
-from actors.ports import StorageError, Telemetry, retry_after_s
+from actors.ports import StorageError, Telemetry
 from actors.session.messages import NotPermittedError, read_transcripts
 from actors.users.roster import RosterMessage, find_user
-from adapters.http.callers import json_answer
+from adapters.http.callers import json_answer, not_now
 from protocols import rest, timestamps
 from protocols.error_codes import ErrorCode
 from protocols.errors import InvalidSessionId
@@ -68,19 +68,13 @@ def transcript_routes(
             return _failure(403, str(error), ErrorCode.PERMISSION_DENIED)
         except (StorageError, RuntimeFailure) as error:
             telemetry.warning("rest_transcripts_failed", package=package_name, cause=str(error))
-            wait_s = retry_after_s(error)
-            is_store = isinstance(error, StorageError)
-            code = ErrorCode.STORE_UNAVAILABLE if is_store else ErrorCode.TRY_AGAIN
-            answer = _failure(503, f"Not now, try again in {wait_s:g} s", code, wait_s)
-            answer.headers["Retry-After"] = str(max(1, round(wait_s)))
-            return answer
+            return not_now(error, ErrorCode.TRY_AGAIN, timestamp=timestamps.iso(wall()))
         if segments is None:
             return _failure(404, "Session not found", ErrorCode.SESSION_NOT_FOUND)
         return json_answer(200, rest.transcripts(language, segments))
 
-    def _failure(status: int, message: str, code: ErrorCode, wait_s: float | None = None) -> Response:
-        stamp = timestamps.iso(wall())
-        return json_answer(status, rest.failure(message, code, timestamp=stamp, retry_after_s=wait_s))
+    def _failure(status: int, message: str, code: ErrorCode) -> Response:
+        return json_answer(status, rest.failure(message, code, timestamp=timestamps.iso(wall())))
 
     blueprint.add_url_rule("/api/transcripts/<session_id>", "read", read, methods=["GET"])
     return blueprint

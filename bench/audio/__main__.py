@@ -58,7 +58,6 @@ def main() -> None:
             row = measure(name, WAYS[name], loss / 100, options)
             rows.append(row)
             print(report.table([_shown(row)]), flush=True)
-    words = {row["way"]: row for row in rows if not row["loss"]}
     print()
     print(report.table([_shown(row) for row in rows]))
     print(EXPLANATION)
@@ -69,7 +68,8 @@ def main() -> None:
     )
     print(f"kept in {kept}")
     series = {
-        way: [(max(row["loss"], 0.1), row["p95_ms"]) for row in rows if row["way"] == way] for way in words
+        way: [(max(row["loss"], 0.1), row["p95_ms"]) for row in rows if row["way"] == way]
+        for way in dict.fromkeys(row["way"] for row in rows)
     }
     title, label = "Microphone to app, p95 in ms", "packets lost, % (0 drawn at 0.1)"
     print(f"plot in {report.plot_svg('audio', title, label, series, options.out)}")

@@ -33,16 +33,13 @@ async def main() -> None:
             await phone.wait_for(lambda phone: is_ready(phone, options), timeout_s=READY_S)
         print("ready", flush=True)
         sys.stdin.readline()
-        cpu = time.process_time()
         async with trio.open_nursery() as playing:
             for phone, sent in zip(phones, frames, strict=True):
                 playing.start_soon(play, phone, pcm, order["chunk_ms"], sent)
-        cpu = time.process_time() - cpu
         nursery.cancel_scope.cancel()
     # Frames are due at the end of what they hold, so the first tells when the microphone began to hear.
     began = [sent[0].at - sent[0].size_bytes / 32_000 for sent in frames]
-    unsent = sum(not frame.was_sent for sent in frames for frame in sent)
-    print(json.dumps({"began": began, "unsent": unsent, "cpu_s": cpu}), flush=True)
+    print(json.dumps({"began": began}), flush=True)
 
 
 def is_ready(phone: Glasses, options: MicrophoneOptions) -> bool:
