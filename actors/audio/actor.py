@@ -56,6 +56,8 @@ class AudioActor(Actor[AudioMessage]):
         facts = {"format": shown, **counted, "shed": slot.shedder.shed_frames}
         facts["source"] = (Source.WEBSOCKET if sources is None else sources.source).value
         facts |= {name: getattr(slot.of_sources, name) for name in slot.of_sources.__slots__}
+        if decoding := slot.decoding.view(self.now):
+            facts["stages"] = {"decode": decoding}
         if slot.leg is not None:
             packets = slot.leg.state
             facts["udp"] = {name: getattr(packets, name) for name in _OF_PACKETS}
@@ -98,7 +100,7 @@ class AudioActor(Actor[AudioMessage]):
 
     def _install(self) -> None:
         self.slot.owner = self.ref
-        self.slot.install(AudioRouter(self.session, self.state))
+        self.slot.install(AudioRouter(self.session, self.state), self.system.clock.now)
 
     def _swap(self) -> None:
         if self.slot.router is not None:

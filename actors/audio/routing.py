@@ -18,6 +18,7 @@ from protocols.sequence import Heard, Lost
 from runtime import Recipient, Ref
 
 from ..allowance import Allowance
+from ..latency import Spread
 from ..overload import Shedder
 from ..ports import Connection, Lane, Lc3, Outgoing
 from ..webrtc.ports import PeerAudio
@@ -143,11 +144,15 @@ class AudioSlot:
       leg: its datagrams' way, once it has registered.
       sources: what decides between WebRTC and the rest, while there is a peer; then nothing is plain.
       of_sources: what has come of that.
+      clock: the system's, once an audio actor has begun.
+      decoding: how long a frame that is not PCM, or a gap, takes to become it.
     """
 
     __slots__ = (
+        "clock",
         "connection",
         "counts",
+        "decoding",
         "door",
         "has_peer",
         "intake",
@@ -179,6 +184,8 @@ class AudioSlot:
         self.sources: Sources | None = None
         self.of_sources = SourceCounts()
         self.has_peer = False
+        self.clock: Callable[[], float] | None = None
+        self.decoding = Spread()
 
     @property
     def format(self) -> AudioFormat | None:
@@ -239,10 +246,11 @@ class AudioSlot:
         if self.offer_of_udp is not None:
             self.offer_of_udp = msgspec.structs.replace(self.offer_of_udp, is_registered=False)
 
-    def install(self, router: AudioRouter) -> None:
+    def install(self, router: AudioRouter, clock: Callable[[], float]) -> None:
         """The audio actor has begun, or begun again."""
         self._retire()
         self.router = router
+        self.clock = clock
 
     def offer(self, connection: Connection, frame: bytes) -> None:
         """Route one binary frame; a failure crashes the audio actor, never the engine."""
@@ -364,6 +372,7 @@ class AudioSlot:
         return is_shed
 
     def _take(self, item: bytes | Lost, now: float) -> None:
+        began = 0.0 if self.clock is None else self.clock()
         try:
             if isinstance(item, Lost):
                 heard: tuple[bytes, ...] = (self.intake.conceal(item.packets),)
@@ -372,6 +381,9 @@ class AudioSlot:
         except Exception as error:
             self._crash(error)
         else:
+            if self.clock is not None and not self.intake.is_plain:
+                ended = self.clock()
+                self.decoding.add((ended - began) * 1000, ended)
             self._take_in(heard, now)
 
     def _take_in(self, heard: tuple[bytes, ...], now: float) -> None:

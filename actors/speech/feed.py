@@ -23,11 +23,16 @@ from runtime import Ref
 
 from ..audio.loudness import is_loud
 from ..audio.voice import Verdict, VoiceGate
+from ..latency import Transit
 from ..ports import SpeechStream
 
 _PAUSE_BYTES: Final = BYTES_A_SECOND * 3 // 10
 _MOST_PAUSES: Final = 200  # more than there are in what is kept
 _ROUNDING: Final = 64  # bytes: a recogniser's times are whole milliseconds
+_STEP_BYTES: Final = BYTES_A_SECOND * 12 // 10  # Deepgram says how far it is once a second
+
+END_S: Final = 2.0
+"""A microphone that brings nothing for so long has been cut off, whatever it was saying."""
 
 
 def bytes_of(milliseconds: float) -> int:
@@ -75,6 +80,7 @@ class AudioFeed:
       base: where the recogniser's own audio begins.
       lost_bytes: audio that went before a recogniser was there to hear it.
       withheld_bytes: silence that no recogniser was to hear.
+      transit: from the microphone to here.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class AudioFeed:
         self.base = 0
         self.lost_bytes = 0
         self.withheld_bytes = 0
+        self.transit = Transit()
         self._clock = clock
         self._gate = gate
         self._keep_bytes = round(keep_s * BYTES_A_SECOND)
@@ -103,6 +110,7 @@ class AudioFeed:
         self._cuts: deque[_Cut] = deque([_Cut(0, 0)])
         self._openings = 0
         self._settled = 0
+        self._is_over = True
 
     # the audio router's calls
 
@@ -111,8 +119,10 @@ class AudioFeed:
         if not pcm:
             return
         frame = _Frame(self.head, pcm, self._clock())
+        self._is_over = False
         self._frames.append(frame)
         self.head = frame.end
+        self.transit.heard(frame.end * 1000 / BYTES_A_SECOND, frame.arrived_at)
         if self.head - self._frames[0].begin > self._keep_bytes:
             self._drop_oldest()
         if self._gate is None:
@@ -140,6 +150,12 @@ class AudioFeed:
             self._stream.finalize()
         else:
             self._pauses.append(self.decided)
+
+    def look_for_the_end(self) -> None:
+        """Speech is over where nothing has come for `END_S`: no phone says that it is gone."""
+        if not self._is_over and self._is_cut_off():
+            self._is_over = True
+            self.finalize()
 
     def reported(self) -> None:
         """The phone has said whether somebody speaks: it decides what it sends."""
@@ -249,7 +265,13 @@ class AudioFeed:
         return self.given <= begin
 
     def waiting_s(self, position: int) -> float:
-        """How long the oldest voice behind this position has waited; 0 when there is none."""
+        """How long the oldest voice behind this position has waited; 0 when there is none.
+
+        A recogniser tells how far it is in steps. The last voice of a microphone that was cut off may end
+        within one: nothing more is said of that, and nobody waits for it.
+        """
+        if self.head - position < _STEP_BYTES and self._is_cut_off():
+            return 0.0
         oldest = math.inf
         for frame in reversed(self._frames):
             if frame.end <= position:
@@ -259,6 +281,9 @@ class AudioFeed:
         return max(0.0, self._clock() - oldest) if math.isfinite(oldest) else 0.0
 
     # its own
+
+    def _is_cut_off(self) -> bool:
+        return bool(self._frames) and self._clock() - self._frames[-1].arrived_at >= END_S
 
     def _decide(self, frame: _Frame) -> None:
         """Whether it is to be heard is known; it is handed on, unless others wait before it."""

@@ -41,7 +41,7 @@ from . import by_phone, failover
 from .by_phone import ByPhone
 from .failover import Candidate, FailoverState
 from .feed import AudioFeed, bytes_of, milliseconds_of
-from .latency import Alarm, Stages
+from ..latency import Alarm, Stages
 from .messages import (
     HeardByPhone,
     LingerOver,
@@ -303,6 +303,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.perform(self.recognisers.failed, blame.provider, blame.kind, blame.retry_after_s, self.now)
 
     def _look(self) -> None:
+        self.perform(self.feed.look_for_the_end)
         opening = self.opening
         if opening is None or opening.stream is None:
             self._watch("behind", self._measured().waiting_ms)
@@ -355,6 +356,8 @@ class TranscriptionStream(Actor[SpeechMessage]):
 
     def _stages(self) -> Mapping[str, object]:
         stages: dict[str, object] = {**self.stages.view(self.now)}
+        if arrival := self.feed.transit.spread.view(self.now):
+            stages["arrival"] = arrival
         if self.opening is not None and self.opening.stream is not None:
             send_ms = self.opening.stream.progress.send_p99_ms
             if send_ms is not None:

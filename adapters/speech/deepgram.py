@@ -20,7 +20,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from actors.ports import SpeechError, SpeechEvent, SpeechProgress, SpeechRequest, Telemetry
-from actors.speech.latency import Spread
+from actors.latency import Spread
 
 from .deepgram_failures import closed, refused, reported
 from .deepgram_messages import (

@@ -93,6 +93,7 @@ async def test_a_crash_of_the_audio_actor_keeps_the_format(autojump_clock: MockC
 
         await heard_of_lc3(world, phone, server.connection)
         assert (3, 6, 0) == tuple(facts(world)[name] for name in ("frames", "decoded", "unrouted"))
+        assert 3 == facts(world)["stages"]["decode"]["count"], "how long it took is known"
 
 
 async def test_a_crash_of_the_link_keeps_the_format(autojump_clock: MockClock) -> None:

@@ -6,7 +6,7 @@ import random
 
 from trio.testing import MockClock
 
-from actors.speech.latency import Alarm, Spread, Stages
+from actors.latency import Alarm, Spread, Stages, Transit
 from clients.coded_audio import sentence, silence
 from tests.actors.world import ADA, open_world
 from tests.coded_speech import coded_speech, say
@@ -55,6 +55,29 @@ def test_an_alarm_is_raised_once_and_taken_back_at_half() -> None:
     assert [False, True, True, True, True, False, False, True] == seen
 
 
+def test_a_frame_is_late_by_what_it_misses_the_promptest_by() -> None:
+    transit = Transit()
+    for count in range(100):
+        late_s = 0.08 if count % 10 == 9 else 0.0
+        transit.heard(count * 100.0, 50.0 + count * 0.1 + late_s)
+
+    assert {"count": 100, "p50_ms": 0, "p99_ms": 80, "most_ms": 80} == {
+        name: round(value, -1) if name != "count" else value
+        for name, value in transit.spread.view(60.0).items()
+    }
+
+
+def test_a_pause_of_the_microphone_is_nobodys_delay_and_neither_is_drift() -> None:
+    transit = Transit()
+    position_ms, now = 0.0, 0.0
+    for count in range(3_000):
+        now += 30.0 if count == 1_500 else 0.1
+        position_ms += 100 * (1 - 50e-6)  # the phone's crystal is slow
+        transit.heard(position_ms, now)
+
+    assert transit.spread.view(now)["most_ms"] <= 1
+
+
 async def test_the_tree_shows_how_long_each_stage_took(autojump_clock: MockClock) -> None:
     async with open_world(recognisers=[coded_speech("one")]) as world:
         phone = await world.phone()
@@ -68,6 +91,7 @@ async def test_the_tree_shows_how_long_each_stage_took(autojump_clock: MockClock
         assert 15 <= stages["interim"]["count"]
         assert 300 <= stages["final"]["p50_ms"] <= 400
         assert 18 == stages["delivery"]["count"]
+        assert stages["arrival"]["p99_ms"] <= 1
 
 
 async def test_a_slow_recogniser_is_warned_of_once_and_taken_back(autojump_clock: MockClock) -> None:

@@ -204,6 +204,36 @@ async def test_in_silence_nobody_is_told_and_nobody_is_replaced(autojump_clock: 
         assert [] == [text for text in phone.texts() if "delayed" in text]
 
 
+async def test_what_a_microphone_said_before_it_was_cut_off_becomes_final(autojump_clock: MockClock) -> None:
+    async with open_world(recognisers=[coded_speech("one")]) as world:
+        phone = await world.phone()
+        server = await world.running_app(phone, subscriptions=SUBSCRIPTIONS)
+
+        await say(phone, sentence(range(3)).rstrip(b"\0"))
+        assert [] == final_words(server)
+        await trio.sleep(3)
+
+        assert ["w0", "w1", "w2"] == final_words(server)
+
+
+@pytest.mark.parametrize(("unheard_bytes", "times"), [(16_000, 0), (64_000, 1)])
+async def test_the_rest_of_a_microphone_that_was_cut_off_makes_no_recogniser_hang(
+    unheard_bytes: int, times: int, autojump_clock: MockClock
+) -> None:
+    """A recogniser says how far it is in steps: half a second without an answer says nothing of it."""
+    providers = [coded_speech("one"), coded_speech("two")]
+    async with open_world(recognisers=providers) as world:
+        phone = await world.phone()
+        await world.running_app(phone, subscriptions=SUBSCRIPTIONS)
+        await say(phone, SPEECH[:96_000])
+        providers[0].hang()
+        await say(phone, SPEECH[96_000 : 96_000 + unheard_bytes])
+
+        await trio.sleep(30)
+
+        assert times == len(replaced(world))
+
+
 async def test_the_first_choice_comes_back_in_a_pause_of_the_speech(autojump_clock: MockClock) -> None:
     providers = [coded_speech("one"), coded_speech("two")]
     async with open_world(recognisers=providers) as world:
@@ -236,7 +266,7 @@ async def test_a_crash_of_the_stream_loses_no_word(autojump_clock: MockClock) ->
     async with open_world(recognisers=providers) as world:
         phone = await world.phone()
         server = await world.running_app(phone, subscriptions=SUBSCRIPTIONS)
-        await say(phone, SPEECH[:64_000])
+        await say(phone, SPEECH[:96_000])
 
         world.find(f"users/{ADA}/speech/en-US").crash(RuntimeError("it was told to"))
         await say(phone, SPEECH[64_000:] + silence(3))

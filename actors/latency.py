@@ -1,4 +1,4 @@
-"""How long speech takes, by stage: what a stream has measured lately, and when that is worth a warning.
+"""How long speech takes, by stage: what has been measured lately, and when that is worth a warning.
 
 Pure, and cheap enough for every result: a value is counted in one of twenty classes, so a quantile is known
 to within its class. Two halves of the window take turns, so that what is shown is of the last one to two
@@ -14,6 +14,8 @@ from typing import Final
 import msgspec
 
 _WINDOW_S: Final = 60.0
+_PAUSE_MS: Final = 2_000.0
+_DRIFT_MS_A_SECOND: Final = 0.1  # 100 ppm, as two crystals have
 _EDGES_MS: Final = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500, 700, 1_000, 2_000)
 
 
@@ -80,6 +82,32 @@ class Spread:
         self._before = _Half() if is_old else self._now
         self._now = _Half()
         self._began_at = now
+
+
+class Transit:
+    """How late a microphone's audio arrives, with no capture time on the wire.
+
+    Audio is captured in its own time, so the promptest frame shows when capture and arrival lie closest, and
+    every other is late by as much as it misses that. A frame that is later than `_PAUSE_MS` follows a pause of
+    the microphone and begins anew. The promptest is forgotten slowly: two clocks drift apart.
+    """
+
+    def __init__(self) -> None:
+        self.spread = Spread()
+        self._least_ms: float | None = None
+        self._heard_at = 0.0
+
+    def heard(self, position_ms: float, now: float) -> None:
+        """The audio before this position has arrived."""
+        offset_ms = now * 1000 - position_ms
+        least_ms = self._least_ms
+        if least_ms is not None:
+            least_ms += (now - self._heard_at) * _DRIFT_MS_A_SECOND
+        self._heard_at = now
+        if least_ms is None or not 0 < offset_ms - least_ms < _PAUSE_MS:
+            least_ms = offset_ms
+        self._least_ms = least_ms
+        self.spread.add(offset_ms - least_ms, now)
 
 
 class Stages:
