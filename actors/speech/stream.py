@@ -22,6 +22,7 @@ from runtime import Actor, Recipient, Ref, RestartInfo, StopReason, TaskHandle
 from ..apps.messages import Deliver
 from ..audio.routing import SpeechInlet
 from ..display.messages import DisplayMessage, EndNotice, ShowNotice
+from ..latency import Alarm, Stages
 from ..neighbours import NeighbourBack
 from ..ports import (
     AudioDropped,
@@ -41,7 +42,6 @@ from . import by_phone, failover
 from .by_phone import ByPhone
 from .failover import Candidate, FailoverState
 from .feed import AudioFeed, bytes_of, milliseconds_of
-from ..latency import Alarm, Stages
 from .messages import (
     HeardByPhone,
     LingerOver,

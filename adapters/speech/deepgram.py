@@ -19,8 +19,8 @@ from typing import Final as Constant
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from actors.ports import SpeechError, SpeechEvent, SpeechProgress, SpeechRequest, Telemetry
 from actors.latency import Spread
+from actors.ports import SpeechError, SpeechEvent, SpeechProgress, SpeechRequest, Telemetry
 
 from .deepgram_failures import closed, refused, reported
 from .deepgram_messages import (
