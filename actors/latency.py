@@ -88,8 +88,8 @@ class Transit:
     """How late a microphone's audio arrives, with no capture time on the wire.
 
     Audio is captured in its own time, so the promptest frame shows when capture and arrival lie closest, and
-    every other is late by as much as it misses that. One that is later than `_PAUSE_MS` follows a pause of the
-    microphone and begins anew. The promptest is forgotten slowly: two clocks drift apart.
+    every other is late by as much as it misses that. One that is later than `_PAUSE_MS` follows a pause of
+    the microphone and begins anew. The promptest is forgotten slowly: two clocks drift apart.
     """
 
     def __init__(self) -> None:
