@@ -300,7 +300,8 @@ class _Turn:
             self._fail(PeerFault.PROCESS, "another process serves this session now")
         elif state.peer and state.link is not PeerState.CONNECTED and state.is_capable:
             self._drop_peer()  # what was said of it meanwhile is lost
-            self._put(retry_at=self.now)
+            # Most phones announce themselves anew, which makes them ready; one that does not is told so.
+            self._put(retry_at=self.now + self.settings.retry_first_s)
 
     def _capability(self, event: CapabilityHeard) -> None:
         is_capable = event.is_supported and not event.refusal

@@ -453,7 +453,16 @@ def test_a_peer_that_was_still_connecting_is_asked_for_again_on_the_next_socket(
     talk = Talk()
     talk(HERE, CAN, OfferHeard(SDP), PhoneAway("c1"))
 
-    assert [ClosePeer(), SendReady()] == talk(PhoneHere("c2"))
+    assert [ClosePeer()] == talk(PhoneHere("c2"))
+    assert [SendReady()] == talk.wait(SETTINGS.retry_first_s)
+
+
+def test_a_phone_that_announces_itself_anew_is_asked_once() -> None:
+    talk = Talk()
+    talk(HERE, CAN, OfferHeard(SDP), PhoneAway("c1"), PhoneHere("c2"))
+
+    assert [SendReady()] == talk(CAN)
+    assert [] == talk.wait(100)
 
 
 def test_a_retry_waits_for_the_phone() -> None:
