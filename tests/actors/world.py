@@ -73,6 +73,7 @@ class FakeConnection:
         self.sent: list[Outgoing] = []
         self.closed_with: tuple[int, str] | None = None
         self.pings = 0
+        self.on_send: Callable[[Outgoing], None] = lambda message: None
         self._now = now
         self._handler: ConnectionHandler | None = None
 
@@ -81,6 +82,7 @@ class FakeConnection:
     def send(self, message: Outgoing) -> bool:
         if self.is_open:
             self.sent.append(message)
+            self.on_send(message)
         return self.is_open
 
     def ping(self) -> None:

@@ -55,7 +55,7 @@ class TestMediaProcess(MediaConformance):
 
 async def test_a_process_that_hangs_is_replaced_and_its_peers_are_told() -> None:
     telemetry = RecordingTelemetry()
-    settings = MediaSettings(heartbeat_s=0.05, hang_s=0.3, restart_first_s=0.05)
+    settings = MediaSettings(heartbeat_s=0.05, hang_s=2.0, restart_first_s=0.05)
     async with real(settings, telemetry=telemetry) as world, connected(world) as pair:
         media = world.media
         assert isinstance(media, MediaProcess)
@@ -71,17 +71,19 @@ async def test_a_process_that_hangs_is_replaced_and_its_peers_are_told() -> None
 
 
 @pytest.mark.parametrize(
-    ("program", "cause"),
+    ("program", "cause", "start_s"),
     [
-        ("raise SystemExit(3)", "ended with status 3"),
-        ("import os; os.write(1, b'nonsense'); input()", "wrote nonsense"),
-        ("import os; os.write(1, bytes([1, 0, 0, 0, 7])); input()", "wrote nonsense"),
-        ("input()", "not ready within"),
+        ("raise SystemExit(3)", "ended with status 3", 20),
+        ("import os; os.write(1, b'nonsense'); input()", "wrote nonsense", 20),
+        ("import os; os.write(1, bytes([1, 0, 0, 0, 7])); input()", "wrote nonsense", 20),
+        ("input()", "not ready within", 0.3),
     ],
 )
-async def test_a_process_that_cannot_be_started_leaves_nobody_waiting(program: str, cause: str) -> None:
+async def test_a_process_that_cannot_be_started_leaves_nobody_waiting(
+    program: str, cause: str, start_s: float
+) -> None:
     telemetry = RecordingTelemetry()
-    settings = MediaSettings(start_s=0.3, restart_first_s=0.01, restart_most_s=0.02)
+    settings = MediaSettings(start_s=start_s, restart_first_s=0.01, restart_most_s=0.02)
     media = MediaProcess(settings, telemetry, (sys.executable, "-c", program))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(media.run)
