@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from quart_trio import QuartTrio
 
 from actors.audio.udp import UdpDoor
+from actors.directory import ListServers
 from actors.domain import Ports, Urls
 from actors.front.app_gate import AppGate
 from actors.front.glasses_gate import GlassesGate
@@ -24,10 +26,14 @@ from adapters.http.app_routes import app_routes
 from adapters.http.app_server_routes import app_server_routes
 from adapters.http.application import create_application
 from adapters.http.audio_routes import audio_routes
+from adapters.http.metrics_routes import metrics_routes
 from adapters.http.transcript_routes import transcript_routes
+from adapters.metrics import CONTENT_TYPE, Collector, expose
 from config.settings import Settings
 from protocols import paths
 from runtime import ActorSystem, ChildSpec, SupervisorMessage
+
+TREE: Final = "glasshouse"
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class World:
         application.
       admin_token: for the administration's routes.
       health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
+      process: figures of the process that serves since so long.
     """
 
     ports: Ports
@@ -49,6 +56,7 @@ class World:
     front: Callable[[Mapping[str, Gate], QuartTrio], Sequence[ServiceSpec]]
     udp: Callable[[UdpDoor, str], Callable[[], Awaitable[object]]]
     admin_token: str
+    process: Callable[[float], Mapping[str, float]]
     health: Callable[[], Mapping[str, object]] = dict
 
 
@@ -64,7 +72,7 @@ def assemble(
         return (*services, ServiceSpec("udp", world.udp(hall.domain.udp, udp_host(settings, urls))))
 
     return ChildSpec(
-        name="glasshouse",
+        name=TREE,
         factory=lambda: Glasshouse(
             ports=world.ports, settings=settings.domain, urls=urls, media=world.media, front=front
         ),
@@ -106,6 +114,23 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
         overload = {"status": "overloaded"} if hall.domain.overload.state.is_closed else {}
         return {"uptime_s": round(system.clock.now() - started_at, 3), **overload, **world.health()}
 
+    collector = Collector(system, path=f"/{TREE}", users=f"/{TREE}/users")
+
+    async def metrics() -> tuple[str, str]:
+        figures, servers = await collector.collect(), await directory.ask(ListServers)
+        process = world.process(system.clock.now() - started_at)
+        return expose(figures, ports.telemetry.counters(), servers, process), CONTENT_TYPE
+
+    def troubles() -> Sequence[str]:
+        said = world.health().get("status", "ok")
+        is_well = system.state_of(hall.domain.journal).is_well
+        found = (
+            ("new sessions are refused: overloaded", hall.domain.overload.state.is_closed),
+            ("the store does not take what is written", not is_well),
+            (str(said), said != "ok"),
+        )
+        return [why for why, is_so in found if is_so]
+
     return create_application(
         ports.telemetry,
         health,
@@ -120,6 +145,9 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
                 counters=ports.telemetry.counters,
                 directory=directory,
                 find=system.find if settings.admin.allow_kill else None,
+            ),
+            metrics_routes(
+                tokens=(world.admin_token, settings.metrics_token), page=metrics, troubles=troubles
             ),
         ),
         wall=wall,

@@ -33,6 +33,7 @@ from adapters.listener.child import (
 )
 from adapters.listener.handing import HandingError
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
+from adapters.metrics import process_figures
 from adapters.storage import Seal, open_sqlite
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.udp import NaclBoxes
@@ -118,6 +119,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 udp=front.udp,
                 admin_token=server_file.admin_token,
                 health=watch.health,
+                process=process_figures,
             )
             tree = await system.spawn(
                 assemble(system, settings=settings, urls=Urls(public, internal), world=world)

@@ -129,6 +129,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       log_format: lines for people, or one JSON object a line.
       log_burst_lines: how many lines of one event are written at once; the others are counted.
       log_interval_s: one more line of an event is written after so long; 0 writes every line.
+      metrics_token: what a Prometheus shows at `GET /metrics`. Empty leaves the admin token alone, which
+        changes with each start.
       mongodb_uri: where the production store will be.
       anthropic_api_key: the key of Anthropic's models. With it speech is translated.
       anthropic_base_url: where they are reached, without /v1; empty means at Anthropic.
@@ -167,6 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["text", "json"] = "text"
     log_burst_lines: Annotated[int, Meta(ge=1)] = LineLimits().burst_lines
     log_interval_s: float = LineLimits().interval_s
+    metrics_token: Secret = ""
 
     session: SessionSettings = SessionSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()

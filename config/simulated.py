@@ -115,6 +115,7 @@ class SimulatedServer:
             front=self._front,
             udp=self._run_udp,
             admin_token="simulated",
+            process=lambda uptime_s: {"uptime_s": uptime_s, "cpu_s": 0, "memory_bytes": 0, "descriptors": 0},
         )
         urls = Urls("https://glasshouse.example", "http://glasshouse.internal")
         self.tree = await self.system.spawn(

@@ -131,6 +131,12 @@ class ActorSystem:
         """The whole tree as data, or what is at and below `ref`."""
         return describe(self._root if ref is None else ref.cell)
 
+    def children(self, ref: Ref[Any] | None = None) -> tuple[Ref[Any], ...]:
+        """Those that `ref`, or the root, supervises, in the order of their start. OTP:
+        supervisor:which_children.
+        """
+        return tuple(cell.ref for cell in children_of(self._root if ref is None else ref.cell))
+
     async def suspend(self, ref: Ref[Any]) -> None:
         """Let `ref` take no further message (a TaskActor: after the one in hand). Its mail waits.
 

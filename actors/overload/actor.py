@@ -13,6 +13,7 @@ import msgspec
 
 from runtime import Actor, RestartInfo
 
+from ..latency import Spread
 from ..ports import EngineLoad, Telemetry
 from .board import OverloadBoard
 from .machine import Entered, Left, OverloadState, step
@@ -47,6 +48,7 @@ class Overload(Actor[OverloadMessage]):
         self.settings = board.settings
         self.state = OverloadState()
         self.excused_until = float("-inf")
+        self.lateness = Spread()
 
     def started(self, restart: RestartInfo | None) -> None:
         self.perform(self.load.watch, self.settings.late_s, self._alarm)
@@ -59,6 +61,7 @@ class Overload(Actor[OverloadMessage]):
             "refuses_new": state.is_closed,
             "shed_share": round(state.share, 2),
             "overloads": state.entries,
+            "loop": self.lateness.view(self.now),
         }
 
     def receive(self, message: OverloadMessage) -> None:
@@ -70,6 +73,7 @@ class Overload(Actor[OverloadMessage]):
         if isinstance(message, Excused):
             self.excused_until = self.now + message.for_s
             self.state = OverloadState(entries=self.state.entries)
+        self.lateness.add(late_s * 1000, self.now)
         is_starved = self.load.take_work_share() < self.settings.least_work
         if is_starved or self.now < self.excused_until:
             late_s = 0.0

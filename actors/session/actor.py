@@ -7,6 +7,7 @@ after it comes back is worked out from the state alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -78,6 +79,11 @@ class UserSession(Recovering):
     """Its state is `SessionState`, kept across crashes; timers are armed again from it."""
 
     mailbox_size = 4096
+
+    def facts(self) -> Mapping[str, object]:
+        """Since when it stands, whatever has died meanwhile, and how many apps it runs."""
+        wall = self.system.clock.wall()
+        return {"session_s": round(wall - self.state.started_wall, 1), "apps": len(self.state.apps)}
 
     def started(self, restart: RestartInfo | None) -> None:
         if not self.state.incarnation:

@@ -94,7 +94,9 @@ def test_sentences_are_final_whole_uncut_and_within_half_a_second() -> None:
     for frame_s, all_heard in found.items():
         latencies = sorted(latency for heard in all_heard for latency in heard.latencies_s)
         p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
-        print(f"{frame_s * 1000:.0f} ms a frame, {len(latencies)} sentences: end of speech to final at the app")
+        print(
+            f"{frame_s * 1000:.0f} ms a frame, {len(latencies)} sentences: end of speech to final at the app"
+        )
         print(f"p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, most {latencies[-1] * 1000:.0f} ms")
 
         for heard in all_heard:

@@ -11,6 +11,7 @@ import trio
 
 from actors.domain import Urls
 from actors.webrtc.settings import WebrtcSettings
+from adapters.metrics import process_figures
 from config.assembly import World, assemble
 from config.front import FrontDoorServices
 from config.server import open_ports
@@ -49,7 +50,14 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_w
                 wall=system.clock.wall,
                 next_id=lambda: system.ids.next("connection"),
             )
-            world = World(ports=ports, media=media, front=front.services, udp=front.udp, admin_token="token")
+            world = World(
+                ports=ports,
+                media=media,
+                front=front.services,
+                udp=front.udp,
+                admin_token="token",
+                process=process_figures,
+            )
             urls = Urls("http://127.0.0.1:1", "http://127.0.0.1:1")
             tree = await system.spawn(assemble(system, settings=settings, urls=urls, world=world))
             real = _shape(system.tree(tree))

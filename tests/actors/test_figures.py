@@ -1,0 +1,60 @@
+"""What the trees of all users add up to."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from actors.figures import Figures
+from clients.coded_audio import sentence
+from tests.actors.world import World, open_world
+from tests.coded_speech import coded_speech, say
+
+
+def figures_of(world: World) -> Figures:
+    figures = Figures()
+    figures.add(world.system.tree().walk())
+    return figures
+
+
+async def test_wearers_apps_and_streams_are_counted(autojump_clock: MockClock) -> None:
+    async with open_world(recognisers=[coded_speech("one")]) as world:
+        phone = await world.phone()
+        await world.running_app(phone, subscriptions=["transcription:en-US"])
+        await say(phone, sentence(range(5)))
+        await trio.sleep(20)
+
+        figures = figures_of(world)
+
+        assert (1, 1) == (figures.sessions, figures.phones)
+        assert 20 <= figures.session_s[0] <= 30
+        assert {"running": 1} == dict(next(iter(figures.apps.values())).phases)
+        assert {"one": 1} == dict(figures.providers)
+        assert {"arrival", "interim", "final", "delivery"} == set(figures.stages)
+        assert 0 == figures.delayed
+        assert {"websocket": 1} == dict(figures.sources)
+        assert 1 == figures.kinds["UserSession"].actors
+        assert figures.kinds["UserSession"].handled
+        assert 0 == figures.kinds["UserSession"].restarts
+
+
+async def test_a_phone_that_has_left_and_an_actor_that_crashed_are_seen(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        await world.settle()
+        world.find("directory").crash(RuntimeError("no"))
+        phone.hang_up()
+        await trio.sleep(2)
+
+        figures = figures_of(world)
+
+        assert (1, 0) == (figures.sessions, figures.phones)
+        assert 1 == figures.kinds["Directory"].restarts
+        assert {} == dict(figures.apps)
+
+
+async def test_nothing_at_all_is_nothing(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        figures = figures_of(world)
+
+        assert (0, 0, {}) == (figures.sessions, figures.phones, figures.stages)
