@@ -98,7 +98,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
       data: the data directory: the store, the token secret, the file of the running server.
-      host: the address to listen on. On another than loopback a proxy with TLS belongs in front.
+      host: the address to listen on. On another than loopback only with `behind_proxy`.
+      behind_proxy: a proxy that ends TLS stands in front, and nobody else reaches the port: the server itself
+        speaks plain HTTP.
       port: the port to listen on; 0 takes any free one.
       public_url: where app servers and phones reach this server from outside, as http(s)://host[:port]. Empty
         means the address it listens on.
@@ -145,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data: str = ""
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    behind_proxy: bool = False
     port: Annotated[int, Meta(ge=0, le=65535)] = 8002
     public_url: str = ""
     internal_url: str = ""

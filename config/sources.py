@@ -255,6 +255,12 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
         found += [("pocketsphinx.ratio", problem), ("pocketsphinx.window_s", problem)]
     if any(ice_server(text) is None for text in settings.webrtc.ice_servers):
         found.append(("webrtc.ice_servers", "expected stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT each"))
+    if not settings.is_loopback and not settings.behind_proxy:
+        expected = (
+            "expected a loopback address: tokens and audio would travel in the clear. Behind a proxy that"
+            " ends TLS say so with --behind-proxy (behind_proxy=true)"
+        )
+        found.append(("host", expected))
     if _is_weak(settings.jwt_secret) and not settings.is_loopback:
         expected = (
             f"expected {SHORTEST_SECRET_BYTES} bytes or more, since a shorter key can be guessed from one"

@@ -19,6 +19,12 @@ Become = Callable[[str, list[str]], object]
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")
 @click.option("--port", metavar="NUMBER", help="Port to listen on, 0 for any free one. [default: 8002]")
+@click.option(
+    "--behind-proxy",
+    is_flag=True,
+    default=None,
+    help="A proxy ends TLS in front: allows another address than loopback.",
+)
 @click.option("--public-url", metavar="URL", help="Where apps and phones reach this server from outside.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [default: info]")
 @data_option
@@ -27,6 +33,7 @@ Become = Callable[[str, list[str]], object]
 def serve(
     host: str | None,
     port: str | None,
+    behind_proxy: bool | None,
     public_url: str | None,
     log_level: str | None,
     data: str | None,
@@ -42,7 +49,13 @@ def serve(
     Exit status: 0 after an orderly end, 78 when a setting is wrong.
     """
     flags = as_flags(
-        assignments, host=host, port=port, public_url=public_url, log_level=log_level, data=_absolute(data)
+        assignments,
+        host=host,
+        port=port,
+        behind_proxy="true" if behind_proxy else None,
+        public_url=public_url,
+        log_level=log_level,
+        data=_absolute(data),
     )
     loaded = load_settings(flags, settings_file)
     try:

@@ -304,7 +304,7 @@ def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_secret_is_never_shown_in_an_error() -> None:
-    message = _problem(flags={"host": "0.0.0.0", "jwt_secret": "short-secret"})
+    message = _problem(flags={"host": "0.0.0.0", "behind_proxy": "true", "jwt_secret": "short-secret"})
 
     assert "short-secret" not in message
     assert "32 bytes or more" in message
@@ -317,7 +317,15 @@ def test_a_short_secret_is_a_notice_on_loopback() -> None:
 
 
 def test_a_secret_of_32_bytes_is_accepted_everywhere() -> None:
-    assert () == _load(flags={"host": "0.0.0.0", "jwt_secret": LONG}).notices
+    assert () == _load(flags={"host": "0.0.0.0", "behind_proxy": "true", "jwt_secret": LONG}).notices
+
+
+def test_an_address_that_others_reach_needs_a_proxy_in_front() -> None:
+    message = _problem(flags={"host": "0.0.0.0"})
+
+    assert "host" in message
+    assert "--behind-proxy" in message
+    assert "0.0.0.0" == _load(flags={"host": "0.0.0.0", "behind_proxy": "true"}).settings.host
 
 
 def test_a_short_storage_key_is_refused_even_on_loopback_and_not_shown() -> None:
