@@ -31,7 +31,7 @@ _MOST_PAUSES: Final = 200  # more than there are in what is kept
 _ROUNDING: Final = 64  # bytes: a recogniser's times are whole milliseconds
 _STEP_BYTES: Final = BYTES_A_SECOND * 12 // 10  # Deepgram says how far it is once a second
 
-END_S: Final = 2.0
+END_S: Final = 1.5
 """A microphone that brings nothing for so long has been cut off, whatever it was saying."""
 
 
