@@ -266,7 +266,7 @@ async def test_a_crash_of_the_stream_loses_no_word(autojump_clock: MockClock) ->
     async with open_world(recognisers=providers) as world:
         phone = await world.phone()
         server = await world.running_app(phone, subscriptions=SUBSCRIPTIONS)
-        await say(phone, SPEECH[:96_000])
+        await say(phone, SPEECH[:64_000])
 
         world.find(f"users/{ADA}/speech/en-US").crash(RuntimeError("it was told to"))
         await say(phone, SPEECH[64_000:] + silence(3))
