@@ -15,6 +15,8 @@ from typing import Protocol
 
 import msgspec
 
+from .document_ports import DocumentChange, StoredDocument
+
 # ---------------------------------------------------------------------------------------------------------
 # Connections: what the WebSocket engine offers (DESIGN sections 3 and 9)
 
@@ -228,7 +230,7 @@ class SetRunningApps(msgspec.Struct, frozen=True):
     running_apps: tuple[str, ...]
 
 
-Change = PutApp | RemoveApp | PutUser | SetRunningApps
+Change = PutApp | RemoveApp | PutUser | SetRunningApps | DocumentChange
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -284,6 +286,16 @@ class Store(Protocol):
         """All apps, ordered by package name."""
 
     async def find_user(self, user_id: str) -> UserDocument | None: ...
+
+    async def find_document(self, collection: str, key: str) -> StoredDocument | None: ...
+
+    async def list_documents(
+        self, collection: str, user_id: str | None, limit: int, *, only_unfinished: bool = False
+    ) -> tuple[StoredDocument, ...]:
+        """The newest first, then by key; of everybody where `user_id` is None."""
+
+    async def list_unfinished_users(self, collections: Sequence[str]) -> tuple[str, ...]:
+        """Who has an unfinished document in one of these, in the order of their names."""
 
     async def claim_user(self, user_id: str) -> Claim:
         """Become the user's owner: from here on no earlier owner's snapshot is taken.

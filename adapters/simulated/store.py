@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import trio
 
+from actors.document_ports import KeepNewest, PutDocument, RemoveDocument, StoredDocument
 from actors.ports import (
     AppDocument,
     Change,
@@ -39,6 +40,16 @@ class SimulatedDocuments:
         self.users: dict[str, UserDocument] = {}
         self.owners: dict[str, Claim] = {}
         self.transcripts: dict[tuple[str, str], KeptTranscript] = {}
+        self.documents: dict[tuple[str, str], PutDocument] = {}
+
+    def newest(self, collection: str, user_id: str | None) -> list[PutDocument]:
+        """A collection's documents, the newest first; of everybody where `user_id` is None."""
+        found = [
+            one
+            for one in self.documents.values()
+            if one.collection == collection and user_id in (None, one.user_id)
+        ]
+        return sorted(found, key=lambda one: (-one.updated_at_ms, one.key))
 
 
 class StoreFaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +119,27 @@ class SimulatedStore:
         """The user, or None."""
         await self._begin_read()
         return self._documents.users.get(user_id)
+
+    async def find_document(self, collection: str, key: str) -> StoredDocument | None:
+        """The document, or None."""
+        await self._begin_read()
+        found = self._documents.documents.get((collection, key))
+        return None if found is None else _stored(found)
+
+    async def list_documents(
+        self, collection: str, user_id: str | None, limit: int, *, only_unfinished: bool = False
+    ) -> tuple[StoredDocument, ...]:
+        """The newest first; of everybody where `user_id` is None."""
+        await self._begin_read()
+        newest = self._documents.newest(collection, user_id)
+        return tuple(_stored(one) for one in newest if one.is_unfinished or not only_unfinished)[:limit]
+
+    async def list_unfinished_users(self, collections: Sequence[str]) -> tuple[str, ...]:
+        """Who has an unfinished document in one of these."""
+        await self._begin_read()
+        every = self._documents.documents.values()
+        found = {one.user_id for one in every if one.is_unfinished and one.collection in collections}
+        return tuple(sorted(found))
 
     async def claim_user(self, user_id: str) -> Claim:
         """Become the user's owner. Cancellation: as `commit`."""
@@ -214,8 +246,12 @@ def _storable(change: Change) -> Change:
             return PutApp(_APP_DECODER.decode(msgspec.json.encode(change.app)))
         if isinstance(change, PutUser):
             change.created_at_ms.to_bytes(8, signed=True)  # a database's integers have 64 bits
+        if isinstance(change, PutDocument):
+            change.updated_at_ms.to_bytes(8, signed=True)
+            change.document.decode()
+            msgspec.json.decode(change.document, type=msgspec.Raw)
         msgspec.json.encode(change)
-    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError) as error:
+    except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
         raise StorageError(f"a change cannot be stored: {error}", retry_after_s=60.0) from error
     return change
 
@@ -229,6 +265,14 @@ def _apply(documents: SimulatedDocuments, change: Change) -> None:
         documents.users.setdefault(
             change.user_id, UserDocument(user_id=change.user_id, created_at_ms=change.created_at_ms)
         )
+    elif isinstance(change, PutDocument):
+        documents.documents[change.collection, change.key] = change
+    elif isinstance(change, RemoveDocument):
+        documents.documents.pop((change.collection, change.key), None)
+    elif isinstance(change, KeepNewest):
+        newest = documents.newest(change.collection, change.user_id)
+        for one in [one for one in newest if not one.is_unfinished][change.count :]:
+            del documents.documents[one.collection, one.key]
     else:
         assert isinstance(change, SetRunningApps), change
         known = documents.users.get(change.user_id)
@@ -237,3 +281,7 @@ def _apply(documents: SimulatedDocuments, change: Change) -> None:
             created_at_ms=0 if known is None else known.created_at_ms,
             running_apps=change.running_apps,
         )
+
+
+def _stored(change: PutDocument) -> StoredDocument:
+    return StoredDocument(change.key, change.user_id, change.document)

@@ -28,6 +28,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "segment BLOB NOT NULL, PRIMARY KEY (user_id, result_id)) WITHOUT ROWID",
         "CREATE INDEX transcripts_by_time ON transcripts (at_ms)",
     ),
+    (
+        "CREATE TABLE documents (collection TEXT NOT NULL, key TEXT NOT NULL, user_id TEXT NOT NULL, "
+        "updated_at_ms INTEGER NOT NULL, is_unfinished INTEGER NOT NULL, document TEXT NOT NULL, "
+        "PRIMARY KEY (collection, key))",
+        "CREATE INDEX documents_by_user ON documents (collection, user_id, updated_at_ms)",
+        "CREATE INDEX documents_unfinished ON documents (collection, user_id) WHERE is_unfinished",
+    ),
 )
 """Each entry brings the file from version n to n + 1, in one transaction."""
 

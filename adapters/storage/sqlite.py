@@ -35,6 +35,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import trio
 
+from actors.document_ports import KeepNewest, PutDocument, RemoveDocument, StoredDocument
 from actors.ports import (
     AppDocument,
     Change,
@@ -48,7 +49,7 @@ from actors.ports import (
     StorageError,
     UserDocument,
 )
-from adapters.storage import transcripts
+from adapters.storage import documents, transcripts
 from adapters.storage.schema import SchemaTooNewError, migrate
 from adapters.storage.sealing import Seal, SealError, key_of
 from adapters.storage.turns import Turns, Waiting
@@ -156,6 +157,31 @@ class SqliteStore:
         except msgspec.MsgspecError as error:
             raise self._unreadable("user", user_id, error) from error
         return UserDocument(user_id=user_id, created_at_ms=row[0], running_apps=running_apps)
+
+    async def find_document(self, collection: str, key: str) -> StoredDocument | None:
+        """The document, or None."""
+        query = "SELECT key, user_id, document FROM documents WHERE collection = ? AND key = ?"
+        found = await self._documents((query, (collection, key)))
+        return found[0] if found else None
+
+    async def list_documents(
+        self, collection: str, user_id: str | None, limit: int, *, only_unfinished: bool = False
+    ) -> tuple[StoredDocument, ...]:
+        """The newest first; of everybody where `user_id` is None."""
+        return await self._documents(
+            documents.listing(collection, user_id, limit, only_unfinished=only_unfinished)
+        )
+
+    async def list_unfinished_users(self, collections: Sequence[str]) -> tuple[str, ...]:
+        """Who has an unfinished document in one of these."""
+        query = documents.unfinished_users(collections)
+        rows = await self._read(lambda: self._reader.execute(*query).fetchall())
+        return tuple(user_id for (user_id,) in rows)
+
+    async def _documents(self, query: documents.Statement) -> tuple[StoredDocument, ...]:
+        if not all(_is_unicode(value) for value in query[1] if isinstance(value, str)):
+            return ()  # such a key cannot have been stored
+        return documents.of_rows(await self._read(lambda: documents.fetch(self._reader, query)))
 
     async def claim_user(self, user_id: str) -> Claim:
         """Become the user's owner. Cancellation: as `commit`.
@@ -439,11 +465,13 @@ def _reporting_faults(path: Path, call: Callable[[], Answer]) -> Answer:
 def _statements(changes: Iterable[Change]) -> tuple[Statement, ...]:
     try:
         return tuple(_statement(change) for change in changes)
-    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError) as error:
+    except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
         raise StorageError(f"a change cannot be stored: {error}", retry_after_s=60.0) from error
 
 
 def _statement(change: Change) -> Statement:
+    if isinstance(change, PutDocument | RemoveDocument | KeepNewest):
+        return documents.statement(change)
     if isinstance(change, PutApp):
         document = msgspec.json.encode(change.app)
         _APP_DECODER.decode(document)  # the parts kept as given may not be JSON

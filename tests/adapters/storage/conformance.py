@@ -23,6 +23,7 @@ from actors.ports import (
     Store,
     UserDocument,
 )
+from tests.adapters.storage.document_conformance import DocumentConformance
 
 Opener = Callable[[], Awaitable[Store]]
 
@@ -42,7 +43,7 @@ def said(user_id: str, number: int, *, at_ms: int) -> KeptTranscript:
     return KeptTranscript(user_id, f"u{number}", at_ms, f"{user_id} said {number}".encode())
 
 
-class StoreConformance:
+class StoreConformance(DocumentConformance):
     """`opener` opens another store over the same documents; `store` is the first one it opened."""
 
     @pytest.fixture
