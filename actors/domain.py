@@ -13,6 +13,7 @@ from .allowance import TrafficLimits
 from .apps.lifecycle import LifecycleSettings
 from .audio.udp import UdpDoor, UdpSettings
 from .audio.voice import VoiceSettings
+from .desktop.settings import DesktopSettings
 from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
 from .front.settings import FrontDoorSettings
@@ -83,6 +84,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     udp: UdpSettings = UdpSettings()
     webrtc: WebrtcSettings = WebrtcSettings()
     voice: VoiceSettings = VoiceSettings()
+    desktop: DesktopSettings = DesktopSettings()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tree (DESIGN section 4): journal, directory, overload, media, users, front door, as they start.
+"""The tree (DESIGN section 4): journal, directory, overload, media, users, desks, front door, as they start.
 
 `config` hands in the ports, the settings and the services; this file says how they hang together. The front
 door starts last and stops first, so nobody meets a tree that is not up; the recognisers outlive the sessions
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from runtime import Backoff, ChildSpec, Ref, Supervisor
 
 from .audio.udp import UdpDoor
+from .desktop.roster import DeskRoster, DeskRosterMessage
+from .desktop.tree import desk_maker
 from .directory import Directory
 from .domain import Domain, DomainSettings, Ports, Urls
 from .front.doorman import Doorman, DoormanMessage
@@ -39,6 +41,7 @@ class Hall:
     domain: Domain
     roster: Ref[RosterMessage]
     doorman: Ref[DoormanMessage]
+    desks: Ref[DeskRosterMessage]
 
 
 class ServiceGroup(Supervisor):
@@ -80,6 +83,8 @@ class Glasshouse(Supervisor):
     def children(self) -> Sequence[ChildSpec[Any]]:
         roster: Ref[RosterMessage] = self.child("roster")
         users: Ref[SupervisorMessage] = self.child("users")
+        desks: Ref[SupervisorMessage] = self.child("desks")
+        desk_roster: Ref[DeskRosterMessage] = self.child("desk roster")
         domain = Domain(
             ports=self.ports,
             settings=self.settings,
@@ -136,6 +141,15 @@ class Glasshouse(Supervisor):
                     make_tree=partial(tree_maker, domain=domain, roster=roster),
                 ),
             ),
+            ChildSpec(name="desks", factory=EachAlone),
+            ChildSpec(
+                name="desk roster",
+                factory=lambda: DeskRoster(
+                    desks=desks,
+                    domain=domain,
+                    make_tree=partial(desk_maker, domain=domain, roster=desk_roster),
+                ),
+            ),
             ChildSpec(
                 name="farewell",
                 factory=lambda: Farewell(
@@ -145,7 +159,7 @@ class Glasshouse(Supervisor):
                 ),
                 shutdown_s=snapshots.flush_s + 1.0,
             ),
-            ChildSpec(name="front door", factory=lambda: FrontDoor(domain, roster, self.front)),
+            ChildSpec(name="front door", factory=lambda: FrontDoor(domain, roster, desk_roster, self.front)),
         )
 
 
@@ -163,16 +177,18 @@ class FrontDoor(Supervisor):
         self,
         domain: Domain,
         roster: Ref[RosterMessage],
+        desks: Ref[DeskRosterMessage],
         services: Callable[[Hall], Sequence[ServiceSpec]],
     ) -> None:
         super().__init__()
         self.domain = domain
         self.roster = roster
+        self.desks = desks
         self.services = services
 
     def children(self) -> Sequence[ChildSpec[Any]]:
         doorman: Ref[DoormanMessage] = self.child("doorman")
-        hall = Hall(self.domain, self.roster, doorman)
+        hall = Hall(self.domain, self.roster, doorman, self.desks)
         return (
             *(service.child() for service in self.services(hall)),
             ChildSpec(name="doorman", factory=lambda: Doorman(domain=self.domain, roster=self.roster)),

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from quart_trio import QuartTrio
 
 from actors.audio.udp import UdpDoor
+from actors.desktop.entrance import DaemonEntrance
 from actors.directory import ListServers
 from actors.domain import Ports, Urls
 from actors.front.app_gate import AppGate
+from actors.front.daemon_gate import DaemonGate
 from actors.front.glasses_gate import GlassesGate
 from actors.glasshouse import Glasshouse, Hall
 from actors.ports import Gate
@@ -26,6 +28,7 @@ from adapters.http.app_routes import app_routes
 from adapters.http.app_server_routes import app_server_routes
 from adapters.http.application import create_application
 from adapters.http.audio_routes import audio_routes
+from adapters.http.daemon_routes import daemon_routes
 from adapters.http.metrics_routes import metrics_routes
 from adapters.http.transcript_routes import transcript_routes
 from adapters.metrics import CONTENT_TYPE, Collector, expose
@@ -100,7 +103,20 @@ def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
         snapshots=hall.domain.snapshots,
         udp=hall.domain.udp,
     )
-    return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps}
+    daemons = DaemonGate(entrance=entrance(system, hall), limits=hall.domain.settings.limits)
+    return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps, paths.DAEMON: daemons}
+
+
+def entrance(system: ActorSystem, hall: Hall) -> DaemonEntrance:
+    """Who tells desktop daemons apart."""
+    ports = hall.domain.ports
+    return DaemonEntrance(
+        desks=hall.desks,
+        store=ports.store,
+        settings=hall.domain.settings.desktop,
+        telemetry=ports.telemetry,
+        wall=system.clock.wall,
+    )
 
 
 def application(system: ActorSystem, hall: Hall, settings: Settings, world: World) -> QuartTrio:
@@ -139,6 +155,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
             audio_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             transcript_routes(directory=directory, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),
+            daemon_routes(entrance=entrance(system, hall)),
             admin_routes(
                 admin_token=world.admin_token,
                 tree=system.tree,

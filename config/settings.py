@@ -21,6 +21,7 @@ from actors.allowance import TrafficLimits
 from actors.apps.lifecycle import LifecycleSettings
 from actors.audio.udp import UdpSettings
 from actors.audio.voice import VoiceSettings
+from actors.desktop.settings import DesktopSettings
 from actors.directory import BreakerSettings, DirectorySettings
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
@@ -194,6 +195,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webrtc: WebrtcSettings = WebrtcSettings()
     media: MediaSettings = MediaSettings()
     voice: VoiceSettings = VoiceSettings()
+    desktop: DesktopSettings = DesktopSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -230,6 +232,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             udp=self.udp,
             webrtc=self.webrtc,
             voice=self.voice,
+            desktop=self.desktop,
         )
 
     @property

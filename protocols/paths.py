@@ -1,4 +1,4 @@
-"""The paths that can be upgraded (protocol.md 1.1), and the owner prefix in front of any path.
+"""The paths that can be upgraded (protocol.md 1.1, desktop.md 4), and the owner prefix in front of any path.
 
 A node that has a name hands out `/o/<owner>/app-ws`; the SDK cuts `/app-ws` off and asks REST under
 `/o/<owner>/`, so every path may carry the prefix.
@@ -9,8 +9,9 @@ from __future__ import annotations
 GLASSES = "/glasses-ws"
 APP = "/app-ws"
 APP_ALIAS = "/tpa-ws"
+DAEMON = "/ws/daemon"
 
-UPGRADE_PATHS = (GLASSES, APP, APP_ALIAS)
+UPGRADE_PATHS = (GLASSES, APP, APP_ALIAS, DAEMON)
 
 _OWNER_PREFIX = "/o/"
 

@@ -9,7 +9,15 @@ import msgspec
 from protocols.desktop.documents import Task
 from runtime import ReplyTo
 
-from ..desktop.messages import AgentChanged, AgentSpawned, Listen, SpawnRefused, StopListening
+from ..desktop.messages import (
+    AgentChanged,
+    AgentSpawned,
+    DesktopsBack,
+    IsIdle,
+    Listen,
+    SpawnRefused,
+    StopListening,
+)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,4 +55,4 @@ class CancelTask(msgspec.Struct, frozen=True):
 
 
 AssistantQuery = Query | FindTask | ListTasks | CancelTask | Listen | StopListening
-AssistantMessage = AssistantQuery | AgentSpawned | SpawnRefused | AgentChanged
+AssistantMessage = AssistantQuery | AgentSpawned | SpawnRefused | AgentChanged | DesktopsBack | IsIdle

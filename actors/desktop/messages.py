@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Union
 
 import msgspec
 
@@ -12,6 +12,8 @@ from runtime import Recipient, Ref, ReplyTo
 
 if TYPE_CHECKING:
     from ..assistant.messages import AssistantMessage
+    from .daemon_messages import FromDaemons
+    from .internal import Internal
 
 # ---------------------------------------------------------------------------------------------------------
 # A desk
@@ -35,6 +37,22 @@ class EnsureDesk(msgspec.Struct, frozen=True):
 def ensure_desk(user_id: str) -> Callable[[ReplyTo[Desk]], EnsureDesk]:
     """What an ask for a user's desk is made with."""
     return lambda reply_to: EnsureDesk(user_id, reply_to)
+
+
+class IsIdle(msgspec.Struct, frozen=True):
+    """From the desks' roster to both: nothing is under way here, and nobody listens.
+
+    A desk whose two say so ends; who comes then gets another one from the roster.
+    """
+
+    reply_to: ReplyTo[bool]
+
+
+class DesktopsBack(msgspec.Struct, frozen=True):
+    """To the assistant after a crash of the desktops: what it told them last may be lost, ask again.
+
+    A `Spawn` is idempotent by its task.
+    """
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -182,6 +200,25 @@ class ListDaemons(msgspec.Struct, frozen=True):
 
 
 DesktopsQuery = (
-    Listen | StopListening | Spawn | Kill | AnswerApproval | FindAgent | ListAgents | ReadLog | ListDaemons
+    Listen
+    | StopListening
+    | Spawn
+    | Kill
+    | AnswerApproval
+    | FindAgent
+    | ListAgents
+    | ReadLog
+    | ListDaemons
+    | IsIdle
 )
-DesktopsMessage = DesktopsQuery
+DesktopsMessage = Union["DesktopsQuery", "FromDaemons", "Internal"]
+
+
+def find_agent(agent_id: str) -> Callable[[ReplyTo[SubAgent | None]], FindAgent]:
+    """What an ask for an agent is made with."""
+    return lambda reply_to: FindAgent(agent_id, reply_to)
+
+
+def kill_agent(agent_id: str) -> Callable[[ReplyTo[KillOutcome]], Kill]:
+    """What an ask to end an agent is made with."""
+    return lambda reply_to: Kill(agent_id, reply_to)

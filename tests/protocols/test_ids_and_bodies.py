@@ -84,7 +84,7 @@ def test_an_owner_put_before_a_path_is_split_off_again(owner: str | None) -> Non
 
 
 def test_the_three_upgrade_paths() -> None:
-    assert paths.UPGRADE_PATHS == ("/glasses-ws", "/app-ws", "/tpa-ws")
+    assert paths.UPGRADE_PATHS == ("/glasses-ws", "/app-ws", "/tpa-ws", "/ws/daemon")
 
 
 # Times (0.4)
