@@ -56,7 +56,7 @@ class NeedsApproval(msgspec.Struct, frozen=True):
     Attributes:
       approval: with an id that no other approval of this agent has. Its `expires_at` is not looked at: the
         daemon sets it.
-      key: what is asked, in the adapter's own words. While an approval of the same key is open a second is the
+      key: what is asked, in the adapter's own words. While one of the same key is open, a second is the
         same question, seen another way (by a hook and on the screen), and is dropped.
     """
 
@@ -153,13 +153,13 @@ class Place(msgspec.Struct, frozen=True):
     allowed: tuple[str, ...] = ()
 
 
-class PlaceRefused(Exception):
+class PlaceError(Exception):
     """No agent may work there. The text says why, for people."""
 
 
 class Places(Protocol):
     async def find(self, working_directory: str | None) -> Place:
-        """The place to work in; the user's root for None. Raises PlaceRefused."""
+        """The place to work in; the user's root for None. Raises PlaceError."""
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ class LinkClosed(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class DialFailed(Exception):
+class DialError(Exception):
     """No connection.
 
     Attributes:
@@ -228,7 +228,7 @@ class Dialler(Protocol):
           opened: called once, when frames can be sent.
           heard: called with each text frame, in order.
 
-        Raises DialFailed when it could not be opened. Cancellation closes it.
+        Raises DialError when it could not be opened. Cancellation closes it.
         """
 
     def has_other_token(self) -> bool:
@@ -242,10 +242,10 @@ class ReportAnswer(msgspec.Struct, frozen=True):
     retry_after_s: float | None = None
 
 
-class ReportFailed(Exception):
+class ReportError(Exception):
     """No answer. The text never holds the token."""
 
 
 class Reports(Protocol):
     async def post(self, route: str, body: bytes) -> ReportAnswer:
-        """POST JSON to `/daemon-api/` + route. Raises ReportFailed."""
+        """POST JSON to `/daemon-api/` + route. Raises ReportError."""
