@@ -1,0 +1,31 @@
+"""What the daemon's actors are made of: its settings and its ports. `config` puts them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ports import Telemetry
+from .ports import Dialler, Places, Reports, StateFolder, TerminalAgents
+from .server_time import ServerTime
+from .settings import DaemonSettings
+
+
+@dataclass(frozen=True)
+class DaemonParts:
+    """One for the program.
+
+    Attributes:
+      name: of this desktop, as its user calls it.
+      version: of this program.
+    """
+
+    settings: DaemonSettings
+    terminals: TerminalAgents
+    places: Places
+    folder: StateFolder
+    dialler: Dialler
+    reports: Reports
+    telemetry: Telemetry
+    time: ServerTime
+    name: str
+    version: str
