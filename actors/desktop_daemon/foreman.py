@@ -44,11 +44,12 @@ from .messages import (
     Settled,
     TerminalMessage,
     UplinkMessage,
+    WriteAgain,
     counting,
     entering,
 )
 from .parts import DaemonParts
-from .ports import AgentOrder, PlaceError
+from .ports import AgentOrder, PlaceError, StateError
 from .terminal_agent import TerminalAgentActor
 
 _READ_AGAIN_S = 1.0
@@ -129,17 +130,12 @@ class Foreman(Actor[ForemanMessage]):
     def started(self, restart: RestartInfo | None) -> None:
         if not self.state.has_read:
             self._read()
-        # What was asked of the disk by an incarnation that crashed is asked once more.
+        # What was asked by an incarnation that crashed is asked once more.
         for agent_id, hand in self.state.hands.items():
-            match hand.phase:
-                case "placing" if hand.frame is not None:
-                    self._find_place(hand.frame)
-                case "entering" if hand.order is not None:
-                    self._enter(agent_id, hand.order)
-                case "counting":
-                    self._count(agent_id)
-                case "live" if hand.ref is not None:
-                    self.watch(hand.ref)
+            if hand.phase == "placing" and hand.frame is not None:
+                self._find_place(hand.frame)
+            else:
+                self._write(agent_id, hand)
         if self.state.is_online:
             self._beat()
 
@@ -173,6 +169,10 @@ class Foreman(Actor[ForemanMessage]):
                 self._records(records)
             case ReadAgain():
                 self._read()
+            case WriteAgain(agent_id):
+                hand = self.state.hands.get(agent_id)
+                if hand is not None:
+                    self._write(agent_id, hand)
             case Terminated():
                 self._ended(message)
 
@@ -216,12 +216,22 @@ class Foreman(Actor[ForemanMessage]):
             self._hand(order.agent_id, Hand(phase="counting", status="running", order=order))
             self._count(order.agent_id)
 
+    def _write(self, agent_id: str, hand: Hand) -> None:
+        if hand.phase == "entering" and hand.order is not None:
+            self._enter(agent_id, hand.order)
+        elif hand.phase == "counting":
+            self._count(agent_id)
+
+    def _write_later(self, agent_id: str) -> None:
+        """The ledger has crashed, or the disk takes long: it may be written or not."""
+        self.set_timer(f"write {agent_id}", _READ_AGAIN_S, WriteAgain(agent_id))
+
     def _count(self, agent_id: str) -> None:
         self.ask(
             self.ledger,
             counting(agent_id),
             then=lambda record: RunCounted(agent_id, record),
-            failed=lambda _: RunCounted(agent_id, None),
+            failed=lambda error: RunCounted(agent_id, error),
             timeout_s=_LEDGER_S,
         )
 
@@ -229,13 +239,15 @@ class Foreman(Actor[ForemanMessage]):
         hand = self.state.hands.get(message.agent_id)
         if hand is None or hand.phase != "counting":
             return
-        if message.record is None:
-            self._conclude(message.agent_id, "The desktop could not write down that it goes on.")
+        outcome = message.outcome
+        if isinstance(outcome, StateError):
+            self._conclude(message.agent_id, f"The desktop could not write down that it goes on: {outcome}")
+        elif isinstance(outcome, Exception):
+            self._write_later(message.agent_id)
         elif hand.is_unwanted:
             self._cancel(message.agent_id)
         else:
-            order = msgspec.structs.replace(message.record.order, is_resume=True)
-            self._spawn(order, message.record.run)
+            self._spawn(msgspec.structs.replace(outcome.order, is_resume=True), outcome.run)
 
     # -- orders -------------------------------------------------------------------------------------------
 
@@ -347,7 +359,7 @@ class Foreman(Actor[ForemanMessage]):
             self.ledger,
             entering(record),
             then=lambda _: Entered(agent_id),
-            failed=lambda error: Entered(agent_id, _said(error) or "unknown"),
+            failed=lambda error: Entered(agent_id, error),
             timeout_s=_LEDGER_S,
         )
 
@@ -356,9 +368,12 @@ class Foreman(Actor[ForemanMessage]):
         hand = self.state.hands.get(agent_id)
         if hand is None or hand.phase != "entering" or hand.order is None:
             return
-        if message.cause:
+        if isinstance(message.error, StateError):
             self.ledger.tell(Erase(agent_id))
-            self._refuse(agent_id, f"this desktop could not keep it: {message.cause}")
+            self._refuse(agent_id, f"this desktop could not keep it: {message.error}")
+            return
+        if message.error is not None:
+            self._write_later(agent_id)
             return
         self._say(frames.AgentAck(agent_id=agent_id, status="started"))
         if hand.is_unwanted:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from runtime import Actor, Ref, ReplyTo, RestartInfo, fault_point
+from runtime import Actor, Ref, ReplyTo, RestartInfo
 
 from .messages import (
     AgentRecord,
@@ -102,6 +102,9 @@ class Ledger(Actor[LedgerMessage]):
         self.state = msgspec.structs.replace(state, writing=None, waiting=again)
         self._write_next()
         self._retry_later()
+        for agent_id, record in state.records.items():
+            if record.outcome is not None:  # that it was delivered may be what the crash lost
+                self.outbox.tell(OutcomeKept(agent_id, record.outcome))
 
     def receive(self, message: LedgerMessage) -> None:
         if isinstance(message, RecordsLoaded):
@@ -208,12 +211,10 @@ class Ledger(Actor[LedgerMessage]):
         )
 
     async def _store(self, agent_id: str, body: bytes | None) -> None:
-        fault_point("ledger: before a write")
         if body is None:
             await self.folder.remove(agent_id)
         else:
             await self.folder.put(agent_id, body)
-        fault_point("ledger: durable, and nobody knows")
 
     def _written(self) -> None:
         write, records = self.state.writing, self.state.records

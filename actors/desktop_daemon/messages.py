@@ -279,14 +279,20 @@ class Entered(msgspec.Struct, frozen=True):
     """An agent is kept; or why not."""
 
     agent_id: str
-    cause: str = ""
+    error: Exception | None = None
 
 
 class RunCounted(msgspec.Struct, frozen=True):
-    """An agent of the daemon before this one may go on; None where its record could not be written."""
+    """An agent of the daemon before this one may go on; or why not."""
 
     agent_id: str
-    record: AgentRecord | None
+    outcome: AgentRecord | Exception
+
+
+class WriteAgain(msgspec.Struct, frozen=True):
+    """Ask the ledger once more to write this agent down: it did not answer."""
+
+    agent_id: str
 
 
 class HeartbeatTick(msgspec.Struct, frozen=True):
@@ -310,6 +316,7 @@ ForemanMessage = (
     | RecordsRead
     | HeartbeatTick
     | ReadAgain
+    | WriteAgain
     | Terminated
 )
 

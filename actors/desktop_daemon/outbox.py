@@ -84,11 +84,10 @@ class Outbox(Actor[OutboxMessage]):
         }
 
     def started(self, restart: RestartInfo | None) -> None:
-        self.state = msgspec.structs.replace(
-            self.state, posting=posting.again(self.state.posting, forget_sent=True), beats=False
-        )
-        if not self.state.has_read:
-            self._read()
+        # A crash takes the posts under way along, and may have lost an outcome's arrival: the ledger has it.
+        waiting = posting.again(self.state.posting, forget_sent=True)
+        self.state = msgspec.structs.replace(self.state, posting=waiting, beats=False, has_read=False)
+        self._read()
         self._pump()
 
     def receive(self, message: OutboxMessage) -> None:

@@ -2,7 +2,7 @@
 
 Everything waits here, and the actor's mailbox holds one notice that something does. So a flood of output
 cannot push out an approval or a result, and a crash of the actor loses nothing: what it had not committed is
-still here for its next incarnation. Of the output the newest 64 Ki characters are kept.
+still here for its next incarnation. Of the output the newest 32 Ki characters are kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from .life import Event, Happened, RunEnded
 from .ports import AgentEvent, Output, TerminalAgent, Working
 
-MOST_CHARACTERS = 65_536
+MOST_CHARACTERS = 32_768
 
 
 class RunGate:

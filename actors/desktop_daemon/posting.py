@@ -35,6 +35,9 @@ class Piece(msgspec.Struct, frozen=True):
     content: str
 
 
+_LEFT_OUT = Piece("note", "[... output left out ...]\n")
+
+
 class Sent(msgspec.Struct, frozen=True):
     """What is under way."""
 
@@ -289,20 +292,22 @@ def _first_piece(log: tuple[Piece, ...], most: int) -> tuple[LogReport, tuple[Pi
 
 
 def _bounded(log: tuple[Piece, ...], most: int) -> tuple[Piece, ...]:
-    """The end of `log`, at most so many characters, small pieces of one type joined."""
+    """The end of `log`, at most so many characters behind a note that says so, small pieces joined."""
+    is_cut = log[0] == _LEFT_OUT
     joined: list[Piece] = []
-    for piece in log:
+    for piece in log[is_cut:]:
         if joined and joined[-1].type == piece.type and len(joined[-1].content) < 1024:
             joined[-1] = Piece(piece.type, joined[-1].content + piece.content)
         else:
             joined.append(piece)
     excess = sum(len(piece.content) for piece in joined) - most
+    is_cut = is_cut or excess > 0
     while excess > 0:
         oldest = joined.pop(0)
         if len(oldest.content) > excess:
             joined.insert(0, Piece(oldest.type, oldest.content[excess:]))
         excess -= len(oldest.content)
-    return tuple(joined)
+    return (_LEFT_OUT, *joined) if is_cut else tuple(joined)
 
 
 def _lane(posting: Posting, agent_id: str) -> Lane:

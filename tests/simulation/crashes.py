@@ -28,6 +28,8 @@ from tests.simulation.stage import Seen, played
 ROOT: Final = Path(__file__).parents[2]
 CATALOGUE: Final = ROOT / "docs" / "actors.md"
 ROOMS: Final = ("actors", "adapters", "config")
+ANOTHER_PROGRAM: Final = "actors.desktop_daemon"
+"""The desktop daemon's tree has a sweep of its own: tests/actors/desktop_daemon/test_daemon_crashes.py."""
 
 UNSENT: Final = {
     ("Display", "Withdrawn"): "an event of its machine, which the actor makes out of EndNotice",
@@ -99,7 +101,11 @@ def handled() -> dict[type[Any], tuple[type[Any], ...]]:
                 importlib.import_module(module.name)
     classes = dict.fromkeys([*_below(Actor), *_below(TaskActor)])
     leaves = [one for one in classes if not one.__subclasses__() and one.kind != "supervisor"]
-    return {one: _messages(one) for one in leaves if one.__module__.split(".")[0] in ROOMS}
+    return {
+        one: messages_of(one)
+        for one in leaves
+        if one.__module__.split(".")[0] in ROOMS and not one.__module__.startswith(ANOTHER_PROGRAM)
+    }
 
 
 def _below(base: type[Any]) -> Iterator[type[Any]]:
@@ -108,7 +114,7 @@ def _below(base: type[Any]) -> Iterator[type[Any]]:
         yield from _below(one)
 
 
-def _messages(actor: type[Any]) -> tuple[type[Any], ...]:
+def messages_of(actor: type[Any]) -> tuple[type[Any], ...]:
     """The members of the union that the class is generic in; none for one that hears nothing."""
     for one in actor.__mro__:
         for base in vars(one).get("__orig_bases__", ()):

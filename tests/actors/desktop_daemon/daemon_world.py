@@ -27,7 +27,7 @@ from actors.desktop_daemon.ports import (
 )
 from actors.desktop_daemon.server_time import ServerTime
 from actors.desktop_daemon.settings import DaemonSettings
-from actors.desktop_daemon.tree import NAME, daemon_spec
+from actors.desktop_daemon.tree import daemon_spec
 from adapters.simulated.telemetry import RecordingTelemetry
 from protocols.desktop import frames
 from protocols.desktop.documents import Decision
@@ -157,6 +157,7 @@ class Desktop:
     Attributes:
       disk: what is on it. is_full: it takes no more. write_s: how long a write takes.
       wall_jump_s: how far its calendar is off.
+      marks_handlers: the actors of its daemons can be crashed at their `handler_point`s.
     """
 
     def __init__(self, world: World, server: ScriptedServer, settings: DaemonSettings | None = None) -> None:
@@ -170,6 +171,7 @@ class Desktop:
         self.terminals = ScriptedTerminals()
         self.allowed: tuple[str, ...] = ()
         self.token = "first"
+        self.marks_handlers = False
         self.telemetry = RecordingTelemetry()
         self._process: Process | None = None
         self._lives = 0
@@ -180,6 +182,8 @@ class Desktop:
         process = self._process = Process()
         self._lives += 1
         async with self.world.open_system(f"daemon-{self._lives}") as system:
+            if self.marks_handlers:
+                self.world.mark_handlers(system)
             await system.spawn(daemon_spec(self.parts(system, process)))
             yield system
         self.server.hang_up(process)
@@ -284,6 +288,7 @@ class ScriptedServer:
         self.tokens = {"first"}
         self.ended: set[str] = set()
         self.result_bytes = 262_144
+        self.heartbeat_ms = 30_000
         self.link: ServerLink | None = None
         self.dials = 0
         self.hellos: list[frames.Hello] = []
@@ -315,7 +320,12 @@ class ScriptedServer:
         link = self.link = ServerLink(self, process, heard)
         opened(link)
         try:
-            await link.over.wait()
+            while not link.over.is_set():
+                with trio.move_on_after(frames.PING_S):
+                    await link.over.wait()
+                    break
+                if not self.is_cut and not process.is_dead:
+                    link.heard(frames.encode(frames.Ping()))
         finally:
             if self.link is link:
                 self.link = None
@@ -331,6 +341,7 @@ class ScriptedServer:
                         server_time=SERVER_MS + round(trio.current_time() * 1000),
                         lost=lost,
                         max_result_bytes=self.result_bytes,
+                        heartbeat_ms=self.heartbeat_ms,
                     )
                 )
             case frames.AgentAck():
@@ -420,8 +431,4 @@ async def until(is_so: Callable[[], bool], *, within_s: float = 600.0) -> None:
     """Let virtual time pass until it is so."""
     with trio.fail_after(within_s):
         while not is_so():  # noqa: ASYNC110 - of the virtual clock
-            await trio.sleep(0.01)
-
-
-def actor_path(name: str) -> str:
-    return f"/{NAME}/{name}"
+            await trio.sleep(0.05)
