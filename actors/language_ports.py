@@ -6,11 +6,14 @@ from a handler.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import msgspec
 
-ErrorKind = Literal["auth", "quota", "rate", "overloaded", "network", "timeout", "protocol", "request"]
+ErrorKind = Literal[
+    "auth", "quota", "rate", "overloaded", "network", "timeout", "protocol", "request", "model"
+]
 """Why a model or a translator did not answer.
 
 auth: the key is not good. quota: the account has no credits left.
@@ -18,14 +21,53 @@ rate: too many requests, or tokens, of ours.
 overloaded: it is the provider who has too much to do, or is broken.
 network: no connection, or it was lost. timeout: no answer within the time.
 protocol: what came is no answer. request: it understood and will not do it; the same again is refused again.
+model: it has no model of that name; a setting is wrong.
 """
 
 
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model may call.
+
+    Attributes:
+      schema: JSON schema of the arguments, an object's.
+      is_strict: the provider is to hold the model to the schema, where it can. What comes is checked all the
+        same.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, object]
+    is_strict: bool = False
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A model calls a tool. `arguments` are as it made them up, and `id` is for the result."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, object]
+
+
+class ToolResult(msgspec.Struct, frozen=True):
+    """What came of the call `id`."""
+
+    id: str
+    content: str
+    is_error: bool = False
+
+
 class ModelMessage(msgspec.Struct, frozen=True):
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Attributes:
+      calls: an assistant's, behind its text.
+      results: a user's, before its text: one for each call of the turn before.
+    """
 
     role: Literal["user", "assistant"]
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
 
 
 class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,20 +77,29 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
       system: the task. What people say is never in it.
       most_tokens: the longest answer.
       model: its provider's name of it; empty means the one the provider was set up with.
+      choice: whether it has to call a tool: `auto` leaves it to the model, `any` has it call one.
+      forced: the tool that it has to call, and once only; empty leaves it to `choice`.
+      output: JSON schema of the answer's text, an object's; None for plain text.
     """
 
     system: str
     messages: tuple[ModelMessage, ...]
     most_tokens: int = 1024
     model: str = ""
+    tools: tuple[Tool, ...] = ()
+    choice: Literal["auto", "any"] = "auto"
+    forced: str = ""
+    output: Mapping[str, object] | None = None
 
 
 class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What it said.
 
     Attributes:
-      is_complete: it came to its end; False where it was cut off at `most_tokens`, or declined.
+      is_complete: it came to its end, or to its calls; False where it was cut off at `most_tokens`, or
+        declined.
       input_tokens, output_tokens: what is paid for.
+      calls: the tools it wants called.
     """
 
     text: str
@@ -56,6 +107,7 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     model: str
+    calls: tuple[ToolCall, ...] = ()
 
 
 class NoAnswerError(Exception):

@@ -24,7 +24,7 @@ from protocols.transcription import TranscriptionData
 from ..language_ports import ErrorKind
 from .translation_settings import TranslationSettings
 
-_FIRM: Final = frozenset({"auth", "quota"})
+_FIRM: Final = frozenset({"auth", "quota", "model"})
 """Failures that the next request would meet, too."""
 
 _HOPELESS: Final = frozenset({*_FIRM, "request"})
@@ -39,6 +39,7 @@ _SAID: Final[Mapping[ErrorKind, str]] = {
     "timeout": "the translator does not answer in time",
     "protocol": "the translator's answer cannot be used",
     "request": "the translator refuses the text",
+    "model": "this server asks for a model that there is not",
 }
 """What readers are told of a failure; its cause is the operator's, and in the log."""
 
