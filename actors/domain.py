@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -11,6 +11,8 @@ from runtime import Ref
 
 from .allowance import TrafficLimits
 from .apps.lifecycle import LifecycleSettings
+from .assistant.rules import RulesModel
+from .assistant.settings import AssistantSettings
 from .audio.udp import UdpDoor, UdpSettings
 from .audio.voice import VoiceSettings
 from .desktop.settings import DesktopSettings
@@ -18,7 +20,7 @@ from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
 from .front.settings import FrontDoorSettings
 from .journal import JournalMessage
-from .language_ports import Translator
+from .language_ports import LanguageModel, Translator
 from .liveness import APP_LIVENESS, LivenessSettings
 from .microphone import MicrophoneSettings
 from .overload import OverloadBoard, OverloadSettings
@@ -85,6 +87,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     webrtc: WebrtcSettings = WebrtcSettings()
     voice: VoiceSettings = VoiceSettings()
     desktop: DesktopSettings = DesktopSettings()
+    assistant: AssistantSettings = AssistantSettings()
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Ports:
 
     Attributes:
       translator: None where nobody translates.
+      language_model: what the assistant thinks with; rules where there is none.
     """
 
     store: Store
@@ -106,6 +110,7 @@ class Ports:
     media: Media
     voices: Voices
     translator: Translator | None = None
+    language_model: LanguageModel = field(default_factory=RulesModel)
 
 
 @dataclass(frozen=True)

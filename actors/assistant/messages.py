@@ -22,17 +22,27 @@ from ..desktop.messages import (
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Answer a question. The reply is the task as it was kept, which is processing; what comes of it is told
-    to whoever listens.
+    to whoever listens. Fails with TooManyQueriesError or StorageError.
 
     Attributes:
       query: trimmed, not empty, at most 4,000 characters.
       working_directory: where an agent of it works; None for the daemon's root.
+      is_status: asked of the route for the agents' status, which shows in the task's id.
     """
 
     query: str
     source: Literal["rest", "voice", "page"]
     reply_to: ReplyTo[Task]
     working_directory: str | None = None
+    is_status: bool = False
+
+
+class TooManyQueriesError(Exception):
+    """The user asks too much. `retry_after_s` is when the next query is let in."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"too many queries, the next in {retry_after_s:.1f} s")
+        self.retry_after_s = retry_after_s
 
 
 class FindTask(msgspec.Struct, frozen=True):

@@ -128,6 +128,7 @@ class Task(Document, frozen=True, kw_only=True):
       error: plain language that fits the lens.
       error_detail: what a developer wants to know of it.
       is_cancelled: the user gave it up; its status is `failed` then.
+      working_directory: where an agent of it is to work, as whoever asked named it.
     """
 
     task_id: str
@@ -140,6 +141,7 @@ class Task(Document, frozen=True, kw_only=True):
     error: str | None = None
     error_detail: str | None = None
     is_cancelled: bool = False
+    working_directory: str | None = None
     agent_id: str | None = None
     approval: Approval | None = None
     usage: tuple[ModelUse, ...] = ()

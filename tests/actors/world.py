@@ -16,11 +16,12 @@ import msgspec
 import trio
 import trio.testing
 
+from actors.assistant.rules import RulesModel
 from actors.domain import DomainSettings, Ports, Urls
 from actors.front.app_gate import AppGate
 from actors.front.glasses_gate import GlassesGate
 from actors.glasshouse import Glasshouse, Hall
-from actors.language_ports import Translator
+from actors.language_ports import LanguageModel, Translator
 from actors.ports import (
     Admitted,
     AppDocument,
@@ -290,8 +291,10 @@ class World:
         media: Media | None = None,
         voices: Voices | None = None,
         translator: Translator | None = None,
+        model: LanguageModel | None = None,
     ) -> None:
         self.system = system
+        self.model = model or RulesModel()
         self.translator = translator
         self.store = SimulatedStore(random.Random(1), documents=documents)
         self.webhooks = SimulatedWebhooks(random.Random(2))
@@ -322,6 +325,7 @@ class World:
             media=self.media,
             voices=self.voices,
             translator=self.translator,
+            language_model=self.model,
         )
         spec = ChildSpec(
             "glasshouse",
@@ -434,6 +438,7 @@ async def open_world(
     media: Media | None = None,
     voices: Voices | None = None,
     translator: Translator | None = None,
+    model: LanguageModel | None = None,
 ) -> AsyncIterator[World]:
     """A server's tree, stopped in order at the end of the block.
 
@@ -443,9 +448,12 @@ async def open_world(
       media: where WebRTC's peers live; there are none by default.
       voices: instead of the detector's twin.
       translator: none unless given.
+      model: what the assistant thinks with; rules unless given.
     """
     async with open_system("test", seed=1) as system:
-        world = World(system, documents or SimulatedDocuments(), recognisers, media, voices, translator)
+        world = World(
+            system, documents or SimulatedDocuments(), recognisers, media, voices, translator, model
+        )
         world.store.outage = outage
         await world.start(settings or DomainSettings())
         yield world

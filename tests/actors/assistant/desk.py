@@ -1,0 +1,240 @@
+"""An assistant with its server's tree, a planned model and desktops that do what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from actors.assistant.actor import Assistant
+from actors.assistant.messages import AssistantMessage, CancelTask, FindTask, ListTasks, Query
+from actors.assistant.settings import AssistantSettings
+from actors.assistant.state import AssistantInbox
+from actors.desktop.messages import (
+    AgentChanged,
+    AgentSpawned,
+    DaemonView,
+    DeskEvent,
+    DesktopsMessage,
+    FindAgent,
+    Kill,
+    ListAgents,
+    ListDaemons,
+    Listen,
+    Spawn,
+    SpawnRefused,
+    TaskChanged,
+)
+from actors.domain import DomainSettings
+from actors.language_ports import LanguageModel, ModelRequest
+from adapters.simulated.language_model import PlannedModel, Reply, decides, says, sums_up
+from adapters.simulated.store import SimulatedDocuments
+from protocols.desktop.documents import FINAL, AgentStatus, SubAgent, Task
+from runtime import Actor, ChildSpec, Recipient, Ref, ReplyTo
+from tests.actors.world import ADA, World, open_world
+
+LAPTOP = DaemonView("daemon_1", "laptop", True, 0, ("claude", "bash"), 1_000)
+TOWER = DaemonView("daemon_2", "Big Tower", True, 1, ("claude", "bash"), 2_000)
+R = TypeVar("R")
+
+
+class ScriptedDesktops(Actor[DesktopsMessage]):
+    """Starts an agent for every Spawn, and tells what the test has it tell.
+
+    Attributes:
+      spawns, kills: what it was asked, in order.
+      agents: by id, as they stand.
+      refusal: while it is a text, nothing is started.
+      is_silent: a Spawn is not answered.
+    """
+
+    def __init__(self, user_id: str = ADA) -> None:
+        self.user_id = user_id
+        self.spawns: list[Spawn] = []
+        self.kills: list[str] = []
+        self.agents: dict[str, SubAgent] = {}
+        self.daemons: tuple[DaemonView, ...] = (LAPTOP,)
+        self.refusal: str | None = None
+        self.is_silent = False
+        self.listeners: dict[str, Recipient[AgentSpawned | SpawnRefused | AgentChanged]] = {}
+
+    def receive(self, message: DesktopsMessage) -> None:
+        match message:
+            case Spawn():
+                self.spawns.append(message)
+                self._spawn(message)
+            case Kill(agent_id):
+                self.kills.append(agent_id)
+            case FindAgent(agent_id, reply_to):
+                reply_to.tell(self.agents.get(agent_id))
+            case ListAgents(reply_to, only_unfinished):
+                agents = reversed(self.agents.values())
+                reply_to.tell(tuple(one for one in agents if not (only_unfinished and one.status in FINAL)))
+            case ListDaemons(reply_to):
+                reply_to.tell(self.daemons)
+            case _:
+                self.unhandled(message)
+
+    def _spawn(self, spawn: Spawn) -> None:
+        if self.is_silent:
+            return
+        if self.refusal is not None:
+            spawn.listener.tell(SpawnRefused(spawn.task_id, self.refusal))
+            return
+        known = next((one for one in self.agents.values() if one.task_id == spawn.task_id), None)
+        agent = known or self.made(f"agent_{len(self.agents) + 1}", spawn.task_id, spawn.goal)
+        self.listeners[agent.agent_id] = spawn.listener
+        spawn.listener.tell(AgentSpawned(spawn.task_id, agent, "laptop"))
+
+    def made(self, agent_id: str, task_id: str, goal: str, status: AgentStatus = "initializing") -> SubAgent:
+        now_ms = round(self.system.clock.wall() * 1000)
+        agent = SubAgent(
+            agent_id=agent_id,
+            daemon_id="daemon_1",
+            user_id=self.user_id,
+            session_id="master_1",
+            goal=goal,
+            task_id=task_id,
+            status=status,
+            created_at=now_ms,
+            updated_at=now_ms,
+        )
+        self.agents[agent_id] = agent
+        return agent
+
+    def move(self, agent_id: str, status: AgentStatus, **fields: object) -> None:
+        """An agent has moved."""
+        agent = msgspec.structs.replace(self.agents[agent_id], status=status, **fields)
+        self.agents[agent_id] = agent
+        self.listeners[agent_id].tell(AgentChanged(agent))
+
+
+class Ear(Actor[DeskEvent]):
+    """Hears what listeners hear."""
+
+    def __init__(self) -> None:
+        self.heard: list[Task] = []
+
+    def receive(self, message: DeskEvent) -> None:
+        assert isinstance(message, TaskChanged)
+        self.heard.append(message.task)
+
+
+class Desk:
+    """One user's assistant, and all that is around it."""
+
+    def __init__(self, world: World, model: PlannedModel, user_id: str = ADA) -> None:
+        assert world.hall is not None
+        self.world = world
+        self.model = model
+        self.user_id = user_id
+        self.domain = world.hall.domain
+        self.desktops = ScriptedDesktops(user_id)
+        self.assistant: Ref[AssistantMessage]
+
+    async def open(self) -> None:
+        desktops = await self.world.system.spawn(
+            ChildSpec(f"desktops of {self.user_id}", lambda: self.desktops)
+        )
+        spec: ChildSpec[AssistantInbox] = ChildSpec(
+            f"assistant of {self.user_id}",
+            lambda: Assistant(user_id=self.user_id, domain=self.domain, desktops=desktops),
+        )
+        assistant: Ref[AssistantInbox] = await self.world.system.spawn(spec)
+        self.assistant = assistant
+
+    async def ask(self, query: str = "What is React?", **fields: object) -> Task:
+        def make(reply_to: ReplyTo[Task]) -> Query:
+            return Query(query=query, source="rest", reply_to=reply_to, **fields)  # type: ignore[arg-type]
+
+        return await self.assistant.ask(make)
+
+    async def find(self, task: Task) -> Task:
+        def make(reply_to: ReplyTo[Task | None]) -> FindTask:
+            return FindTask(task.task_id, reply_to)
+
+        found = await self.assistant.ask(make)
+        assert found is not None
+        return found
+
+    async def cancel(self, task_id: str) -> Task | None:
+        def make(reply_to: ReplyTo[Task | None]) -> CancelTask:
+            return CancelTask(task_id, reply_to)
+
+        return await self.assistant.ask(make)
+
+    async def answered(self, query: str = "What is React?", **fields: object) -> Task:
+        """A task once nothing moves any more."""
+        task = await self.ask(query, **fields)
+        await self.settle()
+        return await self.find(task)
+
+    async def listed(self, limit: int = 10) -> tuple[Task, ...]:
+        def make(reply_to: ReplyTo[tuple[Task, ...]]) -> ListTasks:
+            return ListTasks(limit, reply_to)
+
+        return await self.assistant.ask(make)
+
+    async def listen(self) -> Ear:
+        ear = Ear()
+        self.assistant.tell(Listen(await self.world.system.spawn(ChildSpec("ear", lambda: ear))))
+        return ear
+
+    def facts(self) -> Mapping[str, object]:
+        actor = self.assistant.cell.actor
+        assert actor is not None
+        return actor.facts()
+
+    async def settle(self) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(0.01)
+        await trio.testing.wait_all_tasks_blocked()
+
+
+def by_shape(
+    decision: Callable[[ModelRequest], Reply] = lambda _: decides("direct_response"),
+    goal: Callable[[ModelRequest], Reply] = lambda _: says("the goal", model="claude-sonnet-4-6"),
+    synthesis: Callable[[ModelRequest], Reply] = lambda _: sums_up("Done.", "# Done"),
+) -> Callable[[ModelRequest], Reply]:
+    """A model whose answer depends on what kind of question it is."""
+
+    def reply(request: ModelRequest) -> Reply:
+        if request.tools:
+            return decision(request)
+        return synthesis(request) if request.output is not None else goal(request)
+
+    return reply
+
+
+def spawns(request: ModelRequest) -> Reply:
+    return decides("spawn_agent", goal="the draft")
+
+
+@asynccontextmanager
+async def open_desk(
+    reply: Callable[[ModelRequest], Reply] | None = None,
+    *,
+    documents: SimulatedDocuments | None = None,
+    settings: AssistantSettings | None = None,
+    delay_s: float = 0.0,
+    outage: str | None = None,
+    agents: Sequence[SubAgent] = (),
+    other_model: LanguageModel | None = None,
+) -> AsyncIterator[Desk]:
+    """A desk in a world of its own.
+
+    Args:
+      agents: that its desktops know from before.
+      other_model: instead of the planned one.
+    """
+    model = PlannedModel(reply or by_shape(), delay_s=delay_s)
+    domain_settings = DomainSettings(assistant=settings or AssistantSettings())
+    async with open_world(documents, domain_settings, model=other_model or model, outage=outage) as world:
+        desk = Desk(world, model)
+        desk.desktops.agents = {agent.agent_id: agent for agent in agents}
+        await desk.open()
+        await desk.settle()
+        yield desk
