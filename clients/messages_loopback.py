@@ -1,6 +1,7 @@
 """A server that speaks Anthropic's Messages API on this machine, faults included.
 
 It understands nothing: what it answers is a function of what it is asked, by default the last user's text.
+The answer may use tools, as a scripted agent does.
 What it checks of a request, and how its answers, streams and errors look, is Anthropic's:
 `POST /v1/messages` with `anthropic-version` and a key, as `Authorization: Bearer` (its SDK since 2) or
 `x-api-key` (before, and by hand), answered whole or as server-sent events. Each fault is one that its users
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
@@ -62,8 +63,32 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 0.0
 
 
+class ToolUse(msgspec.Struct, frozen=True):
+    """A piece of an answer: run this tool."""
+
+    name: str
+    input: dict[str, Any]
+
+
+class ToolResult(msgspec.Struct, frozen=True):
+    """What became of a tool that an answer had used, as the next request says it."""
+
+    text: str
+    is_error: bool
+
+
+Reply = str | Sequence[str | ToolUse]
+"""An answer's text, or its pieces in order."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, as the server saw it. `user` is the text of its last turn."""
+    """One request, as the server saw it.
+
+    Attributes:
+      user: the text of the user's last turn.
+      tools: the names of those that an answer may use.
+      results: of the tools that the last answer used.
+    """
 
     key: str
     version: str
@@ -72,6 +97,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     max_tokens: int
     is_streamed: bool
+    tools: tuple[str, ...]
+    results: tuple[ToolResult, ...]
     body: dict[str, Any]
 
 
@@ -79,7 +106,7 @@ class MessagesLoopback:
     """The server's state, for who planned its faults.
 
     Args:
-      reply: the text that answers a request.
+      reply: what answers a request.
       keys: those that are good; None takes any.
       delay_s: how long every answer takes.
 
@@ -92,7 +119,7 @@ class MessagesLoopback:
 
     def __init__(
         self,
-        reply: Callable[[Asked], str] | None = None,
+        reply: Callable[[Asked], Reply] | None = None,
         *,
         keys: frozenset[str] | None = None,
         delay_s: float = 0.0,
@@ -103,7 +130,7 @@ class MessagesLoopback:
         self.connections = 0
         self.keys = keys
         self.delay_s = delay_s
-        self._reply = reply or (lambda asked: asked.user)
+        self._reply: Callable[[Asked], Reply] = reply or (lambda asked: asked.user)
         self._faults: deque[Fault] = deque()
         self._ids = itertools.count(1)
 
@@ -178,24 +205,37 @@ class MessagesLoopback:
         return None
 
     def _message(self, asked: Asked, fault: Fault) -> dict[str, Any]:
-        text = self._reply(asked)
-        if fault.stop_reason:
-            text = text[: len(text) // 2]
+        reply = self._reply(asked)
+        pieces = [reply] if isinstance(reply, str) else list(reply)
+        if fault.stop_reason and isinstance(pieces[-1], str):
+            pieces[-1] = pieces[-1][: len(pieces[-1]) // 2]
+        content = [self._block(piece) for piece in pieces]
+        ends = "tool_use" if content[-1]["type"] == "tool_use" else "end_turn"
         return {
             "id": f"msg_{next(self._ids):024d}",
             "type": "message",
             "role": "assistant",
             "model": asked.model,
-            "content": [{"type": "text", "text": text}],
-            "stop_reason": fault.stop_reason or "end_turn",
+            "content": content,
+            "stop_reason": fault.stop_reason or ends,
             "stop_sequence": None,
             "usage": {
                 "input_tokens": _tokens(asked.system + asked.user),
                 "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0,
-                "output_tokens": _tokens(text),
+                "output_tokens": _tokens(str(pieces)),
                 "service_tier": "standard",
             },
+        }
+
+    def _block(self, piece: str | ToolUse) -> dict[str, Any]:
+        if isinstance(piece, str):
+            return {"type": "text", "text": piece}
+        return {
+            "type": "tool_use",
+            "id": f"toolu_{next(self._ids):024d}",
+            "name": piece.name,
+            "input": piece.input,
         }
 
     def _error(
@@ -254,13 +294,15 @@ def events_of(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "type": "message_start",
         "message": {**message, "content": [], "stop_reason": None, "usage": usage},
     }
-    yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-    yield {"type": "ping"}
-    words = message["content"][0]["text"].split(" ")
-    for number, word in enumerate(words):
-        text = word if number == 0 else f" {word}"
-        yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
-    yield {"type": "content_block_stop", "index": 0}
+    for index, block in enumerate(message["content"]):
+        is_text = block["type"] == "text"
+        begun = {**block, "text": ""} if is_text else {**block, "input": {}}
+        yield {"type": "content_block_start", "index": index, "content_block": begun}
+        if index == 0:
+            yield {"type": "ping"}
+        for delta in _text_deltas(block["text"]) if is_text else _input_deltas(block["input"]):
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
     yield {
         "type": "message_delta",
         "delta": {"stop_reason": message["stop_reason"], "stop_sequence": None},
@@ -269,8 +311,20 @@ def events_of(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"type": "message_stop"}
 
 
+def _text_deltas(text: str) -> Iterator[dict[str, Any]]:
+    for number, word in enumerate(text.split(" ")):
+        yield {"type": "text_delta", "text": word if number == 0 else f" {word}"}
+
+
+def _input_deltas(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """JSON in two parts: neither of them can be read alone."""
+    whole = msgspec.json.encode(given).decode()
+    for part in ("", whole[:1], whole[1:]):
+        yield {"type": "input_json_delta", "partial_json": part}
+
+
 class _Turn(msgspec.Struct):
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: str | list[dict[str, Any]]
 
 
@@ -280,18 +334,22 @@ class _Request(msgspec.Struct):
     messages: list[_Turn]
     system: str | list[dict[str, Any]] = ""
     stream: bool = False
+    tools: list[dict[str, Any]] = []
 
 
 def _asked(headers: dict[str, str], body: bytes) -> Asked:
     said = msgspec.json.decode(body, type=_Request)
+    last = next(turn for turn in reversed(said.messages) if turn.role == "user")
     return Asked(
         key=_key_of(headers),
         version=headers["anthropic-version"],
         model=said.model,
         system=_text(said.system),
-        user=_text(said.messages[-1].content),
+        user=_text(last.content),
         max_tokens=said.max_tokens,
         is_streamed=said.stream,
+        tools=tuple(tool.get("name", "") for tool in said.tools),
+        results=_results(last.content),
         body=msgspec.json.decode(body),
     )
 
@@ -305,6 +363,16 @@ def _text(content: str | list[dict[str, Any]]) -> str:
     if isinstance(content, str):
         return content
     return "".join(block.get("text", "") for block in content if block.get("type") == "text")
+
+
+def _results(content: str | list[dict[str, Any]]) -> tuple[ToolResult, ...]:
+    if isinstance(content, str):
+        return ()
+    return tuple(
+        ToolResult(_text(block.get("content", "")), block.get("is_error", False))
+        for block in content
+        if block.get("type") == "tool_result"
+    )
 
 
 def _tokens(text: str) -> int:

@@ -12,12 +12,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 
-from actors.language_ports import ErrorKind, LanguageModelError, ModelAnswer, ModelRequest
+from actors.language_ports import (
+    ErrorKind,
+    LanguageModelError,
+    ModelAnswer,
+    ModelMessage,
+    ModelRequest,
+    ToolCall,
+)
 from actors.ports import Telemetry
 from adapters.language_model.settings import AnthropicSettings
 
@@ -63,6 +71,7 @@ class AnthropicModel:
         self._making = trio.Lock()
         self._client: AsyncAnthropic | None = None
         self._places = trio.CapacityLimiter(self._settings.connections)
+        self._retiring: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -104,24 +113,24 @@ class AnthropicModel:
         client = await self._open()
         import anthropic
 
-        turns = cast(
-            "list[MessageParam]", [{"role": turn.role, "content": turn.text} for turn in request.messages]
-        )
+        model = request.model or self._settings.model
         patience = anthropic.Timeout(timeout_s, connect=min(timeout_s, self._settings.connect_s))
+        self._warn_of_its_end(model)
         try:
             message = await client.messages.create(
-                model=request.model or self._settings.model,
+                model=model,
                 max_tokens=request.most_tokens,
                 system=request.system,
-                messages=turns,
+                messages=cast("list[MessageParam]", [_turn(message) for message in request.messages]),
                 timeout=patience,
+                **_tools_of(request),
             )
         except anthropic.APITimeoutError as error:
             raise LanguageModelError(_NAME, "timeout", _short(repr(error.__cause__))) from error
         except anthropic.APIConnectionError as error:
             raise LanguageModelError(_NAME, "network", _short(repr(error.__cause__))) from error
         except anthropic.APIStatusError as error:
-            raise _of_status(error) from error
+            raise _of_status(error, model) from error
         except (anthropic.AnthropicError, ValueError) as error:
             raise LanguageModelError(_NAME, "protocol", _short(str(error))) from error
         return self._read(message)
@@ -131,10 +140,15 @@ class AnthropicModel:
         try:
             answer = ModelAnswer(
                 text="".join(block.text for block in message.content if block.type == "text"),
-                is_complete=message.stop_reason == "end_turn",
+                is_complete=message.stop_reason in ("end_turn", "tool_use"),
                 input_tokens=message.usage.input_tokens,
                 output_tokens=message.usage.output_tokens,
                 model=message.model,
+                calls=tuple(
+                    ToolCall(block.id, block.name, _arguments(block.input))
+                    for block in message.content
+                    if block.type == "tool_use"
+                ),
             )
         except (AttributeError, TypeError) as error:
             raise LanguageModelError(_NAME, "protocol", "what came is no message") from error
@@ -142,6 +156,14 @@ class AnthropicModel:
         self._telemetry.count("language_model_input_tokens", answer.input_tokens)
         self._telemetry.count("language_model_output_tokens", answer.output_tokens)
         return answer
+
+    def _warn_of_its_end(self, model: str) -> None:
+        """Say once of each model when it retires, where the SDK knows it."""
+        from anthropic.resources.messages import DEPRECATED_MODELS
+
+        if model in DEPRECATED_MODELS and model not in self._retiring:
+            self._retiring.add(model)
+            self._telemetry.warning("language_model_retires", model=model, on=DEPRECATED_MODELS[model])
 
     async def _open(self) -> AsyncAnthropic:
         if self._client is None:
@@ -154,7 +176,48 @@ class AnthropicModel:
         """In a thread: the trusted certificates are loaded here."""
         import anthropic
 
+        # Python's own warning of a retiring model goes to standard error, once a place in the code.
+        warnings.filterwarnings("ignore", "The model '.*' is deprecated", DeprecationWarning)
         return anthropic.AsyncAnthropic(api_key=self._key, base_url=self._base_url, max_retries=0)
+
+
+def _turn(message: ModelMessage) -> dict[str, object]:
+    if not message.calls and not message.results:
+        return {"role": message.role, "content": message.text}
+    results = [
+        {"type": "tool_result", "tool_use_id": one.id, "content": one.content, "is_error": one.is_error}
+        for one in message.results
+    ]
+    text = [{"type": "text", "text": message.text}] if message.text else []
+    calls = [
+        {"type": "tool_use", "id": one.id, "name": one.name, "input": one.arguments} for one in message.calls
+    ]
+    return {"role": message.role, "content": [*results, *text, *calls]}
+
+
+def _tools_of(request: ModelRequest) -> dict[str, Any]:
+    """What a request says of tools and of the answer's form; nothing where it says nothing."""
+    said: dict[str, Any] = {}
+    if request.tools:
+        said["tools"] = [
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": tool.schema,
+                **({"strict": True} if tool.is_strict else {}),
+            }
+            for tool in request.tools
+        ]
+        said["tool_choice"] = {"type": request.choice}
+    if request.forced:
+        said["tool_choice"] = {"type": "tool", "name": request.forced, "disable_parallel_tool_use": True}
+    if request.output is not None:
+        said["output_config"] = {"format": {"type": "json_schema", "schema": request.output}}
+    return said
+
+
+def _arguments(said: object) -> Mapping[str, object]:
+    return said if isinstance(said, dict) else {}
 
 
 def _beside_the_loop(make: Callable[[], AsyncAnthropic]) -> AsyncAnthropic:
@@ -172,12 +235,14 @@ def _beside_the_loop(make: Callable[[], AsyncAnthropic]) -> AsyncAnthropic:
         sys.setswitchinterval(usual_s)
 
 
-def _of_status(error: APIStatusError) -> LanguageModelError:
+def _of_status(error: APIStatusError, model: str) -> LanguageModelError:
     status = error.status_code
     kind: ErrorKind = _KINDS.get(status, "overloaded" if status >= 500 else "request")
     cause = f"{status}: {error.api_message or error.message}"
     if _NO_CREDITS in cause:
         kind = "quota"
+    elif status == 404 and "model" in cause:
+        kind, cause = "model", f"there is no model {model!r}; a setting names it ({cause})"
     return LanguageModelError(
         _NAME, kind, _short(cause), retry_after_s=_seconds(error.response.headers.get("retry-after"))
     )

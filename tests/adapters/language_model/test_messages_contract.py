@@ -8,11 +8,19 @@ import anthropic
 import msgspec
 import pytest
 import trio
-from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types import Message, RawMessageStreamEvent, TextBlock, ToolUseBlock
 from anthropic.types.shared.error_response import ErrorResponse
 from pydantic import TypeAdapter
 
-from clients.messages_loopback import Fault, MessagesLoopback, events_of, open_messages_loopback
+from clients.messages_loopback import (
+    Asked,
+    Fault,
+    MessagesLoopback,
+    Reply,
+    ToolUse,
+    events_of,
+    open_messages_loopback,
+)
 from clients.network import HttpAnswer, open_stream
 from clients.network import request as http_request
 
@@ -127,3 +135,42 @@ async def test_what_anthropic_would_not_take_is_refused(
 
         assert status == answer.status
         assert [] == loopback.asked
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_the_sdk_reads_a_tool_that_is_used_and_its_result_is_understood(*, is_streamed: bool) -> None:
+    """The loop of an agent: text and tool, the tool's result, text."""
+
+    def reply(asked: Asked) -> Reply:
+        if asked.results:
+            return f"It says {asked.results[0].text}."
+        return ["I look.", ToolUse("read", {"path": "a.txt", "lines": [1, 2]})]
+
+    tool: Any = {"name": "read", "input_schema": {"type": "object"}}
+    turns: list[Any] = [{"role": "user", "content": "What is in it?"}]
+    answers: list[Message] = []
+    loopback = MessagesLoopback(reply)
+    async with open_messages_loopback(loopback), client(loopback) as sdk:
+        for _ in range(2):
+            asking: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": turns, "tools": [tool]}
+            if is_streamed:
+                async with sdk.messages.stream(**asking) as stream:
+                    answers.append(await stream.get_final_message())
+            else:
+                answers.append(await sdk.messages.create(**asking))
+            used = answers[-1].content[-1]
+            if isinstance(used, ToolUseBlock):
+                result = {"type": "tool_result", "tool_use_id": used.id, "content": "seven"}
+                turns += [
+                    {"role": "assistant", "content": [each.model_dump() for each in answers[-1].content]},
+                    {"role": "user", "content": [result]},
+                ]
+
+    assert ["tool_use", "end_turn"] == [answer.stop_reason for answer in answers]
+    text, used = answers[0].content
+    assert isinstance(text, TextBlock)
+    assert isinstance(used, ToolUseBlock)
+    assert ("I look.", "read", {"path": "a.txt", "lines": [1, 2]}) == (text.text, used.name, used.input)
+    assert isinstance(answers[1].content[0], TextBlock)
+    assert "It says seven." == answers[1].content[0].text
+    assert [("read",), ("read",)] == [asked.tools for asked in loopback.asked]
