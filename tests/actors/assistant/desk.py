@@ -16,6 +16,8 @@ from actors.assistant.state import AssistantInbox
 from actors.desktop.messages import (
     AgentChanged,
     AgentSpawned,
+    AnswerApproval,
+    ApprovalOutcome,
     DaemonView,
     DeskEvent,
     DesktopsMessage,
@@ -45,7 +47,7 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
     """Starts an agent for every Spawn, and tells what the test has it tell.
 
     Attributes:
-      spawns, kills: what it was asked, in order.
+      spawns, kills, answers: what it was asked, in order.
       agents: by id, as they stand.
       refusal: while it is a text, nothing is started.
       is_silent: a Spawn is not answered.
@@ -55,6 +57,7 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
         self.user_id = user_id
         self.spawns: list[Spawn] = []
         self.kills: list[str] = []
+        self.answers: list[AnswerApproval] = []
         self.agents: dict[str, SubAgent] = {}
         self.daemons: tuple[DaemonView, ...] = (LAPTOP,)
         self.refusal: str | None = None
@@ -66,8 +69,12 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
             case Spawn():
                 self.spawns.append(message)
                 self._spawn(message)
-            case Kill(agent_id):
+            case Kill(agent_id, reply_to):
                 self.kills.append(agent_id)
+                agent = self.agents.get(agent_id)
+                if reply_to is not None:
+                    is_over = agent is not None and agent.status in FINAL
+                    reply_to.tell("unknown" if agent is None else "final" if is_over else "cancelled")
             case FindAgent(agent_id, reply_to):
                 reply_to.tell(self.agents.get(agent_id))
             case ListAgents(reply_to, only_unfinished):
@@ -75,8 +82,19 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
                 reply_to.tell(tuple(one for one in agents if not (only_unfinished and one.status in FINAL)))
             case ListDaemons(reply_to):
                 reply_to.tell(self.daemons)
+            case AnswerApproval():
+                self.answers.append(message)
+                if message.reply_to is not None:
+                    message.reply_to.tell(self._outcome_of(message))
             case _:
                 self.unhandled(message)
+
+    def _outcome_of(self, answer: AnswerApproval) -> ApprovalOutcome:
+        agent = self.agents.get(answer.agent_id)
+        if agent is None:
+            return "unknown"
+        is_open = agent.approval is not None and agent.approval.approval_id == answer.approval_id
+        return "taken" if is_open else "stale"
 
     def _spawn(self, spawn: Spawn) -> None:
         if self.is_silent:
@@ -134,11 +152,13 @@ class Desk:
         self.domain = world.hall.domain
         self.desktops = ScriptedDesktops(user_id)
         self.assistant: Ref[AssistantMessage]
+        self.desktops_ref: Ref[DesktopsMessage]
 
     async def open(self) -> None:
         desktops = await self.world.system.spawn(
             ChildSpec(f"desktops of {self.user_id}", lambda: self.desktops)
         )
+        self.desktops_ref = desktops
         spec: ChildSpec[AssistantInbox] = ChildSpec(
             f"assistant of {self.user_id}",
             lambda: Assistant(user_id=self.user_id, domain=self.domain, desktops=desktops),
