@@ -1,0 +1,106 @@
+"""What the machine of a terminal agent is told of its program, and what it wants done.
+
+A machine is a pair of functions: `step(state, fact, now) -> state, effects` and `wake_at(state)`, the time at
+which it wants `TimePassed` if nothing else happens before. Times are seconds on one clock.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocols.desktop.documents import Decision
+
+from .ports import AgentEvent
+from .screens import Screen
+
+# ---------------------------------------------------------------------------------------------------------
+# Facts
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The program runs."""
+
+
+class ScreenShown(msgspec.Struct, frozen=True):
+    """The terminal shows this now.
+
+    Attributes:
+      bytes_read: that it has printed since its start: two equal screens with other counts are two moments.
+    """
+
+    screen: Screen
+    bytes_read: int
+
+
+class Prompted(msgspec.Struct, frozen=True):
+    """A shell of ours has shown its prompt.
+
+    Attributes:
+      code: how what ran before it has ended.
+      text: what was printed since the prompt before.
+    """
+
+    code: int
+    text: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The program has ended.
+
+    Attributes:
+      how: for people: `exit status 1`, `signal SIGKILL`.
+      code: None for a signal.
+      text: the last of what it printed.
+    """
+
+    how: str
+    code: int | None
+    text: str = ""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """Somebody has decided."""
+
+    approval_id: str
+    decision: Decision
+    choice: str | None = None
+    message: str | None = None
+
+
+class InputGiven(msgspec.Struct, frozen=True):
+    """Somebody wants this typed."""
+
+    text: str
+
+
+class InterruptAsked(msgspec.Struct, frozen=True):
+    """Somebody wants it to stop what it does."""
+
+
+class TimePassed(msgspec.Struct, frozen=True):
+    """It is `wake_at` now, or later."""
+
+
+ProgramFact = Started | ScreenShown | Prompted | Ended | Answered | InputGiven | InterruptAsked | TimePassed
+
+# ---------------------------------------------------------------------------------------------------------
+# Effects
+
+
+class Tell(msgspec.Struct, frozen=True):
+    """Say this to the agent's actor."""
+
+    event: AgentEvent
+
+
+class Type(msgspec.Struct, frozen=True):
+    """Type these keys."""
+
+    keys: str
+
+
+class End(msgspec.Struct, frozen=True):
+    """The run is over: end the program and all it started."""
+
+
+ProgramEffect = Tell | Type | End

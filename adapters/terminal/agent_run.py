@@ -1,0 +1,228 @@
+"""One run of a terminal agent: its program, its machine, and what goes between them.
+
+Facts from the terminal, from the hooks and from the daemon go into one queue; one task takes them out, asks
+the machine, and does what it says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+import trio
+
+from actors.desktop_daemon.ports import AgentOrder, Done, Emit, Failed, Output
+from actors.desktop_daemon.terminal_facts import (
+    Answered,
+    End,
+    Ended,
+    InputGiven,
+    InterruptAsked,
+    ProgramEffect,
+    ProgramFact,
+    Prompted,
+    ScreenShown,
+    Started,
+    Tell,
+    TimePassed,
+    Type,
+)
+from protocols.desktop.documents import Decision
+
+from .environment import MARK
+from .kept_text import KeptText, Log
+from .pty import Pty, TerminalError
+from .terminal import Drawn, Marked, Said, Skipped, Terminal, TerminalFact
+
+S = TypeVar("S")
+
+
+class Machine(Protocol[S]):
+    """A module of `actors.desktop_daemon`."""
+
+    def step(self, state: S, fact: ProgramFact, now: float) -> tuple[S, tuple[ProgramEffect, ...]]: ...
+    def wake_at(self, state: S) -> float | None: ...
+    def takes(self, state: S, answer: Answered) -> bool:
+        """Whether an answer is to a question that is open, and says enough."""
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """What is executed.
+
+    Attributes:
+      environment: all of it but the agent's mark.
+      secret: what the marks of a shell of ours begin with; empty for what is no shell of ours. What a shell
+        prints before it has said `start` is its own and not for the log.
+      tells_text: whether what it prints is text; otherwise the log gets none of it.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    secret: str = ""
+    tells_text: bool = True
+
+
+class AgentRun(Generic[S]):
+    """Implements `actors.desktop_daemon.ports.TerminalAgent`.
+
+    Args:
+      prepare: makes what the program needs, in a thread; returns what to execute.
+      forget: takes away again what `prepare` has made, in a thread.
+    """
+
+    def __init__(
+        self,
+        order: AgentOrder,
+        machine: Machine[S],
+        state: S,
+        prepare: Callable[[], Launch],
+        forget: Callable[[], None],
+    ) -> None:
+        self.order = order
+        self._machine = machine
+        self._state = state
+        self._prepare = prepare
+        self._forget = forget
+        self._facts: deque[ProgramFact] = deque()
+        self._has_facts = trio.Event()
+        self._pty: Pty | None = None
+        self._secret = ""
+        self._tells_text = True
+        self._text = KeptText()
+        self._log = Log()
+        self._answered: set[str] = set()
+
+    # What the daemon calls
+
+    async def run(self, emit: Emit) -> None:
+        """See the port."""
+        try:
+            launch = await trio.to_thread.run_sync(self._prepare)
+            try:
+                self._pty = pty = Pty.start(
+                    launch.argv,
+                    environment=launch.environment,
+                    cwd=self.order.cwd,
+                    mark=(MARK, self.order.agent_id),
+                )
+            except TerminalError as error:
+                emit(Failed("It could not be started.", str(error)))
+                return
+            self._secret = launch.secret
+            self._tells_text = launch.tells_text and not launch.secret
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._run_terminal, pty)
+                    await self._work(emit)
+                    nursery.cancel_scope.cancel()
+            finally:
+                self._pty = None
+                await pty.aclose()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._forget)
+
+    def answer(self, approval_id: str, decision: Decision, choice: str | None, message: str | None) -> bool:
+        """See the port."""
+        fact = Answered(approval_id, decision, choice, message)
+        if self._pty is None or approval_id in self._answered or not self._machine.takes(self._state, fact):
+            return False
+        self._answered.add(approval_id)
+        self.tell(fact)
+        return True
+
+    def send_input(self, text: str) -> None:
+        """See the port."""
+        if self._pty is not None:
+            self.tell(InputGiven(text))
+
+    def interrupt(self) -> None:
+        """See the port."""
+        if self._pty is not None:
+            self.tell(InterruptAsked())
+
+    # Between the program and its machine
+
+    def tell(self, fact: ProgramFact) -> None:
+        """Put a fact in order."""
+        self._facts.append(fact)
+        self._has_facts.set()
+
+    async def _run_terminal(self, pty: Pty) -> None:
+        status = await Terminal(pty, self._hear).run()
+        self.tell(Ended(str(status), status.code, self._text.take()))
+
+    def _hear(self, fact: TerminalFact) -> None:
+        match fact:
+            case Drawn():
+                self.tell(ScreenShown(fact.screen, fact.bytes_read))
+            case Said():
+                self._text.add(fact.text)
+                if self._tells_text:
+                    self._log.add(fact.text, trio.current_time())
+                    self._has_facts.set()
+            case Skipped():
+                self._text.skip(fact.count)
+                self._log.skip(fact.count)
+            case Marked():
+                self._take_mark(fact.text)
+
+    def _take_mark(self, text: str) -> None:
+        said, _, code = text.rpartition(";")
+        if not self._secret or said != self._secret:
+            return
+        text, self._text = self._text.take(), KeptText()
+        if code == "start":
+            self._tells_text = True
+        elif code.isdecimal():
+            self.tell(Prompted(int(code), text))
+
+    async def _work(self, emit: Emit) -> None:
+        """Until the machine has ended the run."""
+        self.tell(Started())
+        while True:
+            while self._facts:
+                fact = self._facts.popleft()
+                self._state, effects = self._machine.step(self._state, fact, trio.current_time())
+                for effect in effects:
+                    if isinstance(effect, End):
+                        return
+                    self._do(effect, emit)
+            self._tell_log(emit)
+            self._has_facts = trio.Event()
+            with trio.move_on_at(self._deadline()) as scope:
+                await self._has_facts.wait()
+            if scope.cancelled_caught:
+                self.tell(TimePassed())
+
+    def _do(self, effect: ProgramEffect, emit: Emit) -> None:
+        if not isinstance(effect, Tell):
+            self.perform(effect)
+            return
+        if isinstance(effect.event, Done | Failed):
+            self._tell_log(emit, is_last=True)
+        emit(effect.event)
+
+    def perform(self, effect: ProgramEffect) -> None:
+        """Do what is done to the program."""
+        assert isinstance(effect, Type)
+        self.type(effect.keys)
+
+    def type(self, keys: str) -> None:
+        """Type; a program that takes nothing any more is the machine's to notice."""
+        assert self._pty is not None
+        try:
+            self._pty.send(keys.encode())
+        except TerminalError as error:
+            self._log.add(f"{error}\n", trio.current_time())
+
+    def _deadline(self) -> float:
+        times = [self._machine.wake_at(self._state), self._log.due_at]
+        return min((time for time in times if time is not None), default=float("inf"))
+
+    def _tell_log(self, emit: Emit, *, is_last: bool = False) -> None:
+        due_at, now = self._log.due_at, trio.current_time()
+        if due_at is not None and (is_last or now >= due_at):
+            emit(Output("stdout", self._log.take(now)))
