@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runtime import Backoff, ChildSpec, Ref, Supervisor
 
 from .audio.udp import UdpDoor
+from .desktop.logins import Logins, LoginsMessage
 from .desktop.roster import DeskRoster, DeskRosterMessage
 from .desktop.tree import desk_maker
 from .directory import Directory
@@ -42,6 +43,7 @@ class Hall:
     roster: Ref[RosterMessage]
     doorman: Ref[DoormanMessage]
     desks: Ref[DeskRosterMessage]
+    logins: Ref[LoginsMessage]
 
 
 class ServiceGroup(Supervisor):
@@ -85,6 +87,7 @@ class Glasshouse(Supervisor):
         users: Ref[SupervisorMessage] = self.child("users")
         desks: Ref[SupervisorMessage] = self.child("desks")
         desk_roster: Ref[DeskRosterMessage] = self.child("desk roster")
+        logins: Ref[LoginsMessage] = self.child("logins")
         domain = Domain(
             ports=self.ports,
             settings=self.settings,
@@ -151,6 +154,10 @@ class Glasshouse(Supervisor):
                 ),
             ),
             ChildSpec(
+                name="logins",
+                factory=lambda: Logins(settings=self.settings.desktop, telemetry=self.ports.telemetry),
+            ),
+            ChildSpec(
                 name="farewell",
                 factory=lambda: Farewell(
                     snapshots=domain.snapshots,
@@ -159,7 +166,9 @@ class Glasshouse(Supervisor):
                 ),
                 shutdown_s=snapshots.flush_s + 1.0,
             ),
-            ChildSpec(name="front door", factory=lambda: FrontDoor(domain, roster, desk_roster, self.front)),
+            ChildSpec(
+                name="front door", factory=lambda: FrontDoor(domain, roster, desk_roster, logins, self.front)
+            ),
         )
 
 
@@ -178,17 +187,19 @@ class FrontDoor(Supervisor):
         domain: Domain,
         roster: Ref[RosterMessage],
         desks: Ref[DeskRosterMessage],
+        logins: Ref[LoginsMessage],
         services: Callable[[Hall], Sequence[ServiceSpec]],
     ) -> None:
         super().__init__()
         self.domain = domain
         self.roster = roster
         self.desks = desks
+        self.logins = logins
         self.services = services
 
     def children(self) -> Sequence[ChildSpec[Any]]:
         doorman: Ref[DoormanMessage] = self.child("doorman")
-        hall = Hall(self.domain, self.roster, doorman, self.desks)
+        hall = Hall(self.domain, self.roster, doorman, self.desks, self.logins)
         return (
             *(service.child() for service in self.services(hall)),
             ChildSpec(name="doorman", factory=lambda: Doorman(domain=self.domain, roster=self.roster)),

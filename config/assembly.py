@@ -28,7 +28,9 @@ from adapters.http.app_routes import app_routes
 from adapters.http.app_server_routes import app_server_routes
 from adapters.http.application import create_application
 from adapters.http.audio_routes import audio_routes
+from adapters.http.computer_routes import computer_routes
 from adapters.http.daemon_routes import daemon_routes
+from adapters.http.daemon_test_routes import daemon_test_routes
 from adapters.http.metrics_routes import metrics_routes
 from adapters.http.transcript_routes import transcript_routes
 from adapters.metrics import CONTENT_TYPE, Collector, expose
@@ -50,6 +52,7 @@ class World:
       front: the services that let peers in, in the order they start, given the gates by path and the
         application.
       admin_token: for the administration's routes.
+      make_secret: 32 random bytes as URL-safe text, for daemons' tokens.
       health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
       process: figures of the process that serves since so long.
     """
@@ -60,6 +63,7 @@ class World:
     udp: Callable[[UdpDoor, str], Callable[[], Awaitable[object]]]
     admin_token: str
     process: Callable[[float], Mapping[str, float]]
+    make_secret: Callable[[], str]
     health: Callable[[], Mapping[str, object]] = dict
 
 
@@ -125,6 +129,9 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
     wall = system.clock.wall
     directory = hall.domain.directory
     started_at = system.clock.now()
+    daemons = entrance(system, hall)
+    has_tests = settings.desktop.test_endpoints
+    tests = (daemon_test_routes(entrance=daemons, wall=wall),) if has_tests else ()
 
     def health() -> Mapping[str, object]:
         overload = {"status": "overloaded"} if hall.domain.overload.state.is_closed else {}
@@ -155,7 +162,14 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
             audio_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             transcript_routes(directory=directory, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),
-            daemon_routes(entrance=entrance(system, hall)),
+            daemon_routes(entrance=daemons),
+            computer_routes(
+                tokens=ports.tokens,
+                entrance=daemons,
+                logins=hall.logins,
+                make_secret=world.make_secret,
+                wall=wall,
+            ),
             admin_routes(
                 admin_token=world.admin_token,
                 tree=system.tree,
@@ -166,6 +180,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
             metrics_routes(
                 tokens=(world.admin_token, settings.metrics_token), page=metrics, troubles=troubles
             ),
+            *tests,
         ),
         wall=wall,
         node_name=settings.node_name or None,

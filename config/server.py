@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -118,6 +119,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 front=front.services,
                 udp=front.udp,
                 admin_token=server_file.admin_token,
+                make_secret=lambda: secrets.token_urlsafe(32),
                 health=watch.health,
                 process=process_figures,
             )

@@ -116,6 +116,7 @@ class SimulatedServer:
             udp=self._run_udp,
             admin_token="simulated",
             process=lambda uptime_s: {"uptime_s": uptime_s, "cpu_s": 0, "memory_bytes": 0, "descriptors": 0},
+            make_secret=lambda: f"{self.system.random.getrandbits(256):064x}",
         )
         urls = Urls("https://glasshouse.example", "http://glasshouse.internal")
         self.tree = await self.system.spawn(

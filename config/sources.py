@@ -267,6 +267,13 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
             " token (a loopback host accepts it for trying things out); leave it out and one is made"
         )
         found.append(("jwt_secret", expected))
+    is_private = settings.is_loopback and not settings.public_url
+    if settings.desktop.legacy_email_auth and not is_private:
+        expected = (
+            "expected false: with it whoever reaches the server can be anybody, so it is for a server on"
+            " loopback, without a public URL"
+        )
+        found.append(("desktop.legacy_email_auth", expected))
     if _is_weak(settings.storage_key):
         expected = f"expected {SHORTEST_SECRET_BYTES} bytes or more, as `openssl rand -base64 32` prints"
         found.append(("storage_key", expected))

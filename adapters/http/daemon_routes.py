@@ -7,33 +7,21 @@ answered and must send again what was not.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any
 
-import msgspec
 from quart import Blueprint, Response, request
 
 from actors.desktop.daemon_messages import AgentReport, beat, reported
 from actors.desktop.entrance import DaemonEntrance, NotADaemonError
 from actors.desktop.messages import DaemonView, ListAgents, ListDaemons
-from actors.ports import StorageError, retry_after_s
+from actors.ports import StorageError
 from adapters.http.application import json_response
+from adapters.http.refusals import REPORT_BYTES, Refusal, read_body, try_again
 from protocols.desktop.documents import Daemon, SubAgent
 from protocols.desktop.reports import CompleteReport, Heartbeat, LogReport, StatusReport
 from runtime import ReplyTo, RuntimeFailure
 
-REPORT_BYTES: Final = 262_144
-"""The largest body of a report that has no result in it."""
-
-T = TypeVar("T")
 View = Callable[..., Awaitable[Response]]
-
-
-class Refusal(Exception):  # noqa: N818 - an answer, raised where it is known
-    """Answer with this."""
-
-    def __init__(self, status: int, error: str, code: str, **fields: object) -> None:
-        super().__init__(error)
-        self.answer = json_response({"error": error, "code": code, **fields}, status=status)
 
 
 def daemon_routes(*, entrance: DaemonEntrance) -> Blueprint:
@@ -112,33 +100,6 @@ def for_daemons(entrance: DaemonEntrance, view: View) -> View:
             return try_again(error)
 
     return answer
-
-
-def try_again(error: Exception) -> Response:
-    """The 503 with `Retry-After` of a server that cannot answer now."""
-    wait_s = retry_after_s(error)
-    body = {"error": f"Not now, try again in {wait_s:g} s", "code": "TRY_AGAIN"}
-    answer = json_response(body, status=503)
-    answer.headers["Retry-After"] = str(max(1, round(wait_s)))
-    return answer
-
-
-async def read_body(kind: type[T], limit: int | None) -> T:
-    """The request's JSON body.
-
-    Args:
-      limit: its bytes at most; None leaves it to the application.
-
-    Raises:
-      Refusal: 400 for another body, 413 for a larger one.
-    """
-    payload = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-    if limit is not None and len(payload) > limit:
-        raise Refusal(413, f"a body has {limit} bytes at most here", "BODY_TOO_LARGE")
-    try:
-        return msgspec.json.decode(payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(400, f"the body is not what is expected here: {error}", "INVALID_REPORT") from error
 
 
 def list_agents(reply_to: ReplyTo[tuple[SubAgent, ...]]) -> ListAgents:

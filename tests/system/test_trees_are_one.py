@@ -57,6 +57,7 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_w
                 udp=front.udp,
                 admin_token="token",
                 process=process_figures,
+                make_secret=str,
             )
             urls = Urls("http://127.0.0.1:1", "http://127.0.0.1:1")
             tree = await system.spawn(assemble(system, settings=settings, urls=urls, world=world))
@@ -79,6 +80,9 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_w
         "media",
         "users",
         "roster",
+        "desks",
+        "desk roster",
+        "logins",
         "farewell",
         "front door",
     ]

@@ -115,7 +115,7 @@ class Desks:
     async def daemon(self, name: str = "study", user_id: str = ADA) -> FakeDaemon:
         """A daemon that its user has just registered."""
         daemon_id = f"{user_id.partition('@')[0]}-{name}"
-        token = tokens.make_token(daemon_id, "a secret")
+        token = tokens.make_token(daemon_id, f"secret {name[::-1]}")
         daemon = Daemon(
             daemon_id=daemon_id,
             user_id=user_id,
