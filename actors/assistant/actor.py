@@ -26,7 +26,9 @@ from ..desktop.messages import (
     AgentChanged,
     AgentSpawned,
     DeskEvent,
+    DesktopsBack,
     DesktopsMessage,
+    IsIdle,
     Kill,
     ListAgents,
     ListDaemons,
@@ -174,6 +176,11 @@ class Assistant(Actor[AssistantInbox]):
                 self.set_timer("take up", _AGAIN_S, TakeUp())
             case TakeUp():
                 self._take_up()
+            case DesktopsBack():
+                self._desktops_back()
+            case IsIdle(reply_to):
+                state = self.state
+                reply_to.tell(state.is_loaded and not state.entries and not state.listeners)
 
     def _now_ms(self) -> int:
         return round(self.system.clock.wall() * 1000)
@@ -220,6 +227,13 @@ class Assistant(Actor[AssistantInbox]):
         """Begin the machines that do not run, as soon as it is known which agents they have."""
         if any(not entry.is_begun and entry.kept is not None for entry in self.state.entries.values()):
             self.ask(self.desktops, ListAgents, then=AgentsKnown, failed=AgentsUnknown, timeout_s=_ASK_S)
+
+    def _desktops_back(self) -> None:
+        """What they have told of agents may be lost: ask for every agent that is waited for."""
+        for task_id, entry in tuple(self.state.entries.items()):
+            if entry.work.task.phase in ("spawning", "running", "needs_approval"):
+                self._put(task_id, replace(entry, is_begun=False))
+        self._take_up()
 
     def _agents_known(self, agents: tuple[SubAgent, ...]) -> None:
         of_tasks = {agent.task_id: agent for agent in agents if agent.user_id == self.user_id}

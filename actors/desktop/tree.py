@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import ChildSpec, Ref, Supervisor
 
+from ..assistant.actor import Assistant
 from .actor import Desktops
+from .messages import DesktopsMessage
 from .sockets import DeskSockets
 
 if TYPE_CHECKING:
+    from ..assistant.messages import AssistantMessage
     from ..domain import Domain
     from .roster import DeskRosterMessage
 
@@ -45,14 +48,20 @@ class DeskTree(Supervisor):
         self.sockets = sockets
 
     def children(self) -> Sequence[ChildSpec[Any]]:
+        assistant: Ref[AssistantMessage] = self.child("assistant")
+        desktops: Ref[DesktopsMessage] = self.child("desktops")
         return (
+            ChildSpec(
+                name="assistant",
+                factory=lambda: Assistant(user_id=self.user_id, domain=self.domain, desktops=desktops),
+            ),
             ChildSpec(
                 name="desktops",
                 factory=lambda: Desktops(
                     user_id=self.user_id,
                     domain=self.domain,
                     sockets=self.sockets,
-                    assistant=None,
+                    assistant=assistant,
                     roster=self.roster,
                 ),
             ),

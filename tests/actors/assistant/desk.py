@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
+from unittest import mock
 
 import msgspec
 import trio
@@ -13,6 +14,7 @@ from actors.assistant.actor import Assistant
 from actors.assistant.messages import AssistantMessage, CancelTask, FindTask, ListTasks, Query
 from actors.assistant.settings import AssistantSettings
 from actors.assistant.state import AssistantInbox
+from actors.desktop import roster
 from actors.desktop.messages import (
     AgentChanged,
     AgentSpawned,
@@ -252,9 +254,13 @@ async def open_desk(
     """
     model = PlannedModel(reply or by_shape(), delay_s=delay_s)
     domain_settings = DomainSettings(assistant=settings or AssistantSettings())
-    async with open_world(documents, domain_settings, model=other_model or model, outage=outage) as world:
-        desk = Desk(world, model)
-        desk.desktops.agents = {agent.agent_id: agent for agent in agents}
-        await desk.open()
-        await desk.settle()
-        yield desk
+    # The desk is the test's: the tree makes none of its own for what is left unfinished.
+    no_other_desk = mock.patch.object(roster, "UNFINISHED", ())
+    world_of_it = open_world(documents, domain_settings, model=other_model or model, outage=outage)
+    with no_other_desk:
+        async with world_of_it as world:
+            desk = Desk(world, model)
+            desk.desktops.agents = {agent.agent_id: agent for agent in agents}
+            await desk.open()
+            await desk.settle()
+            yield desk

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from actors.assistant.messages import TooManyQueriesError
 from actors.assistant.settings import AssistantSettings
-from actors.desktop.messages import StopListening
+from actors.desktop.messages import DesktopsBack, IsIdle, StopListening
 from actors.language_ports import ModelRequest
 from actors.ports import StorageError
 from adapters.simulated.language_model import Reply, calls, decides, fails, sums_up
@@ -453,3 +453,42 @@ async def test_a_crash_of_the_actor_costs_nothing_but_a_question_twice(autojump_
         assert "completed" == (await desk.find(task)).status
         assert 4 == len(desk.model.requests)
         assert 1 == len(desk.desktops.agents)
+
+
+# -- with its desk
+
+
+async def test_agents_are_asked_for_again_when_the_desktops_are_back(autojump_clock: MockClock) -> None:
+    async with open_desk(by_shape(spawns)) as desk:
+        task = await desk.answered("Fix it in a.py")
+        agent = desk.desktops.agents["agent_1"]
+        desk.desktops.agents["agent_1"] = msgspec.structs.replace(agent, status="completed", result="x")
+        await desk.settle()
+        assert "running" == (await desk.find(task)).phase
+
+        desk.assistant.tell(DesktopsBack())
+        await desk.settle()
+
+        assert "completed" == (await desk.find(task)).status
+        assert 1 == len(desk.desktops.agents)
+
+
+async def test_desktops_that_come_back_make_no_model_think_twice(autojump_clock: MockClock) -> None:
+    async with open_desk(delay_s=2.0) as desk:
+        task = await desk.ask()
+        await trio.sleep(1.0)
+        desk.assistant.tell(DesktopsBack())
+        await trio.sleep(2.0)
+
+        assert ("completed", 1) == ((await desk.find(task)).status, len(desk.model.requests))
+
+
+async def test_a_desk_may_end_when_nothing_is_under_way_and_nobody_listens(autojump_clock: MockClock) -> None:
+    async with open_desk(delay_s=2.0) as desk:
+        assert await desk.assistant.ask(IsIdle)
+        await desk.ask()
+        assert not await desk.assistant.ask(IsIdle)
+        await trio.sleep(3.0)
+        assert await desk.assistant.ask(IsIdle)
+        await desk.listen()
+        assert not await desk.assistant.ask(IsIdle)
