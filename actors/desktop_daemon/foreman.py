@@ -59,7 +59,8 @@ _LEDGER_S = 60.0
 _KILL_S = 10.0
 """How long a terminal's processes may take to end (desktop.md 12.7 wants 3 s and a bit)."""
 
-_AGENT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_AGENT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+"""What an id may be: it stands in the path of reports and names a file."""
 
 Phase = Literal["placing", "entering", "counting", "live", "over"]
 

@@ -24,7 +24,12 @@ def plain(text: str) -> str:
     A carriage return is a line's end, however it came; an escape sequence loses its first character and is
     harmless text from there.
     """
-    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _CONTROL.sub("", sayable(text).replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def sayable(text: str) -> str:
+    """`text` as UTF-8 can have it: a terminal's bytes may hold halves of characters."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def understood(goal: str, names: Sequence[str], settings: AgentSettings) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from protocols.desktop.lens import cut
 from protocols.desktop.reports import CompleteReport, StatusReport
 
 from .cutting import cut_result
-from .goals import ASKS_ITSELF, plain
+from .goals import ASKS_ITSELF, plain, sayable
 from .ports import (
     AgentEvent,
     AgentOrder,
@@ -246,7 +246,7 @@ def _happened(life: Life, event: AgentEvent, now: float, rules: Rules) -> tuple[
         case Withdrawn(approval_id):
             return _withdrawn(life, approval_id, now, rules)
         case Output(kind, content):
-            return life, (Log(kind, content),) if content else ()
+            return life, (Log(kind, sayable(content)),) if content else ()
         case Done(result):
             return _over(life, CompleteReport(status="completed", result=result), now, rules)
         case Failed(error, detail):
@@ -283,6 +283,9 @@ def _ask(life: Life, asked: Asked, now: float, rules: Rules) -> tuple[Life, tupl
     approval = msgspec.structs.replace(
         asked.approval,
         title=cut(plain(asked.approval.title)),
+        tool=plain(asked.approval.tool),
+        detail=sayable(asked.approval.detail),
+        options=tuple(Option(id=option.id, label=plain(option.label)) for option in asked.approval.options),
         expires_at=rules.timestamp_ms + round(rules.approval_s * 1000),
     )
     opened = msgspec.structs.replace(asked, approval=approval, expires_at=now + rules.approval_s)

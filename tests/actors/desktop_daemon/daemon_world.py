@@ -148,7 +148,7 @@ class ScriptedPlaces:
         await trio.lowlevel.checkpoint()
         if working_directory == "/etc":
             raise PlaceError("/etc is not a directory that agents may work in")
-        return Place(working_directory or "/home/ada/project", self.allowed)
+        return Place(working_directory or "/srv/ada/project", self.allowed)
 
 
 class Desktop:

@@ -57,7 +57,7 @@ SETTINGS = DaemonSettings(agents=AgentSettings(approval_s=15.0))
 
 
 def _order(agent_id: str) -> AgentOrder:
-    return AgentOrder(agent_id=agent_id, adapter="claude", goal="old", cwd="/home/ada", session_uuid="u")
+    return AgentOrder(agent_id=agent_id, adapter="claude", goal="old", cwd="/srv/ada", session_uuid="u")
 
 
 def _approval(approval_id: str) -> NeedsApproval:

@@ -22,7 +22,7 @@ from protocols.desktop.documents import Approval, Option
 from protocols.desktop.reports import CompleteReport, StatusReport
 
 ORDER = AgentOrder(
-    agent_id="agent_1", adapter="claude", goal="mend it", cwd="/home/ada", session_uuid="u", timeout_s=100.0
+    agent_id="agent_1", adapter="claude", goal="mend it", cwd="/srv/ada", session_uuid="u", timeout_s=100.0
 )
 RULES = life.Rules(approval_s=10.0, result_bytes=4096, timestamp_ms=1_000)
 SHELL = msgspec.structs.replace(ORDER, adapter="bash", goal="rm -rf build")
@@ -267,6 +267,14 @@ def test_same_step_is_not_told_twice() -> None:
     _, effects = _live(ORDER, _said(Ready()), _said(Working("reads")), _said(Working("reads")))
 
     assert [] == effects
+
+
+def test_what_a_terminal_printed_can_always_be_told() -> None:
+    half = "half \udc80 of it"
+    approval = _approval(title=half, detail=half, tool=half, options=(Option(id="yes", label=half),))
+    for event in (Output("stdout", half), NeedsApproval(approval), Working(half), Done(half), Failed(half)):
+        for effect in _live(ORDER, _said(event))[1]:
+            assert b"half ? of it" in msgspec.json.encode(effect)
 
 
 EVENTS = st.one_of(
