@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ from adapters.http.audio_routes import audio_routes
 from adapters.http.computer_routes import computer_routes
 from adapters.http.daemon_routes import daemon_routes
 from adapters.http.daemon_test_routes import daemon_test_routes
+from adapters.http.glasses_routes import glasses_routes
 from adapters.http.metrics_routes import metrics_routes
 from adapters.http.transcript_routes import transcript_routes
 from adapters.metrics import CONTENT_TYPE, Collector, expose
@@ -39,6 +41,9 @@ from protocols import paths
 from runtime import ActorSystem, ChildSpec, SupervisorMessage
 
 TREE: Final = "glasshouse"
+
+_BROWSER_GLASSES: Final = Path(__file__).parent.parent / "clients" / "browser_glasses"
+"""The rooms lie side by side wherever they are installed."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
                 directory=directory,
                 find=system.find if settings.admin.allow_kill else None,
             ),
+            *((glasses_routes(_BROWSER_GLASSES),) if settings.browser_glasses else ()),
             metrics_routes(
                 tokens=(world.admin_token, settings.metrics_token), page=metrics, troubles=troubles
             ),

@@ -1,4 +1,4 @@
-"""`glasshouse user`: tokens for phones."""
+"""`glasshouse user`: tokens for phones, links for browsers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import re
 import click
 
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
+from config.cli.word import command_word
 from config.core_tokens import core_tokens
-from config.data_directory import DataDirectoryError
+from config.data_directory import DataDirectoryError, read_server_file
+from config.settings import Settings
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -27,7 +29,7 @@ class Duration(click.ParamType[float]):
 
 @click.group()
 def user() -> None:
-    """Make the token a phone logs in with."""
+    """Make what a phone, or a browser that plays one, logs in with."""
 
 
 @user.command()
@@ -43,17 +45,41 @@ def token(email: str, expires: float | None, data: str | None, settings_file: st
     The user need not be there: the first phone that comes with a valid token makes it. The token is signed
     with the secret of the data directory (or GLASSHOUSE_JWT_SECRET), which a running server must share.
     """
-    name = email.strip().lower()
-    if not re.fullmatch(r"[^@\s/]+@[^@\s/]+", name) or len(name) > 254:
-        raise Failed(f"expected a mail address, as ada@example.org, got {email!r}")
     settings = load_settings(as_flags(data=data), settings_file).settings
-    try:
-        minted = core_tokens(settings).mint(name, expires_s=expires)
-    except (DataDirectoryError, ValueError) as error:
-        raise Failed(str(error)) from error
+    name, minted = _mint(settings, email, expires)
     until = "without expiry" if expires is None else f"for {_in_words(int(expires))}"
     click.echo(f"core token of {name}, valid {until}:")
     click.echo(minted)
+
+
+@user.command()
+@click.argument("email")
+@click.option("--expires", type=Duration(), metavar="TIME", default="1d", help="[default: 1d]")
+@data_option
+@file_option
+def glasses(email: str, expires: float, data: str | None, settings_file: str | None) -> None:
+    """Print a link to glasses in a browser for EMAIL, alone on the last line.
+
+    Whoever has the link is EMAIL for so long: it holds a token, behind the #, which no server is sent.
+    """
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    server = read_server_file(settings.data)
+    if server is None:
+        raise Failed(f"no server runs on {settings.data}; start one with {command_word()} serve")
+    name, minted = _mint(settings, email, expires)
+    click.echo(f"browser glasses of {name}, for {_in_words(int(expires))}:")
+    click.echo(f"{settings.public_url.rstrip('/') or server.url}/glasses#token={minted}")
+
+
+def _mint(settings: Settings, email: str, expires: float | None) -> tuple[str, str]:
+    """The user's name, and a token for it."""
+    name = email.strip().lower()
+    if not re.fullmatch(r"[^@\s/]+@[^@\s/]+", name) or len(name) > 254:
+        raise Failed(f"expected a mail address, as ada@example.org, got {email!r}")
+    try:
+        return name, core_tokens(settings).mint(name, expires_s=expires)
+    except (DataDirectoryError, ValueError) as error:
+        raise Failed(str(error)) from error
 
 
 def _in_words(lifetime_s: int) -> str:
