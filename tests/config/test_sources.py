@@ -369,7 +369,9 @@ def test_log_of_a_server_is_limited_as_the_settings_say(capsys: pytest.CaptureFi
     assert 2 == capsys.readouterr().err.count("phone_refused")
 
 
-@pytest.mark.parametrize("flags", [{"host": "0.0.0.0"}, {"public_url": "https://glasses.example.org"}])
+@pytest.mark.parametrize(
+    "flags", [{"host": "0.0.0.0", "behind_proxy": "true"}, {"public_url": "https://glasses.example.org"}]
+)
 def test_believing_email_addresses_is_refused_unless_only_this_machine_can_ask(
     flags: dict[str, str],
 ) -> None:
