@@ -28,6 +28,7 @@ from adapters.http.admin_routes import admin_routes
 from adapters.http.app_routes import app_routes
 from adapters.http.app_server_routes import app_server_routes
 from adapters.http.application import create_application
+from adapters.http.assistant_routes import assistant_routes
 from adapters.http.audio_routes import audio_routes
 from adapters.http.computer_routes import computer_routes
 from adapters.http.daemon_routes import daemon_routes
@@ -173,6 +174,13 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
                 entrance=daemons,
                 logins=hall.logins,
                 make_secret=world.make_secret,
+                wall=wall,
+            ),
+            assistant_routes(
+                tokens=ports.tokens,
+                desks=hall.desks,
+                store=ports.store,
+                telemetry=ports.telemetry,
                 wall=wall,
             ),
             admin_routes(

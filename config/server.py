@@ -48,6 +48,7 @@ from config.data_directory import DataDirectoryError, ServerFile, make_data_dire
 from config.data_watch import DataWatch
 from config.front import FrontDoorServices
 from config.giving import Giver
+from config.language_model import model_of
 from config.peers import peers_of
 from config.runtime_events import report
 from config.settings import Settings, base_urls
@@ -186,7 +187,8 @@ async def open_ports(
     system.events.listen(lambda event: report(event, telemetry))
     speech, recognisers = speech_of(settings, telemetry)
     media, peers = peers_of(settings, telemetry)
-    translator = translator_of(settings, telemetry)
+    model, models = model_of(settings, telemetry)
+    translator = translator_of(settings, model)
     try:
         tokens = core_tokens(settings, wall=system.clock.wall)
         seal = Seal(settings.storage_key, settings.former_storage_keys)
@@ -211,8 +213,9 @@ async def open_ports(
             media=media,
             voices=voices,
             translator=translator,
+            language_model=model,
         )
-        yield ports, (*recognisers, *peers)
+        yield ports, (*recognisers, *peers, *models)
     finally:
         with trio.move_on_after(CLOSE_PORTS_S, shield=True):
             await webhooks.aclose()

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from actors.allowance import TrafficLimits
 from actors.apps.lifecycle import LifecycleSettings
+from actors.assistant.settings import AssistantSettings
 from actors.audio.udp import UdpSettings
 from actors.audio.voice import VoiceSettings
 from actors.desktop.settings import DesktopSettings
@@ -137,7 +138,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       metrics_token: what a Prometheus shows at `GET /metrics`. Empty leaves the admin token alone, which
         changes with each start.
       mongodb_uri: where the production store will be.
-      anthropic_api_key: the key of Anthropic's models. With it speech is translated.
+      anthropic_api_key: the key of Anthropic's models. With it speech is translated, and the assistant thinks
+        with them; without one it goes by rules.
       anthropic_base_url: where they are reached, without /v1; empty means at Anthropic.
       deepgram_api_key: a key of the Deepgram recogniser.
       deepgram_api_keys: further keys of it, in the order they take over when one fails: of other projects,
@@ -199,6 +201,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     media: MediaSettings = MediaSettings()
     voice: VoiceSettings = VoiceSettings()
     desktop: DesktopSettings = DesktopSettings()
+    assistant: AssistantSettings = AssistantSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -236,6 +239,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             webrtc=self.webrtc,
             voice=self.voice,
             desktop=self.desktop,
+            assistant=self.assistant,
         )
 
     @property
@@ -250,6 +254,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "display.dashboard_package": ("SYSTEM_DASHBOARD_PACKAGE_NAME",),
     "webrtc.allow_local": ("GLASSHOUSE_WEBRTC_LOCAL",),
     "mongodb_uri": ("MONGODB_URI",),
+    "assistant.fast_model": ("MODEL_FAST",),
+    "assistant.smart_model": ("MODEL_SMART",),
     "anthropic_api_key": ("ANTHROPIC_API_KEY",),
     "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
     "deepgram_api_key": ("DEEPGRAM_API_KEY",),

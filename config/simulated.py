@@ -17,8 +17,10 @@ import trio
 from quart_trio import QuartTrio
 from trio.abc import HalfCloseableStream
 
+from actors.assistant.rules import RulesModel
 from actors.audio.udp import UdpDoor
 from actors.domain import Ports, Urls
+from actors.language_ports import LanguageModel
 from actors.ports import Gate
 from actors.service import ServiceSpec
 from actors.webrtc.absent import NoMedia
@@ -60,8 +62,8 @@ class SimulatedServer:
       media: where WebRTC's peers live; there are none by default.
 
     Attributes:
-      store, webhooks, speech, translator, telemetry, tokens, load: the twins, whose faults the scenario
-        plans.
+      store, webhooks, speech, translator, model, telemetry, tokens, load: the twins, whose faults the
+        scenario plans.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class SimulatedServer:
         webhooks: SimulatedWebhooks | None = None,
         speech: ScriptedSpeech | None = None,
         translator: MarkingTranslator | None = None,
+        model: LanguageModel | None = None,
         make_streams: Streams | None = None,
         media: Media | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class SimulatedServer:
         self.webhooks = webhooks or SimulatedWebhooks(random.Random(system.random.random()))
         self.speech = speech or ScriptedSpeech()
         self.translator = translator or MarkingTranslator()
+        self.model = model or RulesModel()
         self.tokens = core_tokens(self.settings, wall=system.clock.wall)
         self.media = media or NoMedia()
         self._make_streams = make_streams
@@ -107,6 +111,7 @@ class SimulatedServer:
             media=self.media,
             voices=LoudVoices(),
             translator=self.translator,
+            language_model=self.model,
         )
         services = ("recognisers", *(("peers",) if self.settings.webrtc.enabled else ()))
         world = World(

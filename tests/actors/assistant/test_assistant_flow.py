@@ -126,11 +126,11 @@ def test_an_agent_that_has_ended_when_it_is_told_of_is_not_waited_for() -> None:
 
 
 def test_the_directory_of_whoever_asked_goes_before_the_models() -> None:
-    machine = Machine(working_directory="/srv/app").begin()
+    machine = Machine(working_directory="/srv/ada").begin()
 
     machine.answer(decides("spawn_agent", goal="g", working_directory="/etc")).answer(says("Go."))
 
-    assert "/srv/app" == machine.the(flow.Start).working_directory
+    assert "/srv/ada" == machine.the(flow.Start).working_directory
 
 
 # -- what the models see
