@@ -24,6 +24,7 @@ _COMMANDS = {
     "app": ("config.cli.app", "app", "Add, list, show and remove apps."),
     "user": ("config.cli.user", "user", "Make the token a phone logs in with."),
     "tree": ("config.cli.tree", "tree", "Show the actors of the running server."),
+    "daemon": ("config.cli.daemon", "daemon", "Run terminal agents for your glasses on this computer."),
     "bench": ("config.cli.programs", "bench", "Run a benchmark."),
     "config": ("config.cli.show_settings", "show_settings", "Show every setting and where it came from."),
 }

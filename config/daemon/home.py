@@ -1,0 +1,154 @@
+"""The daemon's folder: what it is told by its user, what it keeps, and who it is.
+
+daemon.toml     settings, the user's own; never written after it is there
+token.json      the server and the token of this desktop
+agents/         one document an agent
+terminals/      what agents keep
+status.json     how the running daemon stands
+server.lock     held while a daemon runs on this folder
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import platformdirs
+from msgspec import Meta
+
+from actors.desktop_daemon.settings import (
+    AgentSettings,
+    DaemonSettings,
+    ReconnectSettings,
+    ReportSettings,
+)
+from adapters.desktop_state import AllowedDirectory, Credentials, CredentialsFile
+from adapters.telemetry import Level
+
+FOLDER_VARIABLE = "GLASSHOUSE_DAEMON"
+TOKEN_VARIABLE = "GLASSHOUSE_DAEMON_TOKEN"
+SERVER_VARIABLES = ("GLASSHOUSE_DAEMON_SERVER_URL", "DAEMON_SERVER_URL")
+DEFAULT_ROOT = "~/glasshouse-agents"
+
+
+class DaemonError(Exception):
+    """The daemon cannot do what it is asked: one sentence for who asked."""
+
+
+class TerminalFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How agents' programs are started.
+
+    Attributes:
+      claude: the Claude Code CLI, as a name on PATH or as a path.
+      claude_config: its CLAUDE_CONFIG_DIR; empty for a folder of the daemon's own.
+      kept_environment: names of variables that agents get beside the usual ones. Anything else stays here.
+    """
+
+    claude: str = "claude"
+    claude_config: str = ""
+    kept_environment: tuple[str, ...] = ()
+
+
+class DaemonFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`daemon.toml`: what the user says, and nobody else.
+
+    Attributes:
+      root: where an agent works that was not told where.
+      name: of this desktop; the computer's own unless given.
+      plaintext: send the token over http to another computer, too.
+      directories: where else agents may work, and what they may do there unasked.
+    """
+
+    root: str = DEFAULT_ROOT
+    name: Annotated[str, Meta(max_length=100)] = ""
+    plaintext: bool = False
+    log_level: Level = "info"
+    directories: tuple[AllowedDirectory, ...] = ()
+    agents: AgentSettings = AgentSettings()
+    reconnect: ReconnectSettings = ReconnectSettings()
+    reports: ReportSettings = ReportSettings()
+    terminal: TerminalFile = TerminalFile()
+
+    @property
+    def settings(self) -> DaemonSettings:
+        """What the daemon's actors go by."""
+        return DaemonSettings(agents=self.agents, reconnect=self.reconnect, reports=self.reports)
+
+    @property
+    def desktop_name(self) -> str:
+        """What this desktop is called."""
+        return self.name or socket.gethostname() or "desktop"
+
+
+class DaemonHome:
+    """The folder.
+
+    Args:
+      folder: None takes GLASSHOUSE_DAEMON, else the user's data folder.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        chosen = folder or os.environ.get(FOLDER_VARIABLE)
+        if chosen:
+            self.path = Path(chosen).expanduser().absolute()
+        else:
+            self.path = platformdirs.user_data_path("glasshouse", appauthor=False) / "daemon"
+        self.credentials = CredentialsFile(self.path / "token.json")
+        self.agents = self.path / "agents"
+        self.terminals = self.path / "terminals"
+        self.status = self.path / "status.json"
+        self.settings_file = self.path / "daemon.toml"
+
+    def make(self) -> None:
+        """Make the folder, mode 0700. Raises DaemonError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DaemonError(f"{self.path} cannot be made: {error.strerror}") from error
+
+    def read_settings(self) -> DaemonFile:
+        """`daemon.toml`, or the defaults where there is none. Raises DaemonError."""
+        try:
+            document: dict[str, Any] = tomllib.loads(self.settings_file.read_text(encoding="utf-8"))
+            return msgspec.convert(document, DaemonFile)
+        except FileNotFoundError:
+            return DaemonFile()
+        except OSError as error:
+            raise DaemonError(f"{self.settings_file} cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+            raise DaemonError(f"{self.settings_file}: {error}") from error
+
+    def read_credentials(self, token_file: str | None = None) -> Credentials:
+        """Who this desktop is: from a token file or the environment where they name a token, else the login.
+
+        Raises:
+          DaemonError: there is no token, or no server to send it to.
+        """
+        server = next((os.environ[name] for name in SERVER_VARIABLES if os.environ.get(name)), "")
+        kept = self.credentials.read()
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        if token_file is not None:
+            token = read_token(token_file)
+        if token:
+            server = server or ("" if kept is None else kept.server)
+            if not server:
+                raise DaemonError(f"a token is there and no server; name it with {SERVER_VARIABLES[0]}")
+            return Credentials(server=server, token=token)
+        if kept is None:
+            raise DaemonError("this desktop is not logged in")
+        return kept if not server else msgspec.structs.replace(kept, server=server)
+
+
+def read_token(path: str) -> str:
+    """The token in a file of one line. Raises DaemonError."""
+    try:
+        token = Path(path).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DaemonError(f"{path} cannot be read: {error}") from error
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise DaemonError(f"{path} holds no token")
+    return token
