@@ -40,12 +40,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 
 
 class SchemaTooNewError(Exception):
-    """The file was written by a later Glasshouse, which may keep things in it that this one would lose."""
+    """The store was written by a later Glasshouse, which may keep things in it that this one would lose."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, known: int, what: str = "the file") -> None:
         super().__init__(
-            f"the file has schema version {version}, this Glasshouse knows {len(MIGRATIONS)} and older;"
-            " start the newer Glasshouse again, or give another data folder"
+            f"{what} has schema version {version}, this Glasshouse knows {known} and older;"
+            " start the newer Glasshouse again, or give another place for the data"
         )
         self.version = version
 
@@ -64,7 +64,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)")
         version = _version(connection)
         if version > len(MIGRATIONS):
-            raise SchemaTooNewError(version)
+            raise SchemaTooNewError(version, len(MIGRATIONS))
         for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
             for statement in statements:
                 connection.execute(statement)

@@ -76,6 +76,21 @@ class Seal:
         return AESGCM(hmac.digest(self._secrets[key_id], b"glasshouse row " + row.encode(), "sha256"))
 
 
+def snapshot_row(user_id: str) -> str:
+    """The name of the row of a user's snapshot; the same in every store, so that a value may move."""
+    return f"snapshot {user_id}"
+
+
+def transcript_row(user_id: str, result_id: str) -> str:
+    """The name of the row of a piece of what was said."""
+    return f"transcript {user_id} {result_id}"
+
+
+def document_row(collection: str, key: str) -> str:
+    """The name of the row of a document of a collection."""
+    return f"document {collection} {key}"
+
+
 def key_of(stored: bytes) -> bytes:
     """The id of the key that sealed a value; empty for a plain one."""
     return stored[_ID] if stored[:1] == bytes([_MARK]) and len(stored) >= _ID.stop else b""

@@ -51,7 +51,7 @@ from actors.ports import (
 )
 from adapters.storage import documents, transcripts
 from adapters.storage.schema import SchemaTooNewError, migrate
-from adapters.storage.sealing import Seal, SealError, key_of
+from adapters.storage.sealing import Seal, SealError, key_of, snapshot_row
 from adapters.storage.turns import Turns, Waiting
 
 FILE_NAME: Final = "glasshouse.sqlite3"
@@ -194,13 +194,13 @@ class SqliteStore:
         if claim.snapshot is None:
             return claim
         with contextlib.suppress(SealError):
-            return Claim(claim.epoch, self._seal.open(_snapshot_row(key), claim.snapshot))
+            return Claim(claim.epoch, self._seal.open(snapshot_row(key), claim.snapshot))
         return claim
 
     async def save_snapshots(self, snapshots: Sequence[SnapshotToSave]) -> tuple[str, ...]:
         """Replace snapshots; returns whose owner is another one. Cancellation: as `commit`."""
         rows = [
-            (self._seal.seal(_snapshot_row(one.user_id), one.body), _storable_key(one.user_id), one.epoch)
+            (self._seal.seal(snapshot_row(one.user_id), one.body), _storable_key(one.user_id), one.epoch)
             for one in snapshots
         ]
         stale: tuple[str, ...] = await self._write(
@@ -372,7 +372,7 @@ def _seal_anew(connection: sqlite3.Connection, seal: Seal) -> None:
             raise SealError(f"it holds values sealed with keys that are not configured: {', '.join(missing)}")
         others = [user_id for user_id, key_id in keys.items() if key_id != seal.current]
         for user_id in others:
-            row = _snapshot_row(user_id)
+            row = snapshot_row(user_id)
             query = "SELECT snapshot FROM owners WHERE user_id = ?"
             (stored,) = connection.execute(query, (user_id,)).fetchone()
             with contextlib.suppress(SealError):
@@ -493,10 +493,6 @@ def _statement(change: Change) -> Statement:
         "ON CONFLICT (user_id) DO UPDATE SET running_apps = excluded.running_apps"
     )
     return sql, (_unicode(change.user_id), running_apps)
-
-
-def _snapshot_row(user_id: str) -> str:
-    return f"snapshot {user_id}"
 
 
 def _unicode(key: str) -> str:

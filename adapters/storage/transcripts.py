@@ -7,14 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from actors.ports import KeptTranscript
-from adapters.storage.sealing import Seal, SealError, key_of
+from adapters.storage.sealing import Seal, SealError, key_of, transcript_row
 
 Row = tuple[str, str, int, bytes]
-
-
-def row_name(user_id: str, result_id: str) -> str:
-    """What the row's key is derived from (`sealing`)."""
-    return f"transcript {user_id} {result_id}"
 
 
 def rows_of(kept: Sequence[KeptTranscript], seal: Seal) -> list[Row]:
@@ -25,7 +20,7 @@ def rows_of(kept: Sequence[KeptTranscript], seal: Seal) -> list[Row]:
     """
     rows = []
     for one in kept:
-        name = row_name(one.user_id, one.result_id)
+        name = transcript_row(one.user_id, one.result_id)
         name.encode()
         rows.append((one.user_id, one.result_id, one.at_ms, seal.seal(name, one.body)))
     return rows
@@ -36,7 +31,7 @@ def opened(user_id: str, rows: Iterable[tuple[str, bytes]], seal: Seal) -> tuple
     bodies = []
     for result_id, stored in rows:
         with contextlib.suppress(SealError):
-            bodies.append(seal.open(row_name(user_id, result_id), stored))
+            bodies.append(seal.open(transcript_row(user_id, result_id), stored))
     return tuple(bodies)
 
 
@@ -66,7 +61,7 @@ def sealed_with(connection: sqlite3.Connection) -> dict[tuple[str, str], bytes]:
 def seal_anew(connection: sqlite3.Connection, rows: Iterable[tuple[str, str]], seal: Seal) -> None:
     """Bring these rows under the current key; those that are damaged stay as they are."""
     for user_id, result_id in rows:
-        name = row_name(user_id, result_id)
+        name = transcript_row(user_id, result_id)
         query = "SELECT segment FROM transcripts WHERE user_id = ? AND result_id = ?"
         (stored,) = connection.execute(query, (user_id, result_id)).fetchone()
         with contextlib.suppress(SealError):
