@@ -16,8 +16,9 @@ from typing import Final
 import click
 import trio
 
+from clients.cloud import Cloud, CloudError, open_cloud
+from clients.command_line import COMMAND, run
 from clients.demo.captions import GREETING, NAME, PACKAGE, CaptionsApp
-from clients.demo.cloud import Cloud, CloudError, open_cloud
 from clients.demo.screen import OutputClosedError, Screen, summary
 from clients.demo.timing import Said, Spoken, display_delays, frame_delays, readings
 from clients.glasses import Frame, Glasses, MicrophoneOptions
@@ -35,7 +36,6 @@ SETTINGS: Final = {
     "udp": ("udp.enabled=true", "udp.port=0"),
     "webrtc": ("webrtc.enabled=true", "webrtc.allow_local=true"),
 }
-COMMAND = os.environ.get("GLASSHOUSE_COMMAND", "glasshouse")  # ./run says how it was called
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,12 +101,7 @@ def main() -> int:
     Returns: 0 when the wearer has read something, 1 when not, 2 for wrong words, 128 and the signal's number
       when one ended it.
     """
-    try:
-        status: int = demo.main(prog_name=f"{COMMAND} demo", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    return status
+    return run(demo, "demo")
 
 
 def _end(reasons: Sequence[BaseException], screen: Screen) -> int:

@@ -28,6 +28,7 @@ from config.app_document import (
     read_app_file,
 )
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
+from config.cli.programs import app_new, app_test
 from config.cli.word import command_word
 from config.settings import Settings
 
@@ -38,10 +39,14 @@ _KEY_BYTES = 32  # protocol.md 3.2
 
 @click.group()
 def app() -> None:
-    """Add, list, show and remove apps.
+    """Add, list, show and remove apps, with the server up or down; write a new one, and test it.
 
-    With the server up or down: a running one sees a change on its next use.
+    A running server sees a change on its next use.
     """
+
+
+app.add_command(app_new)
+app.add_command(app_test)
 
 
 @app.command()

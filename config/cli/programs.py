@@ -1,4 +1,4 @@
-"""`glasshouse demo` and `glasshouse bench`: other programs of this distribution, run by name.
+"""`glasshouse demo`, `bench`, `app new` and `app test`: other programs of this distribution, run by name.
 
 They stand above this room and are not imported by it; the process becomes theirs.
 """
@@ -31,6 +31,20 @@ def become(module: str, words: tuple[str, ...]) -> None:
 def demo(words: tuple[str, ...]) -> None:
     """Show it: a cloud, a captions app and simulated glasses, talking over real sockets in this terminal."""
     become("clients.demo", words)
+
+
+@click.command("new", context_settings=_PASS_ON, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def app_new(words: tuple[str, ...]) -> None:
+    """Write an app to begin with: `glasshouse app new my_app`."""
+    become("clients.app_new", words)
+
+
+@click.command("test", context_settings=_PASS_ON, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def app_test(words: tuple[str, ...]) -> None:
+    """Play a scripted wearer against an app: `glasshouse app test FOLDER`."""
+    become("clients.app_test", words)
 
 
 @click.command(context_settings=_PASS_ON, add_help_option=False)

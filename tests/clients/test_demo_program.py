@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from clients.cloud import Cloud, CloudError
 from clients.demo import __main__, program
-from clients.demo.cloud import Cloud, CloudError
 from clients.demo.screen import OutputClosedError, Screen
 
 

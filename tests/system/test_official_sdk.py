@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import json
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -32,34 +29,6 @@ ADA = "ada@example.org"
 PACKAGE = "org.example.sdk-probe"
 HELLO = "Hello from the SDK"
 SILENCE = bytes(32_000)  # a second of it: the recogniser hears that a sentence is over
-UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH")
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """The program; the SDK is installed beside the app, once for each state of the lock file."""
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
-        pytest.skip("node and npm are not installed; node 20 or newer runs these tests")
-    lock = (APP / "package-lock.json").read_bytes()
-    stamp = APP / "node_modules" / ".installed-from"
-    wanted = hashlib.sha256(lock).hexdigest()
-    with (APP / "package.json").open() as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # another run of the tests may install at the same moment
-        if not stamp.exists() or stamp.read_text() != wanted:
-            done = subprocess.run(
-                [npm, "ci", "--ignore-scripts"],
-                cwd=APP,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            if done.returncode and UNREACHABLE.search(done.stderr):
-                pytest.skip(f"npm cannot reach its registry to install the SDK: {done.stderr[-300:]}")
-            assert done.returncode == 0, done.stderr
-            stamp.write_text(wanted)
-    return program
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The cloud of the demo: the real server, started and administered by its own command line."""
+"""A cloud to try something with: the real server, started and administered by its own command line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def open_cloud(data: Path, settings: Sequence[str] = ()) -> AsyncIterator[
     words = ("serve", "--port", "0", "--data", str(data), *chosen)
     log = data / "server.log"
     with _new_file(log) as errors:
-        # A process group of its own: Ctrl-C in the terminal reaches the demo alone, which tells the server.
+        # A process group of its own: Ctrl-C in the terminal reaches us alone, and we tell the server.
         server = await trio.lowlevel.open_process(
             _command(*words), stdout=subprocess.PIPE, stderr=errors, process_group=0
         )
