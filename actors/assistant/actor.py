@@ -30,6 +30,7 @@ from ..desktop.messages import (
     DesktopsMessage,
     IsIdle,
     Kill,
+    KillOutcome,
     ListAgents,
     ListDaemons,
     Listen,
@@ -46,12 +47,15 @@ from . import conversation as conversations
 from . import flow
 from .messages import CancelTask, FindTask, ListTasks, Query, TooManyQueriesError
 from .state import (
+    AgentKilled,
+    AgentNotKilled,
     AgentsKnown,
     AgentsUnknown,
     AssistantInbox,
     AssistantState,
     DaemonsKnown,
     Entry,
+    KillAgain,
     LoadAgain,
     Loaded,
     ModelFailed,
@@ -113,6 +117,8 @@ class Assistant(Actor[AssistantInbox]):
     def started(self, restart: RestartInfo | None) -> None:
         for listener in self.state.listeners:
             self.watch(listener)
+        for agent_id in self.state.to_kill:
+            self._kill(agent_id)
         if not self.state.is_loaded:
             self._load()
             return
@@ -178,9 +184,17 @@ class Assistant(Actor[AssistantInbox]):
                 self._take_up()
             case DesktopsBack():
                 self._desktops_back()
+            case AgentKilled(agent_id):
+                left = tuple(one for one in self.state.to_kill if one != agent_id)
+                self.state = replace(self.state, to_kill=left)
+            case AgentNotKilled(agent_id):
+                self.set_timer(f"kill {agent_id}", _AGAIN_S, KillAgain(agent_id))
+            case KillAgain(agent_id):
+                self._kill(agent_id)
             case IsIdle(reply_to):
                 state = self.state
-                reply_to.tell(state.is_loaded and not state.entries and not state.listeners)
+                is_busy = state.entries or state.to_kill or state.listeners
+                reply_to.tell(state.is_loaded and not is_busy)
 
     def _now_ms(self) -> int:
         return round(self.system.clock.wall() * 1000)
@@ -375,7 +389,7 @@ class Assistant(Actor[AssistantInbox]):
                     timeout_s=_ASK_S,
                 )
             case flow.Kill(agent_id):
-                self.desktops.tell(Kill(agent_id))
+                self._kill(agent_id)
             case flow.Drop(job):
                 running = self.jobs.pop((task_id, job), None)
                 if running is not None:
@@ -431,7 +445,23 @@ class Assistant(Actor[AssistantInbox]):
         if spawned.task_id in self.state.entries:
             self._step(spawned.task_id, flow.Spawned(spawned.agent))
         else:
-            self.desktops.tell(Kill(spawned.agent.agent_id))  # its task was given up meanwhile
+            self._kill(spawned.agent.agent_id)  # its task was given up meanwhile
+
+    def _kill(self, agent_id: str) -> None:
+        """End an agent, and see to it that the desktops have heard it."""
+
+        def make(reply_to: ReplyTo[KillOutcome]) -> Kill:
+            return Kill(agent_id, reply_to)
+
+        if agent_id not in self.state.to_kill:
+            self.state = replace(self.state, to_kill=(*self.state.to_kill, agent_id))
+        self.ask(
+            self.desktops,
+            make,
+            then=lambda _: AgentKilled(agent_id),
+            failed=lambda _: AgentNotKilled(agent_id),
+            timeout_s=_ASK_S,
+        )
 
     def _ended(self, task: Task) -> None:
         if self.state.conversation is not None:

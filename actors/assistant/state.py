@@ -86,6 +86,24 @@ class ToolsDone(msgspec.Struct, frozen=True):
     results: tuple[ToolResult, ...]
 
 
+class AgentKilled(msgspec.Struct, frozen=True):
+    """The desktops have taken it that nobody waits for an agent."""
+
+    agent_id: str
+
+
+class AgentNotKilled(msgspec.Struct, frozen=True):
+    """They could not take it."""
+
+    agent_id: str
+
+
+class KillAgain(msgspec.Struct, frozen=True):
+    """The desktops are to be told again that nobody waits for an agent."""
+
+    agent_id: str
+
+
 class TaskDue(msgspec.Struct, frozen=True):
     """Something of a task may be due."""
 
@@ -107,6 +125,9 @@ AssistantInbox = (
     | ModelSaid
     | ModelFailed
     | ToolsDone
+    | AgentKilled
+    | AgentNotKilled
+    | KillAgain
     | TaskDue
     | Terminated
 )
@@ -140,6 +161,7 @@ class AssistantState(msgspec.Struct, frozen=True, kw_only=True):
       trouble: why it is not, since the store was asked last.
       conversation: the present one, with every question and answer that is kept or about to be.
       entries: by task id.
+      to_kill: agents whose end the desktops have not taken yet.
       tokens: how many commits there have been.
     """
 
@@ -148,4 +170,5 @@ class AssistantState(msgspec.Struct, frozen=True, kw_only=True):
     conversation: Conversation | None = None
     entries: Mapping[str, Entry] = {}
     listeners: tuple[Ref[Any], ...] = ()
+    to_kill: tuple[str, ...] = ()
     tokens: int = 0

@@ -34,11 +34,13 @@ from actors.desktop.messages import (
 )
 from actors.domain import DomainSettings
 from actors.language_ports import LanguageModel, ModelRequest
+from actors.ports import StorageError
 from adapters.simulated.language_model import PlannedModel, Reply, decides, says, sums_up
 from adapters.simulated.store import SimulatedDocuments
 from protocols.desktop.documents import FINAL, AgentStatus, SubAgent, Task
-from runtime import Actor, ChildSpec, Recipient, Ref, ReplyTo
-from tests.actors.world import ADA, World, open_world
+from runtime import Actor, ChildSpec, Recipient, Ref, ReplyTo, open_system
+from runtime.testing import World as SimulatedWorld
+from tests.actors.world import ADA, World
 
 LAPTOP = DaemonView("daemon_1", "laptop", True, 0, ("claude", "bash"), 1_000)
 TOWER = DaemonView("daemon_2", "Big Tower", True, 1, ("claude", "bash"), 2_000)
@@ -53,6 +55,7 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
       agents: by id, as they stand.
       refusal: while it is a text, nothing is started.
       is_silent: a Spawn is not answered.
+      is_failing: whoever asks is failed.
     """
 
     def __init__(self, user_id: str = ADA) -> None:
@@ -64,6 +67,7 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
         self.daemons: tuple[DaemonView, ...] = (LAPTOP,)
         self.refusal: str | None = None
         self.is_silent = False
+        self.is_failing = False
         self.listeners: dict[str, Recipient[AgentSpawned | SpawnRefused | AgentChanged]] = {}
 
     def receive(self, message: DesktopsMessage) -> None:
@@ -71,6 +75,8 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
             case Spawn():
                 self.spawns.append(message)
                 self._spawn(message)
+            case Kill(_, reply_to) | ListAgents(reply_to) if self.is_failing and reply_to is not None:
+                reply_to.fail(StorageError("planned"))
             case Kill(agent_id, reply_to):
                 self.kills.append(agent_id)
                 agent = self.agents.get(agent_id)
@@ -151,6 +157,7 @@ class Desk:
         self.world = world
         self.model = model
         self.user_id = user_id
+        self.ears = 0
         self.domain = world.hall.domain
         self.desktops = ScriptedDesktops(user_id)
         self.assistant: Ref[AssistantMessage]
@@ -201,8 +208,11 @@ class Desk:
         return await self.assistant.ask(make)
 
     async def listen(self) -> Ear:
+        """Somebody who listens from now on."""
+        self.ears += 1
         ear = Ear()
-        self.assistant.tell(Listen(await self.world.system.spawn(ChildSpec("ear", lambda: ear))))
+        await self.world.system.spawn(ChildSpec(f"ear {self.ears} of {self.user_id}", lambda: ear))
+        self.assistant.tell(Listen(ear.ref))
         return ear
 
     def facts(self) -> Mapping[str, object]:
@@ -245,20 +255,27 @@ async def open_desk(
     outage: str | None = None,
     agents: Sequence[SubAgent] = (),
     other_model: LanguageModel | None = None,
+    simulated: SimulatedWorld | None = None,
 ) -> AsyncIterator[Desk]:
     """A desk in a world of its own.
 
     Args:
       agents: that its desktops know from before.
       other_model: instead of the planned one.
+      simulated: whose handlers are marked.
     """
     model = PlannedModel(reply or by_shape(), delay_s=delay_s)
     domain_settings = DomainSettings(assistant=settings or AssistantSettings())
     # The desk is the test's: the tree makes none of its own for what is left unfinished.
     no_other_desk = mock.patch.object(roster, "UNFINISHED", ())
-    world_of_it = open_world(documents, domain_settings, model=other_model or model, outage=outage)
+    opening = open_system("test", seed=1) if simulated is None else simulated.open_system("test")
     with no_other_desk:
-        async with world_of_it as world:
+        async with opening as system:
+            if simulated is not None:
+                simulated.mark_handlers(system)
+            world = World(system, documents or SimulatedDocuments(), model=other_model or model)
+            world.store.outage = outage
+            await world.start(domain_settings)
             desk = Desk(world, model)
             desk.desktops.agents = {agent.agent_id: agent for agent in agents}
             await desk.open()
