@@ -7,7 +7,7 @@ do; one that names another user is refused, and nothing is ever looked up by it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 import trio
@@ -27,9 +27,10 @@ from actors.desktop.messages import (
     ListDaemons,
     ensure_desk,
 )
-from actors.ports import StorageError, Store, Telemetry, Tokens, retry_after_s
+from actors.ports import StorageError, Store, Telemetry, Tokens
 from adapters.http.application import json_response
 from adapters.http.callers import caller_of
+from adapters.http.refusals import Refusal, try_again
 from protocols import timestamps
 from protocols.desktop.documents import FINAL, AgentStatus, Decision, Document, SubAgent, Task
 from runtime import Ref, ReplyTo, RuntimeFailure
@@ -40,22 +41,6 @@ LONGEST_QUERY: Final = 4_000
 _LONGEST_PATH: Final = 4_096
 _LONGEST_MESSAGE: Final = 2_000
 _HEALTH_S: Final = 2.0
-
-T = TypeVar("T")
-
-
-class _Refusal(Exception):  # noqa: N818 - an answer, raised where it is known
-    def __init__(self, status: int, error: str, code: str, *, wait_s: float | None = None) -> None:
-        super().__init__(error)
-        self.status = status
-        self.body: dict[str, object] = {"success": False, "error": error, "code": code}
-        self.wait_s = wait_s
-
-    def answer(self) -> Response:
-        answer = json_response(self.body, status=self.status)
-        if self.wait_s is not None:
-            answer.headers["Retry-After"] = str(max(1, round(self.wait_s)))
-        return answer
 
 
 class AssistantRoutes:
@@ -130,7 +115,7 @@ class AssistantRoutes:
             given_up = await desk.assistant.ask(_cancel(task_id))
             task = given_up or task
         if not task.is_cancelled:
-            raise _Refusal(409, f"The task is {task.status} already", "TASK_FINAL")
+            raise Refusal(409, f"The task is {task.status} already", "TASK_FINAL")
         return json_response(
             {"success": True, "taskId": task_id, "task_id": task_id, "status": "cancelled"}, status=202
         )
@@ -157,9 +142,9 @@ class AssistantRoutes:
         """As it is kept, which is all that anybody is told of it."""
         stored = await self._store.find_document(TASKS, task_id)
         if stored is None:
-            raise _Refusal(404, "Task not found", "TASK_NOT_FOUND")
+            raise Refusal(404, "Task not found", "TASK_NOT_FOUND")
         if stored.user_id != user_id:
-            raise _Refusal(403, "Access denied", "ACCESS_DENIED")
+            raise Refusal(403, "Access denied", "ACCESS_DENIED")
         return msgspec.json.decode(stored.document, type=Task)
 
     async def _ask_the_assistant(self, user_id: str, body: Mapping[str, Any], *, is_status: bool) -> Task:
@@ -183,7 +168,7 @@ class AssistantRoutes:
         status = request.args.get("status")
         if status is not None and status not in get_args(AgentStatus):
             known = ", ".join(get_args(AgentStatus))
-            raise _Refusal(
+            raise Refusal(
                 400, f"There is no status {status[:40]!r}; expected one of {known}", "INVALID_STATUS"
             )
         desk = await self._desk(user_id)
@@ -204,7 +189,7 @@ class AssistantRoutes:
         if outcome == "unknown":
             raise _no_agent()
         if outcome == "final":
-            raise _Refusal(409, "The agent has ended already", "AGENT_FINAL")
+            raise Refusal(409, "The agent has ended already", "AGENT_FINAL")
         return json_response({"status": outcome}, status=202)
 
     async def approval(self, user_id: str, agent_id: str) -> Response:
@@ -225,7 +210,7 @@ class AssistantRoutes:
         if outcome == "unknown":
             raise _no_agent()
         if outcome == "stale":
-            raise _Refusal(409, "That approval is not open any more", "APPROVAL_STALE")
+            raise Refusal(409, "That approval is not open any more", "APPROVAL_STALE")
         return json_response({"success": True, "agentId": agent_id, "approvalId": answer.approval_id})
 
     # -- both
@@ -239,10 +224,10 @@ class AssistantRoutes:
         try:
             body = msgspec.json.decode(data, type=dict[str, Any])
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            raise _Refusal(400, "The body must be a JSON object", "INVALID_REQUEST") from None
+            raise Refusal(400, "The body must be a JSON object", "INVALID_REQUEST") from None
         named = body.get("userId")
         if named is not None and (not isinstance(named, str) or not named.strip()):
-            raise _Refusal(400, "userId must be an address, or left out", "INVALID_USER_ID")
+            raise Refusal(400, "userId must be an address, or left out", "INVALID_USER_ID")
         _must_be(user_id, named)
         return body
 
@@ -267,19 +252,16 @@ def assistant_routes(
             try:
                 _must_be(user_id, request.args.get("userId"))
                 answered: Response = await view(user_id, **arguments)
-            except _Refusal as refusal:
-                return refusal.answer()
+            except Refusal as refusal:
+                return refusal.answer
             except TooManyQueriesError as error:
-                return _Refusal(429, "Too many queries", "RATE_LIMITED", wait_s=error.retry_after_s).answer()
-            except (StorageError, RuntimeFailure) as error:
+                return _later(429, "Too many queries", "RATE_LIMITED", error.retry_after_s)
+            except StorageError as error:
                 telemetry.warning("rest_assistant_failed", path=path, cause=str(error))
-                is_store = isinstance(error, StorageError)
-                return _Refusal(
-                    503,
-                    "Database not connected" if is_store else "Not now",
-                    "DB_NOT_CONNECTED" if is_store else "TRY_AGAIN",
-                    wait_s=retry_after_s(error),
-                ).answer()
+                return _later(503, "Database not connected", "DB_NOT_CONNECTED", error.retry_after_s)
+            except RuntimeFailure as error:
+                telemetry.warning("rest_assistant_failed", path=path, cause=str(error))
+                return try_again(error)
             return answered
 
         blueprint.add_url_rule(path, view.__name__, answer, methods=[method])
@@ -296,24 +278,31 @@ def assistant_routes(
     return blueprint
 
 
+def _later(status: int, error: str, code: str, wait_s: float) -> Response:
+    """A refusal that says when the same is worth asking again."""
+    answer = Refusal(status, error, code).answer
+    answer.headers["Retry-After"] = str(max(1, round(wait_s)))
+    return answer
+
+
 def _must_be(user_id: str, named: str | None) -> None:
     if named is not None and named.strip().lower() != user_id:
-        raise _Refusal(403, "Access denied", "ACCESS_DENIED")
+        raise Refusal(403, "Access denied", "ACCESS_DENIED")
 
 
-def _no_agent() -> _Refusal:
+def _no_agent() -> Refusal:
     """Of another user's agent too: that it is there is nobody else's business."""
-    return _Refusal(404, "Agent not found", "AGENT_NOT_FOUND")
+    return Refusal(404, "Agent not found", "AGENT_NOT_FOUND")
 
 
 def _query_of(body: Mapping[str, Any]) -> str:
     query = body.get("query")
     if query is None or query == "":
-        raise _Refusal(400, "query is required", "MISSING_QUERY")
+        raise Refusal(400, "query is required", "MISSING_QUERY")
     if not isinstance(query, str) or not query.strip():
-        raise _Refusal(400, "query must be a text that is not blank", "INVALID_QUERY")
+        raise Refusal(400, "query must be a text that is not blank", "INVALID_QUERY")
     if len(query) > LONGEST_QUERY:
-        raise _Refusal(
+        raise Refusal(
             400, f"query has {len(query)} characters, at most {LONGEST_QUERY} are taken", "QUERY_TOO_LONG"
         )
     return query.strip()
@@ -324,7 +313,7 @@ def _directory_of(body: Mapping[str, Any]) -> str | None:
     if directory is None or directory == "":
         return None
     if not isinstance(directory, str) or len(directory) > _LONGEST_PATH or not directory.isprintable():
-        raise _Refusal(400, "workingDirectory must be a path", "INVALID_REQUEST")
+        raise Refusal(400, "workingDirectory must be a path", "INVALID_REQUEST")
     return directory
 
 
@@ -341,11 +330,11 @@ def _approval_of(body: Mapping[str, Any]) -> _Answer:
     try:
         answer = msgspec.convert(body, _Answer)
     except msgspec.ValidationError as error:
-        raise _Refusal(400, str(error), "INVALID_REQUEST") from None
+        raise Refusal(400, str(error), "INVALID_REQUEST") from None
     if answer.decision == "choose" and not answer.choice:
-        raise _Refusal(400, "choose needs a choice", "INVALID_REQUEST")
+        raise Refusal(400, "choose needs a choice", "INVALID_REQUEST")
     if len(answer.message or "") > _LONGEST_MESSAGE:
-        raise _Refusal(400, f"message has more than {_LONGEST_MESSAGE} characters", "INVALID_REQUEST")
+        raise Refusal(400, f"message has more than {_LONGEST_MESSAGE} characters", "INVALID_REQUEST")
     return answer
 
 
