@@ -6,8 +6,6 @@ agents that it finds are lost until their daemon speaks of them, and have the gr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 import msgspec
 from msgspec.structs import replace
 
@@ -15,6 +13,7 @@ from runtime import Ref, RestartInfo, StashFull, Terminated
 
 from ..document_ports import StoredDocument
 from ..journal import CommitDone, CommitFailed
+from .core import DesktopsInbox
 from .daemon_messages import (
     AdmitDaemon,
     Beat,
@@ -41,7 +40,6 @@ from .messages import (
     AnswerApproval,
     Desk,
     DesktopsBack,
-    DesktopsMessage,
     FindAgent,
     IsIdle,
     Kill,
@@ -54,9 +52,6 @@ from .messages import (
 )
 from .roster import DeskReady
 from .state import AGENTS, DAEMONS, LOGS, DaemonEntry, read_daemon
-
-if TYPE_CHECKING:
-    from ..assistant.messages import AssistantMessage
 
 MOST_UNFINISHED = 1_000
 
@@ -72,13 +67,11 @@ class Desktops(DaemonKeeping):
             self._load()
         else:
             self._go_on()
-        if restart is not None and self.assistant is not None:
+        if restart is not None:
             self.assistant.tell(DesktopsBack())
-        # Until the assistant has its place in the tree its mail comes here.
-        desk = Desk(self.user_id, self.assistant or cast("Ref[AssistantMessage]", self.ref), self.ref)
-        self.roster.tell(DeskReady(desk))
+        self.roster.tell(DeskReady(Desk(self.user_id, self.assistant, self.ref)))
 
-    def receive(self, message: DesktopsMessage) -> None:
+    def receive(self, message: DesktopsInbox) -> None:
         match message:
             case DeskLoaded():
                 self._loaded(message)
@@ -136,7 +129,7 @@ class Desktops(DaemonKeeping):
 
     # -- the beginning ------------------------------------------------------------------------------------
 
-    def _wait(self, message: DesktopsMessage) -> None:
+    def _wait(self, message: DesktopsInbox) -> None:
         if isinstance(message, IsIdle):
             message.reply_to.tell(False)
             return
@@ -177,6 +170,8 @@ class Desktops(DaemonKeeping):
 
     def _go_on(self) -> None:
         """With everything known: arm what hangs on time, and look for what a crash has lost."""
+        living = tuple(one for one in self.state.listeners if not isinstance(one, Ref) or one.is_alive)
+        self.state = replace(self.state, listeners=living)
         self._keep_again()
         for agent_id in self.state.reading:
             self._read_agent(agent_id)

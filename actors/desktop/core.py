@@ -20,8 +20,9 @@ from ..journal import Commit
 from ..ports import Outgoing, StorageError
 from . import ledger
 from .agent_machine import Moment
-from .internal import KeepAgain
-from .messages import AgentChanged, DaemonsChanged, DaemonView, DeskEvent, DesktopsMessage
+from .daemon_messages import FromDaemons
+from .internal import Internal, KeepAgain
+from .messages import AgentChanged, DaemonsChanged, DaemonView, DeskEvent, DesktopsQuery
 from .sockets import DeskSockets
 from .state import AGENTS, LOGS, After, DaemonEntry, DesktopsState, Order, Publish, Reply, Tell, views
 
@@ -34,7 +35,11 @@ OVERDUE_S = 10.0
 """A commit that nobody has answered by then is written again."""
 
 
-class DesktopsCore(Actor[DesktopsMessage]):
+DesktopsInbox = DesktopsQuery | FromDaemons | Internal
+"""`DesktopsMessage`, spelled out."""
+
+
+class DesktopsCore(Actor[DesktopsInbox]):
     """Its state is `DesktopsState`, kept across crashes; timers are armed again from it."""
 
     mailbox_size = 4096
@@ -45,7 +50,7 @@ class DesktopsCore(Actor[DesktopsMessage]):
         user_id: str,
         domain: Domain,
         sockets: DeskSockets,
-        assistant: Ref[AssistantMessage] | None,
+        assistant: Ref[AssistantMessage],
         roster: Ref[DeskRosterMessage],
     ) -> None:
         self.user_id = user_id
@@ -151,7 +156,7 @@ class DesktopsCore(Actor[DesktopsMessage]):
             entry = self.state.agents.get(event.agent.agent_id)
             if entry is not None and entry.follower is not None:
                 entry.follower.tell(event)
-            elif self.assistant is not None and event.agent.task_id:
+            elif event.agent.task_id:
                 self.assistant.tell(event)
 
     def _daemons_changed(self) -> None:

@@ -147,6 +147,8 @@ class DaemonKeeping(AgentKeeping):
         entry = self.state.daemons.get(closed.daemon_id)
         if entry is None or entry.connection is not closed.connection:
             return
+        if closed.daemon_id in self.sockets.all:
+            return  # its next one is open already, and will say so
         info = closed.info
         self.telemetry.info(
             "daemon_lost",

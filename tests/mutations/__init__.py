@@ -14,6 +14,7 @@ takes minutes.
 from __future__ import annotations
 
 from .asks_and_time import ASKS_AND_TIME
+from .desktops import DESKTOPS
 from .inspection import INSPECTION
 from .mail import MAIL
 from .mutation import ROOT, Mutation
@@ -34,7 +35,7 @@ PROMISES: dict[str, tuple[Mutation, ...]] = {
     **TESTKIT,
 }
 
-EVERY: dict[str, tuple[Mutation, ...]] = {**PROMISES, **SESSIONS, **WEBRTC}
-"""Those of the runtime, whose promises are in docs/runtime.md, of the sessions on it, and of WebRTC."""
+EVERY: dict[str, tuple[Mutation, ...]] = {**PROMISES, **SESSIONS, **WEBRTC, **DESKTOPS}
+"""Those of the runtime, whose promises are in docs/runtime.md, of the sessions on it, of WebRTC, and of desktops."""
 
 __all__ = ["EVERY", "PROMISES", "ROOT", "Mutation"]

@@ -28,8 +28,10 @@ from tests.simulation.stage import Seen, played
 ROOT: Final = Path(__file__).parents[2]
 CATALOGUE: Final = ROOT / "docs" / "actors.md"
 ROOMS: Final = ("actors", "adapters", "config")
-ANOTHER_PROGRAM: Final = "actors.desktop_daemon"
-"""The desktop daemon's tree has a sweep of its own: tests/actors/desktop_daemon/test_daemon_crashes.py."""
+ELSEWHERE: Final = ("actors.desktop_daemon.", "actors.desktop.", "actors.assistant.")
+"""What no phone and no app notices has sweeps of its own: the daemon's tree in
+tests/actors/desktop_daemon/test_daemon_crashes.py, desks in tests/actors/desktop/test_desk_crashes.py, their
+assistants in tests/actors/assistant/test_assistant_crashes.py."""
 
 UNSENT: Final = {
     ("Display", "Withdrawn"): "an event of its machine, which the actor makes out of EndNotice",
@@ -104,7 +106,7 @@ def handled() -> dict[type[Any], tuple[type[Any], ...]]:
     return {
         one: messages_of(one)
         for one in leaves
-        if one.__module__.split(".")[0] in ROOMS and not one.__module__.startswith(ANOTHER_PROGRAM)
+        if one.__module__.split(".")[0] in ROOMS and not one.__module__.startswith(ELSEWHERE)
     }
 
 

@@ -34,8 +34,10 @@ from actors.ports import Admitted, Refused
 from adapters.simulated.store import SimulatedDocuments
 from protocols.desktop.documents import AgentStatus, Daemon, Decision, SubAgent
 from protocols.desktop.reports import CompleteReport, LogReport, StatusReport
+from runtime import open_system
 from runtime.testing import Probe
-from tests.actors.world import FakeConnection, World, open_world, upgrade
+from runtime.testing import World as SimulatedWorld
+from tests.actors.world import FakeConnection, World, upgrade
 
 ADA = "ada@example.org"
 SETTINGS = DesktopSettings()
@@ -219,8 +221,19 @@ async def open_desks(
     settings: DesktopSettings = SETTINGS,
     *,
     outage: str | None = None,
+    simulated: SimulatedWorld | None = None,
 ) -> AsyncIterator[Desks]:
-    """A server's tree with its desks."""
-    domain = DomainSettings(desktop=settings)
-    async with open_world(documents, domain, outage=outage) as world:
+    """A server's tree with its desks.
+
+    Args:
+      outage: fails the store from the start.
+      simulated: whose handlers are marked.
+    """
+    opening = open_system("test", seed=1) if simulated is None else simulated.open_system("test")
+    async with opening as system:
+        if simulated is not None:
+            simulated.mark_handlers(system)
+        world = World(system, documents or SimulatedDocuments())
+        world.store.outage = outage
+        await world.start(DomainSettings(desktop=settings))
         yield Desks(world, settings)

@@ -85,23 +85,45 @@ async def test_a_silent_daemon_is_closed_and_its_agents_have_the_grace(autojump_
 
 
 async def test_the_newest_connection_wins_and_the_ends_of_older_ones_change_nothing(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_desks() as desks:
         daemon = await desks.daemon()
+        listener = await desks.listener()
         first = await daemon.dial()
         agent_id = await desks.running_agent(daemon)
+        listener.take()
+        codes: list[int] = []
+        monkeypatch.setattr(first, "close", lambda code, reason: codes.append(code))
 
         second = await daemon.dial(**{agent_id: "running"})
+        first.hang_up()
+        await desks.world.settle()
 
-        assert first.closed_with is not None
-        assert 4008 == first.closed_with[0]
+        assert [4008] == codes
         assert second.is_open
+        changes = [one.agent for one in listener.take() if isinstance(one, AgentChanged)]
+        assert not [agent for agent in changes if agent.is_lost]
         assert [agent_id] == daemon.told("welcome")[0]["resume"]
         assert (await desks.daemons())[0].is_online
         assert not (await desks.agent(agent_id)).is_lost
         await desks.kill(agent_id)
         assert 1 == len(daemon.told("kill_agent"))
+
+
+async def test_an_older_socket_that_ends_at_once_loses_nothing_either(autojump_clock: MockClock) -> None:
+    async with open_desks() as desks:
+        daemon = await desks.daemon()
+        listener = await desks.listener()
+        await daemon.dial()
+        agent_id = await desks.running_agent(daemon)
+
+        await daemon.dial_silently()
+
+        changes = [one.agent for one in listener.take() if isinstance(one, AgentChanged)]
+        assert not [agent for agent in changes if agent.is_lost]
+        assert (await desks.daemons())[0].is_online
+        assert "taken" == await daemon.complete(agent_id, "done")
 
 
 async def test_a_daemon_that_returns_within_the_grace_goes_on(autojump_clock: MockClock) -> None:
