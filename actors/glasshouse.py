@@ -72,8 +72,10 @@ class Glasshouse(Supervisor):
         urls: Urls,
         media: Sequence[ServiceSpec],
         front: Callable[[Hall], Sequence[ServiceSpec]],
+        is_taking_over: bool = False,
     ) -> None:
         super().__init__()
+        self.is_taking_over = is_taking_over
         self.ports = ports
         self.settings = settings
         self.urls = urls
@@ -151,6 +153,7 @@ class Glasshouse(Supervisor):
                     desks=desks,
                     domain=domain,
                     make_tree=partial(desk_maker, domain=domain, roster=desk_roster),
+                    is_taking_over=self.is_taking_over,
                 ),
             ),
             ChildSpec(

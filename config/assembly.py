@@ -60,6 +60,7 @@ class World:
       admin_token: for the administration's routes.
       make_secret: 32 random bytes as URL-safe text, for daemons' tokens.
       health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
+      is_taking_over: another server still writes what the desks would read; see `config.taking`.
       process: figures of the process that serves since so long.
     """
 
@@ -71,6 +72,7 @@ class World:
     process: Callable[[float], Mapping[str, float]]
     make_secret: Callable[[], str]
     health: Callable[[], Mapping[str, object]] = dict
+    is_taking_over: bool = False
 
 
 def assemble(
@@ -87,7 +89,12 @@ def assemble(
     return ChildSpec(
         name=TREE,
         factory=lambda: Glasshouse(
-            ports=world.ports, settings=settings.domain, urls=urls, media=world.media, front=front
+            ports=world.ports,
+            settings=settings.domain,
+            urls=urls,
+            media=world.media,
+            front=front,
+            is_taking_over=world.is_taking_over,
         ),
         start_s=30.0,
         shutdown_s=10.0,

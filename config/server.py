@@ -122,6 +122,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 admin_token=server_file.admin_token,
                 make_secret=lambda: secrets.token_urlsafe(32),
                 health=watch.health,
+                is_taking_over=inherited.taking is not None,
                 process=process_figures,
             )
             tree = await system.spawn(

@@ -13,6 +13,7 @@ import trio
 
 from actors import handover as records
 from actors.allowance import app_allowance
+from actors.desktop.roster import DeskRosterMessage, LookForWork
 from actors.front.app_gate import StrangerHandler
 from actors.front.doorman import DoormanMessage
 from actors.handover import HandedSession, UnreadableRecordError
@@ -136,6 +137,7 @@ class Taker:
         for dial in everything.dials:
             listener.hold(dial)
         excuse(self._system, self._tree)
+        take_up_desks(self._system, self._tree)
         self._front.open()
 
     async def _adopt_session(self, record: HandedSession, connections: dict[str, Connection]) -> None:
@@ -168,6 +170,13 @@ def excuse(system: ActorSystem, tree: str) -> None:
     overload: Ref[OverloadMessage] | None = system.find(f"{tree}/overload")
     if overload is not None:
         overload.tell(Excused(EXCUSED_S))
+
+
+def take_up_desks(system: ActorSystem, tree: str) -> None:
+    """The other server writes no more: what agents and tasks it has left is final now."""
+    desks: Ref[DeskRosterMessage] | None = system.find(f"{tree}/desk roster")
+    if desks is not None:
+        desks.tell(LookForWork())
 
 
 def receive(handing: HandingSocket) -> Everything:

@@ -47,6 +47,7 @@ DISCONNECTED: Final = "Daemon disconnected"
 FORGOTTEN: Final = "The computer no longer runs it"
 NOT_STARTED: Final = "The computer did not start it"
 REMOVED: Final = "The computer was removed"
+OUR_CAUSES: Final = frozenset({DISCONNECTED, FORGOTTEN, NOT_STARTED, REMOVED})
 NOBODY: Final = "nobody answered"
 TOO_LATE: Final = "the answer came after the approval had expired"
 

@@ -368,7 +368,8 @@ class AgentKeeping(DesktopsCore):
             user=self.user_id,
             agent=agent.agent_id,
             status=agent.status,
-            cause=agent.error or "",
+            # What a daemon says of it may be private: it is kept, and not logged.
+            cause=agent.error if agent.error in machine.OUR_CAUSES else "",
             took_ms=agent.execution_time_ms,
         )
 

@@ -1,6 +1,8 @@
 """The desks' roster: who has a desk, made on demand, ended when nobody needs it.
 
-At the server's start a desk is made for everybody who has an unfinished task or agent. A desk ends when both
+At the server's start a desk is made for everybody who has an unfinished task or agent; where it takes over
+from another server, once that one writes no more: what it writes would be unknown to a desk that was made
+before. A desk ends when both
 its actors say that they are idle; whoever asks for it meanwhile keeps it, and a desk that is just ending is
 not handed out: the question waits for its successor.
 """
@@ -87,7 +89,11 @@ class DeskEntry(msgspec.Struct, frozen=True):
 
 
 class DeskRoster(Actor[DeskRosterMessage]):
-    """Its state is the entries, by user."""
+    """Its state is the entries, by user.
+
+    Args:
+      is_taking_over: another server still has the desks; a `LookForWork` says when it has them no more.
+    """
 
     mailbox_size = 16_384
 
@@ -97,16 +103,19 @@ class DeskRoster(Actor[DeskRosterMessage]):
         desks: Ref[SupervisorMessage],
         domain: Domain,
         make_tree: Callable[[str], Callable[[], DeskTree]],
+        is_taking_over: bool = False,
     ) -> None:
         self.desks = desks
         self.domain = domain
         self.make_tree = make_tree
+        self.is_taking_over = is_taking_over
         self.telemetry = domain.ports.telemetry
         self.idle_s = domain.settings.desktop.idle_s
         self.state: Mapping[str, DeskEntry] = {}
 
     def started(self, restart: RestartInfo | None) -> None:
-        self._look_for_work()
+        if restart is not None or not self.is_taking_over:
+            self._look_for_work()
         for user_id, entry in self.state.items():
             self.watch(entry.tree)
             self._look_for(entry.tree)

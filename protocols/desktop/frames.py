@@ -33,7 +33,7 @@ class SpawnOptions(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stream_output: bool = True
 
 
-class SpawnAgent(Frame, frozen=True, kw_only=True, tag="spawn_agent"):
+class SpawnAgent(Frame, frozen=True, kw_only=True, tag="spawn_agent", omit_defaults=False):
     agent_id: str
     agent_type: Literal["terminal", "coding"] = "terminal"
     goal: str
@@ -64,7 +64,7 @@ class Ping(Frame, frozen=True, kw_only=True, tag="ping"):
     pass
 
 
-class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
+class Welcome(Frame, frozen=True, kw_only=True, tag="welcome", omit_defaults=False):
     """The answer to `hello`.
 
     Attributes:

@@ -308,7 +308,7 @@ class World:
         self.hall: Hall | None = None
         self._count = 0
 
-    async def start(self, settings: DomainSettings) -> None:
+    async def start(self, settings: DomainSettings, *, is_taking_over: bool = False) -> None:
         def front(hall: Hall) -> Sequence[ServiceSpec]:
             self.hall = hall
             return ()
@@ -335,6 +335,7 @@ class World:
                 urls=Urls("https://glass.example.org", "http://127.0.0.1:8002"),
                 media=(),
                 front=front,
+                is_taking_over=is_taking_over,
             ),
         )
         self.tree = await self.system.spawn(spec)

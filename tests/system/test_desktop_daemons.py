@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from adapters.listener.reload import request_reload
 from clients.socket import RefusedError
 from tests.system.scripted_daemon import ScriptedDaemon, call, registered
 from tests.system.server import Server, eventually, is_alive, wait_until
@@ -124,18 +125,29 @@ async def _say_nothing(_: str | bytes) -> None:
     await trio.lowlevel.checkpoint()
 
 
-async def test_a_server_that_is_killed_amid_the_work_finds_every_agents_true_end(server: Server) -> None:
+async def test_a_server_reloaded_and_killed_amid_the_work_finds_every_agents_true_end(
+    server: Server,
+) -> None:
     async with trio.open_nursery() as nursery:
         study, attic = await registered(server, ADA, "study"), await registered(server, ADA, "attic")
+        await study.dial(nursery)
+        reloaded = await study.spawn("before a reload")
+        outcome = await request_reload(str(server.data))
+        assert outcome.is_done, outcome
+        await eventually(lambda: len(study.ends) == 1)
         for daemon in (study, attic):
-            await daemon.dial(nursery)
+            await daemon.dial(nursery, reloaded)
+        assert [[reloaded], []] == [daemon.told("welcome")[-1]["resume"] for daemon in (study, attic)]
+        assert (200, {"ok": True}) == await study.report(
+            f"subagent/{reloaded}/complete", {"status": "completed", "result": "by the second server"}
+        )
         true, lost, asking = await study.spawn("one"), await attic.spawn("two"), await study.spawn("three")
         assert 200 == (await study.report(f"subagent/{asking}/status", ASKING))[0]
         before = server.child
 
         os.kill(before, signal.SIGKILL)
         await trio.to_thread.run_sync(wait_until, lambda: not is_alive(before) and server.child != before)
-        await eventually(lambda: len(study.ends) == 1)
+        await eventually(lambda: len(study.ends) == 2)
         answer = {"approvalId": "a1", "decision": "deny"}
         approval = f"/api/agents/{asking}/approval"
         assert 200 == (await call(server, "POST", approval, answer, token=server.token(ADA)))[0]

@@ -222,12 +222,14 @@ async def open_desks(
     *,
     outage: str | None = None,
     simulated: SimulatedWorld | None = None,
+    is_taking_over: bool = False,
 ) -> AsyncIterator[Desks]:
     """A server's tree with its desks.
 
     Args:
       outage: fails the store from the start.
       simulated: whose handlers are marked.
+      is_taking_over: another server still has the desks.
     """
     opening = open_system("test", seed=1) if simulated is None else simulated.open_system("test")
     async with opening as system:
@@ -235,5 +237,5 @@ async def open_desks(
             simulated.mark_handlers(system)
         world = World(system, documents or SimulatedDocuments())
         world.store.outage = outage
-        await world.start(DomainSettings(desktop=settings))
+        await world.start(DomainSettings(desktop=settings), is_taking_over=is_taking_over)
         yield Desks(world, settings)

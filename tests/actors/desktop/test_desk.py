@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.desktop.daemon_messages import remove_daemon
+from actors.desktop.daemon_messages import beat, remove_daemon
 from actors.desktop.messages import (
     AgentChanged,
     AgentLogged,
@@ -14,9 +15,10 @@ from actors.desktop.messages import (
     DaemonsChanged,
     SpawnRefused,
 )
-from actors.ports import Refused, StorageError
+from actors.desktop.roster import LookForWork
+from actors.ports import Admitted, Refused, StorageError
 from adapters.simulated.store import SimulatedDocuments
-from protocols.desktop.reports import CompleteReport, StatusReport
+from protocols.desktop.reports import CompleteReport, Heartbeat, StatusReport
 from tests.actors.desktop.desk_world import ADA, SETTINGS, open_desks, statuses
 from tests.actors.desktop.lives_of_agents import asks
 
@@ -384,6 +386,86 @@ async def test_a_daemon_that_never_returns_to_a_second_server_has_lost_its_agent
         kept = desks.kept("subagents", agent_id)
         assert kept is not None
         assert ("failed", "Daemon disconnected") == (kept["status"], kept["error"])
+
+
+async def test_a_server_that_takes_over_reads_agents_once_the_other_writes_no_more(
+    autojump_clock: MockClock,
+) -> None:
+    documents = SimulatedDocuments()
+    async with open_desks(documents) as desks:
+        daemon = await desks.daemon()
+        await daemon.dial()
+        agent_id = await desks.running_agent(daemon)
+        async with open_desks(documents, is_taking_over=True) as successor:
+            await trio.sleep(5)
+            await daemon.complete(agent_id, "done meanwhile")
+            await desks.world.die()
+            successor.desks.tell(LookForWork())
+            await trio.sleep(SETTINGS.grace_s + 5)
+
+            kept = successor.kept("subagents", agent_id)
+            assert kept is not None
+            assert ("completed", "done meanwhile") == (kept["status"], kept["result"])
+
+
+async def test_a_server_that_takes_over_finds_what_is_unfinished(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    async with open_desks(documents) as desks:
+        daemon = await desks.daemon()
+        await daemon.dial()
+        agent_id = await desks.running_agent(daemon)
+        await desks.world.die()
+    async with open_desks(documents, is_taking_over=True) as successor:
+        await trio.sleep(5)
+        assert successor.world.system.find(f"/glasshouse/desks/{ADA}") is None
+
+        successor.desks.tell(LookForWork())
+        await trio.sleep(1)
+
+        assert successor.world.system.find(f"/glasshouse/desks/{ADA}") is not None
+        assert (await successor.agent(agent_id)).is_lost
+
+
+async def test_a_daemon_that_says_no_hello_works_too(autojump_clock: MockClock) -> None:
+    async with open_desks() as desks:
+        daemon = await desks.daemon()
+        connection = await daemon.dial_silently()
+        agent_id = await desks.running_agent(daemon)
+        assert [] == daemon.told("welcome")
+        connection.hang_up()
+        await trio.sleep(SETTINGS.grace_s - 1)
+        await daemon.dial_silently()
+        assert (await desks.agent(agent_id)).is_lost
+
+        heartbeat = Heartbeat(active_agents=1, agent_ids=(agent_id,))
+        assert await desks.entrance.ask(ADA, beat(daemon.id, heartbeat))
+        await trio.sleep(20)
+
+        assert not (await desks.agent(agent_id)).is_lost
+        assert [] == daemon.told("spawn_agent"), "what may have arrived is not ordered twice"
+        assert "taken" == await daemon.complete(agent_id, "done")
+
+
+async def test_an_original_daemon_is_let_in_by_its_address_where_the_setting_says_so(
+    autojump_clock: MockClock,
+) -> None:
+    legacy = msgspec.structs.replace(SETTINGS, legacy_email_auth=True)
+    for settings in (SETTINGS, legacy):
+        async with open_desks(settings=settings) as desks:
+            nameless, named = await desks.admit(""), await desks.admit("", email=ADA)
+
+            if settings is SETTINGS:
+                assert [401, 401] == [one.status for one in (nameless, named) if isinstance(one, Refused)]
+                continue
+            connections = []
+            for verdict in (nameless, named):
+                assert isinstance(verdict, Admitted)
+                connections.append(desks.world.connect())
+                connections[-1].open(verdict.handler)
+            await desks.world.settle()
+            assert (4001, "Email required") == connections[0].closed_with
+            assert connections[1].is_open
+            assert f"daemon_{ADA}" == (await desks.daemons())[0].daemon_id
 
 
 async def test_a_desk_ends_when_nobody_needs_it_and_stands_again_when_somebody_does(
