@@ -2,8 +2,7 @@
 
 It is exec'd as `python -P -m adapters.language_model.worker`. It takes frames from descriptor 0 and writes
 them to descriptor 1; what libraries print goes to standard error. It ends when its pipe closes, so it never
-outlives who started it, and it leaves Ctrl-C to them. It is nicer than the server: audio has the right of
-way.
+outlives who started it, and it leaves Ctrl-C to them.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from adapters.language_model import frames
 from adapters.language_model.frames import Answered, Ask, Cancel, Configure, Counted, Failed, Ready, Told
 from protocols.pipe_frames import FrameError, PipeReader
 
-_NICE: Final = 5
 _CHUNK: Final = 65_536
 
 Make = Callable[[Configure, Telemetry], LanguageModel]
@@ -35,7 +33,6 @@ def main(make: Make) -> None:
       make: what answers, by the first frame.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
     answers = os.dup(1)
     os.dup2(2, 1)
     trio.run(_Worker(make, answers).run)
