@@ -4,8 +4,8 @@ The SDK runs under trio (its transport is httpx2 on anyio). Two of its defaults 
 ten minutes and tries again twice by itself. Whoever asks has a deadline and knows whether the answer is still
 worth waiting for, so it neither waits nor tries again here.
 
-Importing it takes 1.4 to 2.6 s of Python, which no start of the server should pay for. It is imported in a
-thread, by `prepare` or the first request.
+Importing it takes 1.4 to 2.6 s of Python. It is imported in a thread, by `prepare` or the first request; on a
+server that is the process's of `process.py`.
 """
 
 from __future__ import annotations
