@@ -77,8 +77,8 @@ class ToolResult(msgspec.Struct, frozen=True):
     is_error: bool
 
 
-Reply = str | Sequence[str | ToolUse]
-"""An answer's text, or its pieces in order."""
+Reply = str | Sequence[str | ToolUse] | Fault
+"""An answer's text, or its pieces in order; or what goes wrong with just this request."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,13 +173,16 @@ class MessagesLoopback:
         asked = _asked(headers, body)
         self.asked.append(asked)
         fault = self._faults.popleft() if self._faults else Fault()
+        reply = self._reply(asked)
+        if isinstance(reply, Fault):
+            fault, reply = reply, ""
         await trio.sleep(self.delay_s + fault.delay_s)
         if fault.hangs:
             await trio.sleep_forever()  # until the connection ends, or the server
         if fault.status is not None:
             await stream.send_all(self._error(protocol, fault.status, fault.message, fault.retry_after_s))
             return
-        message = self._message(asked, fault)
+        message = self._message(asked, reply, fault)
         if asked.is_streamed:
             await self._stream(message, fault, protocol, stream)
         elif fault.malformed:
@@ -204,8 +207,7 @@ class MessagesLoopback:
             return 400, "messages: first message must use the user role, max_tokens must be positive"
         return None
 
-    def _message(self, asked: Asked, fault: Fault) -> dict[str, Any]:
-        reply = self._reply(asked)
+    def _message(self, asked: Asked, reply: str | Sequence[str | ToolUse], fault: Fault) -> dict[str, Any]:
         pieces = [reply] if isinstance(reply, str) else list(reply)
         if fault.stop_reason and isinstance(pieces[-1], str):
             pieces[-1] = pieces[-1][: len(pieces[-1]) // 2]

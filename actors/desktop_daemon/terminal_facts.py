@@ -10,6 +10,7 @@ import msgspec
 
 from protocols.desktop.documents import Decision
 
+from .claude_hooks import HookEvent
 from .ports import AgentEvent
 from .screens import Screen
 
@@ -81,7 +82,38 @@ class TimePassed(msgspec.Struct, frozen=True):
     """It is `wake_at` now, or later."""
 
 
-ProgramFact = Started | ScreenShown | Prompted | Ended | Answered | InputGiven | InterruptAsked | TimePassed
+class HookHeard(msgspec.Struct, frozen=True):
+    """A hook has called. `number` is the call's; a permission request waits for its HookReply."""
+
+    number: int
+    event: HookEvent
+
+
+class HookLost(msgspec.Struct, frozen=True):
+    """Who asked for a permission does not wait for the answer any more."""
+
+    number: int
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What an observer said of a screen."""
+
+    text: str
+
+
+ProgramFact = (
+    Started
+    | ScreenShown
+    | Prompted
+    | Ended
+    | Answered
+    | InputGiven
+    | InterruptAsked
+    | TimePassed
+    | HookHeard
+    | HookLost
+    | Described
+)
 
 # ---------------------------------------------------------------------------------------------------------
 # Effects
@@ -99,8 +131,21 @@ class Type(msgspec.Struct, frozen=True):
     keys: str
 
 
+class HookReply(msgspec.Struct, frozen=True):
+    """Answer a permission request."""
+
+    number: int
+    body: bytes
+
+
+class Describe(msgspec.Struct, frozen=True):
+    """Let an observer say what this screen shows, if there is one. It cannot do more than that."""
+
+    screen: Screen
+
+
 class End(msgspec.Struct, frozen=True):
     """The run is over: end the program and all it started."""
 
 
-ProgramEffect = Tell | Type | End
+ProgramEffect = Tell | Type | HookReply | Describe | End

@@ -33,6 +33,7 @@ from protocols.desktop.documents import Decision
 
 from .environment import MARK
 from .kept_text import KeptText, Log
+from .process_tree import end_marked
 from .pty import Pty, TerminalError
 from .terminal import Drawn, Marked, Said, Skipped, Terminal, TerminalFact
 
@@ -64,27 +65,30 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     tells_text: bool = True
 
 
+class Program(Protocol):
+    """What one kind of agent executes, and what it needs beside a terminal."""
+
+    async def start(self, nursery: trio.Nursery, tell: Callable[[ProgramFact], None]) -> None:
+        """Start what has to be there before the program. Facts of its own go to `tell`."""
+
+    def launch(self) -> Launch:
+        """Make the files that the program needs; called in a thread. Raises OSError."""
+
+    def clean(self) -> None:
+        """Take away what `launch` has made; called in a thread, in any case."""
+
+    def perform(self, effect: ProgramEffect) -> None:
+        """Do what is not done by the terminal."""
+
+
 class AgentRun(Generic[S]):
-    """Implements `actors.desktop_daemon.ports.TerminalAgent`.
+    """Implements `actors.desktop_daemon.ports.TerminalAgent`."""
 
-    Args:
-      prepare: makes what the program needs, in a thread; returns what to execute.
-      forget: takes away again what `prepare` has made, in a thread.
-    """
-
-    def __init__(
-        self,
-        order: AgentOrder,
-        machine: Machine[S],
-        state: S,
-        prepare: Callable[[], Launch],
-        forget: Callable[[], None],
-    ) -> None:
-        self.order = order
+    def __init__(self, order: AgentOrder, machine: Machine[S], state: S, program: Program) -> None:
+        self._order = order
         self._machine = machine
         self._state = state
-        self._prepare = prepare
-        self._forget = forget
+        self._program = program
         self._facts: deque[ProgramFact] = deque()
         self._has_facts = trio.Event()
         self._pty: Pty | None = None
@@ -99,30 +103,13 @@ class AgentRun(Generic[S]):
     async def run(self, emit: Emit) -> None:
         """See the port."""
         try:
-            launch = await trio.to_thread.run_sync(self._prepare)
-            try:
-                self._pty = pty = Pty.start(
-                    launch.argv,
-                    environment=launch.environment,
-                    cwd=self.order.cwd,
-                    mark=(MARK, self.order.agent_id),
-                )
-            except TerminalError as error:
-                emit(Failed("It could not be started.", str(error)))
-                return
-            self._secret = launch.secret
-            self._tells_text = launch.tells_text and not launch.secret
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._run_terminal, pty)
-                    await self._work(emit)
-                    nursery.cancel_scope.cancel()
-            finally:
-                self._pty = None
-                await pty.aclose()
+            async with trio.open_nursery() as nursery:
+                await self._program.start(nursery, self._tell)
+                await self._execute(emit)
+                nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._forget)
+                await trio.to_thread.run_sync(self._program.clean)
 
     def answer(self, approval_id: str, decision: Decision, choice: str | None, message: str | None) -> bool:
         """See the port."""
@@ -130,34 +117,51 @@ class AgentRun(Generic[S]):
         if self._pty is None or approval_id in self._answered or not self._machine.takes(self._state, fact):
             return False
         self._answered.add(approval_id)
-        self.tell(fact)
+        self._tell(fact)
         return True
 
     def send_input(self, text: str) -> None:
         """See the port."""
         if self._pty is not None:
-            self.tell(InputGiven(text))
+            self._tell(InputGiven(text))
 
     def interrupt(self) -> None:
         """See the port."""
         if self._pty is not None:
-            self.tell(InterruptAsked())
+            self._tell(InterruptAsked())
 
-    # Between the program and its machine
+    # The program
 
-    def tell(self, fact: ProgramFact) -> None:
-        """Put a fact in order."""
-        self._facts.append(fact)
-        self._has_facts.set()
+    async def _execute(self, emit: Emit) -> None:
+        mark = (MARK, self._order.agent_id)
+        try:
+            if self._order.is_resume:
+                # What an earlier run had started may have outlived the daemon.
+                await trio.to_thread.run_sync(end_marked, mark)
+            launch = await trio.to_thread.run_sync(self._program.launch)
+            pty = Pty.start(launch.argv, environment=launch.environment, cwd=self._order.cwd, mark=mark)
+        except (TerminalError, OSError) as error:
+            emit(Failed("It could not be started.", str(error)))
+            return
+        self._pty, self._secret = pty, launch.secret
+        self._tells_text = launch.tells_text and not launch.secret
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._run_terminal, pty)
+                await self._work(emit)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._pty = None
+            await pty.aclose()
 
     async def _run_terminal(self, pty: Pty) -> None:
         status = await Terminal(pty, self._hear).run()
-        self.tell(Ended(str(status), status.code, self._text.take()))
+        self._tell(Ended(str(status), status.code, self._text.take()))
 
     def _hear(self, fact: TerminalFact) -> None:
         match fact:
             case Drawn():
-                self.tell(ScreenShown(fact.screen, fact.bytes_read))
+                self._tell(ScreenShown(fact.screen, fact.bytes_read))
             case Said():
                 self._text.add(fact.text)
                 if self._tells_text:
@@ -177,11 +181,18 @@ class AgentRun(Generic[S]):
         if code == "start":
             self._tells_text = True
         elif code.isdecimal():
-            self.tell(Prompted(int(code), text))
+            self._tell(Prompted(int(code), text))
+
+    # The machine
+
+    def _tell(self, fact: ProgramFact) -> None:
+        """Put a fact in order."""
+        self._facts.append(fact)
+        self._has_facts.set()
 
     async def _work(self, emit: Emit) -> None:
         """Until the machine has ended the run."""
-        self.tell(Started())
+        self._tell(Started())
         while True:
             while self._facts:
                 fact = self._facts.popleft()
@@ -195,26 +206,24 @@ class AgentRun(Generic[S]):
             with trio.move_on_at(self._deadline()) as scope:
                 await self._has_facts.wait()
             if scope.cancelled_caught:
-                self.tell(TimePassed())
+                self._tell(TimePassed())
 
     def _do(self, effect: ProgramEffect, emit: Emit) -> None:
-        if not isinstance(effect, Tell):
-            self.perform(effect)
-            return
-        if isinstance(effect.event, Done | Failed):
-            self._tell_log(emit, is_last=True)
-        emit(effect.event)
+        match effect:
+            case Tell():
+                if isinstance(effect.event, Done | Failed):
+                    self._tell_log(emit, is_last=True)
+                emit(effect.event)
+            case Type():
+                self._type(effect.keys)
+            case _:
+                self._program.perform(effect)
 
-    def perform(self, effect: ProgramEffect) -> None:
-        """Do what is done to the program."""
-        assert isinstance(effect, Type)
-        self.type(effect.keys)
-
-    def type(self, keys: str) -> None:
-        """Type; a program that takes nothing any more is the machine's to notice."""
+    def _type(self, keys: str) -> None:
+        """Type; that a program takes nothing any more is the machine's to notice."""
         assert self._pty is not None
         try:
-            self._pty.send(keys.encode())
+            self._pty.send(keys.encode(errors="replace"))
         except TerminalError as error:
             self._log.add(f"{error}\n", trio.current_time())
 

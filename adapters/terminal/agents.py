@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from actors.desktop_daemon.ports import AgentOrder, Emit, Failed, TerminalAgent
 from protocols.desktop.documents import Decision
 
+from .claude import find_claude, open_claude
 from .settings import TerminalSettings
 from .shells import find_python, open_bash, open_command, open_python
 
@@ -50,6 +51,8 @@ class Terminals:
             found["bash"] = open_bash
         if find_python(self._ours):
             found["python"] = open_python
+        if find_claude(self._settings, self._ours):
+            found["claude"] = open_claude
         found["command"] = open_command
         return found
 

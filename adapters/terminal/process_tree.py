@@ -9,6 +9,7 @@ A process is known by its number and its start, so that a number used again is n
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -64,12 +65,7 @@ class ProcessTree:
 
     def _kill(self) -> None:
         _kill(self._root)
-        for _ in range(_PASSES):
-            for process in self._noted:
-                _kill(process)
-            self._noted = self._find()
-            if not self._noted:
-                return
+        _end(self._noted, self._find)
 
 
 def marked(mark: tuple[str, str]) -> set[psutil.Process]:
@@ -83,6 +79,20 @@ def marked(mark: tuple[str, str]) -> set[psutil.Process]:
         except (psutil.Error, OSError):
             continue  # somebody else's, or gone by now
     return found
+
+
+def end_marked(mark: tuple[str, str]) -> None:
+    """Kill all processes of this user that have inherited the mark; blocks for some milliseconds."""
+    _end(marked(mark), lambda: {process for process in marked(mark) if _is_running(process)})
+
+
+def _end(found: set[psutil.Process], find: Callable[[], set[psutil.Process]]) -> None:
+    for _ in range(_PASSES):
+        for process in found:
+            _kill(process)
+        found = find()
+        if not found:
+            return
 
 
 def _is_running(process: psutil.Process) -> bool:

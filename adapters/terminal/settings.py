@@ -14,8 +14,9 @@ class TerminalSettings(msgspec.Struct, frozen=True, kw_only=True):
       folder: where agents keep what is theirs; made with mode 0700.
       kept_environment: names of variables that agents get beside those of `environment.KEPT`.
       claude: the Claude Code CLI, as a name on PATH or as a path.
-      claude_config: its CLAUDE_CONFIG_DIR; None for a folder of the daemon's own, in which somebody has to
-        log in once unless the daemon's environment has ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN.
+      claude_config: its CLAUDE_CONFIG_DIR, the daemon's own: somebody has to log in there once, unless the
+        daemon's environment has ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN. None for
+        the one that the user has, with his login, his settings and what they allow.
     """
 
     folder: Path

@@ -11,12 +11,15 @@ import os
 import secrets
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import trio
 
 from actors.desktop_daemon import command_run
 from actors.desktop_daemon.command_run import CommandRun
 from actors.desktop_daemon.ports import AgentOrder, TerminalAgent
+from actors.desktop_daemon.terminal_facts import ProgramEffect, ProgramFact
 
 from .agent_run import AgentRun, Launch
 from .environment import agent_environment
@@ -59,23 +62,20 @@ sys.ps1 = _Prompt()
 
 def open_command(settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> TerminalAgent:
     """A command line, executed by `sh`. Its exit is the result."""
-    state = CommandRun(label=_label(order), line=None, ids=_ids(order))
-
-    def prepare() -> Launch:
-        argv = ("/bin/sh", "-c", order.goal)
-        return Launch(argv=argv, environment=agent_environment(ours, settings.kept_environment))
-
-    return AgentRun(order, command_run, state, prepare, lambda: None)
+    state = CommandRun(label=_label(order), line=None, ids=approval_ids(order))
+    return AgentRun(order, command_run, state, _Command(settings, order, ours))
 
 
 def open_bash(settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> TerminalAgent:
     """An interactive bash that runs the goal."""
-    return _open_shell(settings, order, ours, "goal.sh", "rc", _BASHRC, "run_goal")
+    state = CommandRun(label=_label(order), line="run_goal", ids=approval_ids(order))
+    return AgentRun(order, command_run, state, _Bash(settings, order, ours))
 
 
 def open_python(settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> TerminalAgent:
     """A Python REPL that runs the goal, statement by statement, and shows their values."""
-    return _open_shell(settings, order, ours, "goal.py", "startup.py", _PYTHON_STARTUP, "run_goal()")
+    state = CommandRun(label=_label(order), line="run_goal()", ids=approval_ids(order), is_repl=True)
+    return AgentRun(order, command_run, state, _Python(settings, order, ours))
 
 
 def find_python(ours: Mapping[str, str]) -> str | None:
@@ -83,35 +83,50 @@ def find_python(ours: Mapping[str, str]) -> str | None:
     return shutil.which("python3", path=ours.get("PATH"))
 
 
-def _open_shell(
-    settings: TerminalSettings,
-    order: AgentOrder,
-    ours: Mapping[str, str],
-    goal_name: str,
-    startup_name: str,
-    startup: str,
-    line: str,
-) -> TerminalAgent:
-    folder = settings.folder / order.agent_id
-    secret = f"777;{secrets.token_hex(16)}"
+class _Command:
+    """Implements `agent_run.Program`."""
 
-    def prepare() -> Launch:
-        make_private(folder)
-        write_private(folder / goal_name, order.goal)
-        quote = shlex.quote if startup is _BASHRC else repr
-        text = startup.format(secret=secret, goal=quote(str(folder / goal_name)))
-        write_private(folder / startup_name, text)
-        environment = agent_environment(ours, settings.kept_environment)
-        argv: tuple[str, ...]
-        if startup is _BASHRC:
-            argv = ("bash", "--noprofile", "--rcfile", str(folder / startup_name), "+H", "-i")
-        else:
-            argv = (find_python(ours) or "python3", "-q", "-i")
-            environment |= {"PYTHONSTARTUP": str(folder / startup_name), "PYTHON_BASIC_REPL": "1"}
-        return Launch(argv=argv, environment=environment, secret=secret)
+    def __init__(self, settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> None:
+        self._order = order
+        self._ours = ours
+        self._folder = settings.folder / order.agent_id
+        self._environment = agent_environment(ours, settings.kept_environment)
 
-    state = CommandRun(label=_label(order), line=line, ids=_ids(order), is_repl=startup is not _BASHRC)
-    return AgentRun(order, command_run, state, prepare, lambda: shutil.rmtree(folder, ignore_errors=True))
+    async def start(self, nursery: trio.Nursery, tell: Callable[[ProgramFact], None]) -> None:
+        pass  # it needs nothing but its terminal
+
+    def launch(self) -> Launch:
+        return Launch(argv=("/bin/sh", "-c", self._order.goal), environment=self._environment)
+
+    def clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def perform(self, effect: ProgramEffect) -> None:
+        raise AssertionError(effect)
+
+    def _write(self, goal_name: str, startup_name: str, startup: str, quote: Callable[[str], str]) -> str:
+        """Write the goal and what makes the shell ours; returns the secret of its marks."""
+        secret = f"777;{secrets.token_hex(16)}"
+        make_private(self._folder)
+        write_private(self._folder / goal_name, self._order.goal)
+        text = startup.format(secret=secret, goal=quote(str(self._folder / goal_name)))
+        write_private(self._folder / startup_name, text)
+        return secret
+
+
+class _Bash(_Command):
+    def launch(self) -> Launch:
+        secret = self._write("goal.sh", "rc", _BASHRC, shlex.quote)
+        argv = ("bash", "--noprofile", "--rcfile", str(self._folder / "rc"), "+H", "-i")
+        return Launch(argv=argv, environment=self._environment, secret=secret)
+
+
+class _Python(_Command):
+    def launch(self) -> Launch:
+        secret = self._write("goal.py", "startup.py", _PYTHON_STARTUP, repr)
+        startup = {"PYTHONSTARTUP": str(self._folder / "startup.py"), "PYTHON_BASIC_REPL": "1"}
+        argv = (find_python(self._ours) or "python3", "-q", "-i")
+        return Launch(argv=argv, environment={**self._environment, **startup}, secret=secret)
 
 
 def make_private(folder: Path) -> None:
@@ -126,8 +141,8 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _ids(order: AgentOrder) -> str:
-    """No run has another's: an answer to a question of an earlier one must not fit."""
+def approval_ids(order: AgentOrder) -> str:
+    """What the ids of a run's approvals begin with: an answer to an earlier run's question must not fit."""
     return f"approval_{order.agent_id}_{secrets.token_hex(4)}"
 
 

@@ -1,0 +1,173 @@
+"""Claude Code: how it is started, so that nothing runs unasked and no secret goes further than it must.
+
+It gets a configuration folder of the daemon's own, unless the user wants to share the one he uses himself. In
+it the folder that it works in is marked as trusted, which only a folder of the daemon's allow-list can be. It
+loads no settings of the project's: those allow tools and run hooks of their own, and a repository is not the
+user. Its tools do not see the key, though they could read it from the program's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from actors.desktop_daemon import claude_run
+from actors.desktop_daemon.claude_hooks import HOOK_NAMES
+from actors.desktop_daemon.claude_run import ClaudeRun, first_prompt
+from actors.desktop_daemon.ports import AgentOrder, TerminalAgent
+from actors.desktop_daemon.terminal_facts import Describe, HookReply, ProgramEffect, ProgramFact
+
+from .agent_run import AgentRun, Launch
+from .environment import agent_environment
+from .hooks import HookListener
+from .settings import TerminalSettings
+from .shells import approval_ids, make_private, write_private
+
+SECRETS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_OURS: Final = (
+    *SECRETS,
+    *("ANTHROPIC_BASE_URL", "ANTHROPIC_MODEL", "CLAUDE_CODE_MAX_RETRIES"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
+"""What the program itself needs of the daemon's environment, where it is there."""
+
+_FIXED: Final = {
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+}
+_KEY_CHARACTERS: Final = 20
+"""Of a key that was approved the program keeps the last so many."""
+
+
+def open_claude(settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> TerminalAgent:
+    """Claude Code in a terminal, with hooks."""
+    prompt = first_prompt(order.goal, is_resume=order.is_resume)
+    state = ClaudeRun(ids=approval_ids(order), prompts=(prompt,))
+    return AgentRun(order, claude_run, state, _Claude(settings, order, ours))
+
+
+def find_claude(settings: TerminalSettings, ours: Mapping[str, str]) -> str | None:
+    """The program; None where it is not installed."""
+    return shutil.which(settings.claude, path=ours.get("PATH"))
+
+
+class _Claude:
+    """Implements `agent_run.Program`."""
+
+    def __init__(self, settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._order = order
+        self._ours = ours
+        self._folder = settings.folder / order.agent_id
+        self._hooks: HookListener | None = None
+
+    async def start(self, nursery: trio.Nursery, tell: Callable[[ProgramFact], None]) -> None:
+        self._hooks = HookListener(tell)
+        await self._hooks.start(nursery)
+
+    def launch(self) -> Launch:
+        make_private(self._folder)
+        environment = {
+            **agent_environment(self._ours, (*self._settings.kept_environment, *_OURS)),
+            **_FIXED,
+            "CLAUDE_ENV_FILE": str(self._folder / "tools.sh"),
+        }
+        config = self._settings.claude_config
+        if config is not None:
+            environment["CLAUDE_CONFIG_DIR"] = str(config)
+            self._seed(config)
+        write_private(
+            self._folder / "tools.sh", f"unset {' '.join((*SECRETS, 'CLAUDE_CODE_MESSAGING_TOKEN'))}\n"
+        )
+        write_private(self._folder / "settings.json", msgspec.json.encode(self._own_settings()).decode())
+        return Launch(argv=self._argv(config), environment=environment, tells_text=False)
+
+    def clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def perform(self, effect: ProgramEffect) -> None:
+        assert self._hooks is not None
+        match effect:
+            case HookReply():
+                self._hooks.reply(effect.number, effect.body)
+            case Describe():
+                pass
+            case _:
+                raise AssertionError(effect)
+
+    def _argv(self, config: Path | None) -> tuple[str, ...]:
+        session = self._order.session_uuid
+        is_known = self._order.is_resume and _has_session(config or self._users_config(), session)
+        return (
+            find_claude(self._settings, self._ours) or self._settings.claude,
+            # Without it this version runs commands unasked.
+            *("--permission-mode", "default"),
+            *("--settings", str(self._folder / "settings.json")),
+            *("--setting-sources", "user"),
+            "--strict-mcp-config",
+            *(("--resume", session) if is_known else ("--session-id", session)),
+        )
+
+    def _users_config(self) -> Path:
+        return Path(self._ours.get("HOME", "/")) / ".claude"
+
+    def _own_settings(self) -> dict[str, Any]:
+        assert self._hooks is not None
+        hook = {
+            "type": "http",
+            "url": self._hooks.url,
+            "timeout": int(self._order.timeout_s) + 60,
+            "headers": {"Authorization": f"Bearer {self._hooks.secret}"},
+        }
+        return {
+            "permissions": {
+                "defaultMode": "default",
+                "disableBypassPermissionsMode": "disable",
+                "allow": list(self._order.allowed),
+            },
+            "hooks": {name: [{"matcher": "", "hooks": [hook]}] for name in HOOK_NAMES},
+        }
+
+    def _seed(self, config: Path) -> None:
+        """Answer beforehand what the program asks at its first start here."""
+        make_private(config)
+        path = config / ".claude.json"
+        try:
+            known = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            known = {}
+        except msgspec.DecodeError:
+            return  # the program itself knows what to do about that
+        wanted = _seeded(known, self._order.cwd, self._ours.get("ANTHROPIC_API_KEY", ""))
+        if wanted != known:
+            fresh = path.with_name(f".claude.json.{self._order.agent_id}")
+            write_private(fresh, msgspec.json.encode(wanted).decode())
+            os.replace(fresh, path)
+
+
+def _seeded(known: dict[str, Any], cwd: str, key: str) -> dict[str, Any]:
+    projects = known.get("projects", {})
+    keys = known.get("customApiKeyResponses", {"approved": [], "rejected": []})
+    if key and key[-_KEY_CHARACTERS:] not in keys.get("approved", []):
+        keys = {**keys, "approved": [*keys.get("approved", []), key[-_KEY_CHARACTERS:]]}
+    trusted = {**projects.get(cwd, {}), "hasTrustDialogAccepted": True}
+    return {
+        "theme": "dark",
+        **known,
+        "hasCompletedOnboarding": True,
+        "customApiKeyResponses": keys,
+        "projects": {**projects, cwd: trusted},
+    }
+
+
+def _has_session(config: Path, session: str) -> bool:
+    """Whether the program has kept anything of it; asked to resume what it does not know, it ends."""
+    return any((config / "projects").glob(f"*/{session}.jsonl"))

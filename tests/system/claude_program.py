@@ -1,0 +1,104 @@
+"""The real Claude Code CLI, installed once for each state of its lock file, and the model that it asks."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from actors.desktop_daemon.ports import AgentOrder
+from adapters.terminal import Terminals, TerminalSettings
+from clients.messages_loopback import Asked, MessagesLoopback, Reply, open_messages_loopback
+from tests.adapters.terminal.scene import Run, running
+from tests.system.server import ROOT
+
+FOLDER = ROOT / "tests" / "system" / "claude_cli"
+KEY = "sk-ant-a-key-that-is-longer-than-twenty-characters"
+UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH")
+
+
+def install_claude() -> str:
+    """The program's path. It is a binary of its own, 360 MiB; npm brings it in ten seconds on a good line."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed; with it the real Claude Code CLI is tested")
+    lock = (FOLDER / "package-lock.json").read_bytes()
+    stamp = FOLDER / "node_modules" / ".installed-from"
+    wanted = hashlib.sha256(lock).hexdigest()
+    with (FOLDER / "package.json").open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # another run of the tests may install at the same moment
+        if not stamp.exists() or stamp.read_text() != wanted:
+            done = subprocess.run(
+                [npm, "ci", "--ignore-scripts"],
+                cwd=FOLDER,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            if done.returncode and UNREACHABLE.search(done.stderr):
+                pytest.skip(f"npm cannot reach its registry to install Claude Code: {done.stderr[-300:]}")
+            assert done.returncode == 0, done.stderr
+            stamp.write_text(wanted)
+    # Of all platforms npm installs this one's alone. The package's own launcher may want a newer node.
+    programs = sorted((FOLDER / "node_modules" / "@anthropic-ai").glob("claude-code-*/claude"))
+    if not programs:
+        pytest.skip("there is no Claude Code for this platform")
+    return str(programs[0])
+
+
+class Desk:
+    """A machine with the CLI on it, and the model that it asks.
+
+    Attributes:
+      loopback: what the model was asked.
+      project: the folder that agents work in.
+    """
+
+    def __init__(self, folder: Path, claude: str, loopback: MessagesLoopback) -> None:
+        self.loopback = loopback
+        self.project = folder / "project"
+        self.project.mkdir(exist_ok=True)
+        self.folder = folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder / "home"),
+            "ANTHROPIC_API_KEY": KEY,
+            "ANTHROPIC_BASE_URL": loopback.url,
+            "CLAUDE_CODE_MAX_RETRIES": "1",
+        }
+        self.settings = TerminalSettings(
+            folder=folder / "agents", claude=claude, claude_config=folder / "config"
+        )
+
+    def order(self, goal: str, **changes: object) -> AgentOrder:
+        order = AgentOrder(
+            agent_id=f"agent_{self.folder.name}_{os.getpid()}",
+            adapter="claude",
+            goal=goal,
+            cwd=str(self.project),
+            session_uuid="3f0c9d6e-58a1-4f0b-9c53-0f5f3a8f1c22",
+        )
+        return msgspec.structs.replace(order, **changes)
+
+    @asynccontextmanager
+    async def run(self, order: AgentOrder) -> AsyncIterator[Run]:
+        async with running(Terminals(self.settings, self.environment).open(order)) as run:
+            yield run
+
+
+@asynccontextmanager
+async def open_desk(folder: Path, claude: str, reply: Callable[[Asked], Reply]) -> AsyncIterator[Desk]:
+    """A desk whose model answers what uses tools by `reply`; everything else it asks is small talk."""
+    loopback = MessagesLoopback(lambda asked: reply(asked) if asked.tools else "Fine.")
+    async with open_messages_loopback(loopback):
+        yield Desk(folder, claude, loopback)
