@@ -256,7 +256,7 @@ def _settle(state: ClaudeRun) -> _Stepped:
         return _entering(state, state.entry)
     if state.look.state == "needs_approval":
         return _sees_dialog(state)
-    if _seen_for(state) < SETTLE_S or state.look.state == "initializing":
+    if not _has_stood(state, SETTLE_S) or state.look.state == "initializing":
         return _deadlines(state)
     if state.prompts and not state.held:
         return _enter(state)
@@ -265,8 +265,9 @@ def _settle(state: ClaudeRun) -> _Stepped:
     return _deadlines(state)
 
 
-def _seen_for(state: ClaudeRun) -> float:
-    return state.at - state.looked_since
+def _has_stood(state: ClaudeRun, seconds: float) -> bool:
+    """Whether the screen says the same for so long. In the sums of `wake_at`, or it would be woken in vain."""
+    return state.at >= state.looked_since + seconds
 
 
 def _enter(state: ClaudeRun) -> _Stepped:
@@ -290,10 +291,9 @@ def _enter(state: ClaudeRun) -> _Stepped:
 
 def _entering(state: ClaudeRun, entry: Entry) -> _Stepped:
     """Press Enter until the program has taken what was pasted."""
-    waited_s = state.at - entry.typed_at
     if entry.enters and not _is_typed(state.look, entry.text):
         return _with(state, entry=None, looked_since=state.at), ()
-    if waited_s < (ENTER_AGAIN_S if entry.enters else ENTER_S):
+    if state.at < entry.typed_at + (ENTER_AGAIN_S if entry.enters else ENTER_S):
         return state, ()
     if entry.enters >= ENTERS:
         return _failed(state, "Claude Code does not take what it is told.", state.screen.text)
@@ -311,19 +311,18 @@ def _is_typed(seen: Look, text: str) -> bool:
 
 def _at_rest(state: ClaudeRun) -> _Stepped:
     """The screen says that it has stopped, and no hook has said so."""
-    seen_for = _seen_for(state)
     if state.held:
         return state, ()
-    if state.look.state == "error" and seen_for >= ERROR_S:
+    if state.look.state == "error" and _has_stood(state, ERROR_S):
         return _failed(state, state.look.title, said_since_prompt(state.screen))
-    if (state.is_interrupted or state.look.is_interrupted) and seen_for >= INTERRUPTED_S:
+    if (state.is_interrupted or state.look.is_interrupted) and _has_stood(state, INTERRUPTED_S):
         return _rest(state)
     if state.result is not None:
         return _deadlines(state)
-    if seen_for >= SILENT_S:
+    if _has_stood(state, SILENT_S):
         said = said_since_prompt(state.screen)
         return _done(state, said) if said else _failed(state, "It stopped without a word.", state.screen.text)
-    if seen_for >= DISAGREE_S and state.described_at != state.looked_since:
+    if _has_stood(state, DISAGREE_S) and state.described_at != state.looked_since:
         return _with(state, described_at=state.looked_since), (Describe(state.screen),)
     return state, ()
 
@@ -357,11 +356,10 @@ def _deadlines(state: ClaudeRun) -> _Stepped:
 def _sees_dialog(state: ClaudeRun) -> _Stepped:
     if state.held:
         return state, ()  # the hook has told of it, or of one before it
-    seen_for = _seen_for(state)
-    if state.look.kind == "trust" and seen_for >= SETTLE_S:
+    if state.look.kind == "trust" and _has_stood(state, SETTLE_S):
         # The folder is one that the user has allowed agents to work in.
         return _with(state, dialog=Dialog("", state.look, decided=state.look.trusts, since=state.at)), ()
-    if seen_for < (UNKNOWN_S if state.look.kind == "unknown" else DIALOG_S):
+    if not _has_stood(state, UNKNOWN_S if state.look.kind == "unknown" else DIALOG_S):
         return _deadlines(state)
     return _ask_about(state)
 

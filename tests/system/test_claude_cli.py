@@ -127,7 +127,7 @@ async def test_a_model_that_cannot_be_asked_fails_the_task(
 async def test_a_run_that_is_cut_off_in_a_tool_leaves_no_process_and_is_taken_up_again(
     claude: str, tmp_path: Path
 ) -> None:
-    slow = "touch begun.txt; python3 -c 'import time; time.sleep(1000)'"
+    slow = "touch begun.txt; python3 -c 'import signal; signal.pause()'"
     reply = scripted(["It takes long.", bash(slow)], "Taken up again.")
     async with open_desk(tmp_path, claude, reply) as desk:
         ordered = desk.order("Wait for it.")
