@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from protocols.desktop.reports import Heartbeat, Report
-from runtime import Actor, Ref, RestartInfo
+from runtime import Actor, Ref, RestartInfo, TaskHandle
 
 from . import posting
 from .messages import (
@@ -43,12 +43,14 @@ class OutboxState(msgspec.Struct, frozen=True, kw_only=True):
     """What waits.
 
     Attributes:
+      under_way: the post of each agent that is not answered yet.
       has_read: the ledger's undelivered outcomes are in.
       beats: a heartbeat is under way.
       is_failing: the last attempt came to nothing; said once.
     """
 
     posting: posting.Posting
+    under_way: Mapping[str, TaskHandle] = {}
     has_read: bool = False
     beats: bool = False
     is_failing: bool = False
@@ -86,7 +88,9 @@ class Outbox(Actor[OutboxMessage]):
     def started(self, restart: RestartInfo | None) -> None:
         # A crash takes the posts under way along, and may have lost an outcome's arrival: the ledger has it.
         waiting = posting.again(self.state.posting, forget_sent=True)
-        self.state = msgspec.structs.replace(self.state, posting=waiting, beats=False, has_read=False)
+        self.state = msgspec.structs.replace(
+            self.state, posting=waiting, under_way={}, beats=False, has_read=False
+        )
         self._read()
         self._pump()
 
@@ -103,7 +107,7 @@ class Outbox(Actor[OutboxMessage]):
             case Posted():
                 self._posted(message)
             case LinkIsUp():
-                self._keep(posting.again(waiting))
+                self._send_anew()
             case ResultLimit(limit_bytes):
                 limit = min(limit_bytes, self.settings.result_bytes)
                 self._keep(msgspec.structs.replace(waiting, limit_bytes=limit))
@@ -151,7 +155,7 @@ class Outbox(Actor[OutboxMessage]):
 
     def _send(self, post: posting.Post) -> None:
         agent_id, number = post.agent_id, post.sent.number
-        self.start(
+        handle = self.start(
             self.reports.post,
             f"subagent/{agent_id}/{post.sent.kind}",
             self._encoded(post.sent.report),
@@ -159,6 +163,16 @@ class Outbox(Actor[OutboxMessage]):
             failed=lambda error: Posted(agent_id, number, None, str(error)),
             name=f"post {post.sent.kind}",
         )
+        self.state = msgspec.structs.replace(self.state, under_way={**self.state.under_way, agent_id: handle})
+
+    def _send_anew(self) -> None:
+        """The server is there again. What was under way may have been lost with the network: it would wait
+        for its answer until it is given up.
+        """
+        for handle in self.state.under_way.values():
+            self.cancel_task(handle)
+        self.state = msgspec.structs.replace(self.state, under_way={})
+        self._keep(posting.again(self.state.posting, forget_sent=True))
 
     def _encoded(self, report: Report) -> bytes:
         if report.timestamp is None:
@@ -166,6 +180,8 @@ class Outbox(Actor[OutboxMessage]):
         return _encoder.encode(report)
 
     def _posted(self, message: Posted) -> None:
+        under_way = {agent: post for agent, post in self.state.under_way.items() if agent != message.agent_id}
+        self.state = msgspec.structs.replace(self.state, under_way=under_way)
         self._tell_failure(message.answer, message.cause)
         waiting, delivered = posting.answered(
             self.state.posting,

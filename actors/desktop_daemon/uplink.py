@@ -206,13 +206,13 @@ class Uplink(Actor[UplinkMessage]):
     def _tell(self) -> None:
         machine = self.state.reconnect
         if machine.phase == "online":
-            self.telemetry.info("daemon_online")
+            self.telemetry.info("uplink_online")
             return
         was_online = self.state.link is not None
         self.state = msgspec.structs.replace(self.state, link=None)
         if was_online:
             self.foreman.tell(LinkIsDown())
         if machine.phase == "refused":
-            self.telemetry.error("daemon_refused", cause=machine.cause)
+            self.telemetry.error("uplink_refused", cause=machine.cause)
         else:
-            self.telemetry.warning("daemon_offline", cause=machine.cause, attempt=machine.attempt)
+            self.telemetry.warning("uplink_offline", cause=machine.cause, attempt=machine.attempt)

@@ -372,6 +372,8 @@ class ScriptedServer:
         if process.is_dead:
             await trio.sleep_forever()
         self.posts += 1
+        if self.is_cut:
+            await trio.sleep(30)  # lost on its way: nobody says so
         if self.is_down or self.is_cut:
             raise ReportError("nobody answers")
         if self.refusals:

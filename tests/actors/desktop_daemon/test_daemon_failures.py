@@ -185,6 +185,25 @@ def test_network_cut_for_a_minute_costs_nothing_but_the_minute() -> None:
     _play(scenario)
 
 
+def test_report_that_was_lost_on_its_way_is_sent_anew_once_the_server_is_there() -> None:
+    async def scenario(world: World, server: ScriptedServer, desktop: Desktop) -> None:
+        async with desktop.daemon():
+            await server.online()
+            server.spawn("agent_1")
+            run = await desktop.started("agent_1")
+            await server.status("agent_1", "initializing")
+            server.is_cut = True
+            run.emit(Done("done"))
+            await trio.sleep(1)
+            server.is_cut = False
+            server.close(1012)
+            mended_at = trio.current_time()
+            assert "done" == (await server.complete("agent_1")).result
+            assert trio.current_time() - mended_at < 3
+
+    _play(scenario)
+
+
 def test_server_that_restarts_finds_its_agents_again() -> None:
     async def scenario(world: World, server: ScriptedServer, desktop: Desktop) -> None:
         async with desktop.daemon():
@@ -229,7 +248,7 @@ def test_revoked_daemon_stops_dialling_until_it_has_another_token() -> None:
             server.tokens = {"second"}
             await trio.sleep(3600)
             assert 1 == server.dials
-            (said,) = desktop.telemetry.of("daemon_refused")
+            (said,) = desktop.telemetry.of("uplink_refused")
             assert "log in again" in str(said["cause"])
 
             desktop.token = "second"
@@ -247,7 +266,7 @@ def test_of_two_daemons_with_one_token_the_older_makes_room() -> None:
                 await until(lambda: len(server.hellos) == 2)
                 await trio.sleep(600)
                 assert 2 == server.dials, "they do not throw each other out in turns"
-                (said,) = desktop.telemetry.of("daemon_refused")
+                (said,) = desktop.telemetry.of("uplink_refused")
                 assert "another daemon" in str(said["cause"])
                 server.spawn("agent_1")
                 await other.started("agent_1")
