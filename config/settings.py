@@ -145,7 +145,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       deepgram_api_keys: further keys of it, in the order they take over when one fails: of other projects,
         since limits and credits belong to a project.
       gemini_api_key: the key of the desktop daemon's observer.
-      daemon_server_url: where the desktop daemon finds its server.
       assistant_package: the package name of the assistant's own app.
       assistant_api_key: the key of the assistant's own app.
     """
@@ -212,7 +211,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     mongodb_uri: Annotated[str, Meta(extra={**SECRET, "awaits": "the MongoDB store"})] = ""
     gemini_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the desktop daemon"})] = ""
-    daemon_server_url: Annotated[str, Meta(extra={"awaits": "the desktop daemon"})] = ""
     assistant_package: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""
     assistant_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the assistant"})] = ""
 
@@ -260,7 +258,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
     "deepgram_api_key": ("DEEPGRAM_API_KEY",),
     "gemini_api_key": ("GEMINI_API_KEY",),
-    "daemon_server_url": ("DAEMON_SERVER_URL",),
     "assistant_package": ("PACKAGE_NAME",),
     "assistant_api_key": ("MENTRAOS_API_KEY",),
 }

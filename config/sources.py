@@ -30,7 +30,11 @@ DEFAULT = "default"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 DATA_NAME = "glasshouse"
 
-_NO_SETTINGS = {FILE_VARIABLE, f"{PREFIX}PYTHON", f"{PREFIX}COMMAND"}  # the last two are the script's, ./run
+_NO_SETTINGS = {
+    FILE_VARIABLE,
+    *(f"{PREFIX}{name}" for name in ("PYTHON", "COMMAND")),  # the script's, ./run
+    *(f"{PREFIX}{name}" for name in ("DAEMON", "DAEMON_TOKEN", "DAEMON_SERVER_URL")),  # the desktop daemon's
+}
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
 

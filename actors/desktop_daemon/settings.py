@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+AtLeastOne = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
-class ReconnectSettings(msgspec.Struct, frozen=True, kw_only=True):
+class ReconnectSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the daemon finds back to its server. It never gives up.
 
     Attributes:
@@ -17,16 +23,16 @@ class ReconnectSettings(msgspec.Struct, frozen=True, kw_only=True):
       token_s: how often a daemon whose token was refused looks for another one.
     """
 
-    first_s: float = 1.0
-    factor: float = 1.5
-    longest_s: float = 30.0
-    jitter: float = 0.2
-    steady_s: float = 10.0
-    silence_s: float = 75.0
-    token_s: float = 5.0
+    first_s: Seconds = 1.0
+    factor: Annotated[float, Meta(ge=1, le=100)] = 1.5
+    longest_s: Seconds = 30.0
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    steady_s: Seconds = 10.0
+    silence_s: Seconds = 75.0
+    token_s: Seconds = 5.0
 
 
-class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How agents run.
 
     Attributes:
@@ -40,17 +46,17 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
       largest_goal: characters.
     """
 
-    most: int = 3
+    most: AtLeastOne = 3
     adapter: str = ""
     by_prefix: bool = True
-    timeout_s: float = 1800.0
-    approval_s: float = 600.0
-    runs: int = 5
-    remembered: int = 200
-    largest_goal: int = 32_000
+    timeout_s: Seconds = 1800.0
+    approval_s: Seconds = 600.0
+    runs: AtLeastOne = 5
+    remembered: AtLeastOne = 200
+    largest_goal: AtLeastOne = 32_000
 
 
-class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is told to the server, and how often.
 
     Attributes:
@@ -63,17 +69,17 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
       first_s, longest_s: waits between attempts, each twice the one before.
     """
 
-    status_s: float = 0.5
-    log_s: float = 0.5
-    piece_characters: int = 8_192
-    log_characters: int = 65_536
-    result_bytes: int = 262_144
-    at_once: int = 4
-    first_s: float = 1.0
-    longest_s: float = 30.0
+    status_s: Seconds = 0.5
+    log_s: Seconds = 0.5
+    piece_characters: AtLeastOne = 8_192
+    log_characters: AtLeastOne = 65_536
+    result_bytes: Annotated[int, Meta(ge=1024, le=16_777_216)] = 262_144
+    at_once: AtLeastOne = 4
+    first_s: Seconds = 1.0
+    longest_s: Seconds = 30.0
 
 
-class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
+class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of them."""
 
     reconnect: ReconnectSettings = ReconnectSettings()

@@ -93,7 +93,6 @@ def test_environment_can_name_the_file(toml: Path) -> None:
         ("ANTHROPIC_BASE_URL", "anthropic_base_url", "http://localhost"),
         ("DEEPGRAM_API_KEY", "deepgram_api_key", "key"),
         ("GEMINI_API_KEY", "gemini_api_key", "key"),
-        ("DAEMON_SERVER_URL", "daemon_server_url", "http://localhost"),
         ("PACKAGE_NAME", "assistant_package", "com.example.a"),
         ("MENTRAOS_API_KEY", "assistant_api_key", "key"),
         ("AUGMENTOS_AUTH_JWT_SECRET", "jwt_secret", LONG),

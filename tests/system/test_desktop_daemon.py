@@ -67,7 +67,7 @@ async def test_desktop_logs_in_by_a_code_and_runs_what_its_user_allows(desk: Des
     asked = await desk.agent(agent_id, "needs_approval")
     assert "Run in bash: echo from" in asked["approval"]["title"]
     shown = rf"{agent_id}  needs_approval  bash  {desk.root}"
-    status = await eventually(lambda: shown in (said := desk.run("status").stdout) and said)
+    status = await eventually(lambda: said if shown in (said := desk.run("status").stdout) else "")
     assert f"desktop: study of {ADA} at {desk.server.url}\ndaemon: runs as process" in status
     assert "connection: online\nagents: 1 of 3\n" in status
 
@@ -206,7 +206,7 @@ async def test_network_that_is_cut_in_mid_task_loses_nothing(server: Server, tmp
             await desk.agent(agent_id, "running")
             cut.set()
             await desk.logged("uplink_offline")
-            await trio.sleep(1.0)  # the agent ends, and nobody hears of it
+            await desk.logged("daemon_agent_ended")
             mended.set()
             done = await desk.agent(agent_id, "completed", "failed")
             assert "from the dark" in done["result"]
