@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import trio
 
+from config.daemon.board import read_board
 from tests.system.desktop import ADA, Desk, all_gone
 from tests.system.server import Server, eventually
 
@@ -66,8 +67,9 @@ async def test_desktop_logs_in_by_a_code_and_runs_what_its_user_allows(desk: Des
     agent_id = await desk.spawn("bash: echo from $PWD; echo ${GLASSHOUSE_DAEMON:-clean}", ".")
     asked = await desk.agent(agent_id, "needs_approval")
     assert "Run in bash: echo from" in asked["approval"]["title"]
-    shown = rf"{agent_id}  needs_approval  bash  {desk.root}"
-    status = await eventually(lambda: said if shown in (said := desk.run("status").stdout) else "")
+    await eventually(lambda: (board := read_board(desk.folder / "status.json")) and board.agents)
+    status = desk.run("status").stdout
+    assert f"{agent_id}  needs_approval  bash  {desk.root}" in status
     assert f"desktop: study of {ADA} at {desk.server.url}\ndaemon: runs as process" in status
     assert "connection: online\nagents: 1 of 3\n" in status
 
@@ -77,7 +79,8 @@ async def test_desktop_logs_in_by_a_code_and_runs_what_its_user_allows(desk: Des
     assert "completed" == done["status"]
     assert f"from {desk.root}" in done["result"]
     assert "clean" in done["result"]
-    await eventually(lambda: f"{agent_id}  over  bash" in desk.run("list").stdout)
+    await eventually(lambda: b'"is_over":true' in (desk.folder / "agents" / f"{agent_id}.json").read_bytes())
+    assert f"{agent_id}  over  bash" in desk.run("list").stdout
     assert 0 == await trio.to_thread.run_sync(desk.stop)
     assert desk.token not in desk.log()
     assert "daemon: not running" in desk.run("status").stdout
