@@ -39,6 +39,8 @@ from .ports import (
 from .session.settings import SessionSettings
 from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
+from .soga.settings import SogaSettings
+from .speaking import Speaking
 from .speech.history_settings import TranscriptSettings
 from .speech.recognisers import Recognisers
 from .speech.settings import SpeechSettings
@@ -88,6 +90,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     voice: VoiceSettings = VoiceSettings()
     desktop: DesktopSettings = DesktopSettings()
     assistant: AssistantSettings = AssistantSettings()
+    soga: SogaSettings = SogaSettings()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Ports:
     Attributes:
       translator: None where nobody translates.
       language_model: what the assistant thinks with; rules where there is none.
+      speaking: None where nobody speaks.
     """
 
     store: Store
@@ -111,6 +115,7 @@ class Ports:
     voices: Voices
     translator: Translator | None = None
     language_model: LanguageModel = field(default_factory=RulesModel)
+    speaking: Speaking | None = None
 
 
 @dataclass(frozen=True)

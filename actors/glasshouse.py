@@ -8,13 +8,14 @@ that use them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runtime import Backoff, ChildSpec, Ref, Supervisor
 
 from .audio.udp import UdpDoor
+from .built_in import BuiltInWebhooks
 from .desktop.logins import Logins, LoginsMessage
 from .desktop.roster import DeskRoster, DeskRosterMessage
 from .desktop.tree import desk_maker
@@ -24,9 +25,14 @@ from .front.doorman import Doorman, DoormanMessage
 from .journal import Journal
 from .overload import OverloadBoard
 from .overload.actor import Overload
+from .ports import Webhooks
 from .service import EachAlone, ServiceSpec
 from .snapshots.actor import Snapshots
 from .snapshots.farewell import Farewell
+from .soga.document import soga_document
+from .soga.messages import ServerMessage
+from .soga.server import SogaServer
+from .soga.session import SogaSession
 from .speech.recognisers import Recognisers
 from .users.roster import Roster, RosterMessage
 from .users.tree import tree_maker
@@ -60,7 +66,11 @@ class ServiceGroup(Supervisor):
 
 
 class Glasshouse(Supervisor):
-    """The root of the application's tree."""
+    """The root of the application's tree.
+
+    Args:
+      desks: makes the desks' roster, where a test has one that does what it says.
+    """
 
     strategy = "one_for_one"
 
@@ -73,10 +83,12 @@ class Glasshouse(Supervisor):
         media: Sequence[ServiceSpec],
         front: Callable[[Hall], Sequence[ServiceSpec]],
         is_taking_over: bool = False,
+        desks: Callable[[Domain], ChildSpec[Any]] | None = None,
     ) -> None:
         super().__init__()
         self.is_taking_over = is_taking_over
         self.ports = ports
+        self.desks = desks
         self.settings = settings
         self.urls = urls
         self.media = media
@@ -85,13 +97,19 @@ class Glasshouse(Supervisor):
         self.udp = UdpDoor(settings.udp, ports.boxes, ports.telemetry)
 
     def children(self) -> Sequence[ChildSpec[Any]]:
+        soga = self.settings.soga
+        built_in = (soga_document(soga.package_name, soga.api_key),) if soga.enabled else ()
+        webhooks: Webhooks = self.ports.webhooks
+        for app in built_in:
+            webhooks = BuiltInWebhooks(webhooks, app.public_url, self.child("soga"))
+        ports = replace(self.ports, webhooks=webhooks)
         roster: Ref[RosterMessage] = self.child("roster")
         users: Ref[SupervisorMessage] = self.child("users")
         desks: Ref[SupervisorMessage] = self.child("desks")
         desk_roster: Ref[DeskRosterMessage] = self.child("desk roster")
         logins: Ref[LoginsMessage] = self.child("logins")
         domain = Domain(
-            ports=self.ports,
+            ports=ports,
             settings=self.settings,
             urls=self.urls,
             journal=self.child("journal"),
@@ -112,11 +130,12 @@ class Glasshouse(Supervisor):
                 name="directory",
                 factory=lambda: Directory(
                     store=self.ports.store,
-                    webhooks=self.ports.webhooks,
+                    webhooks=webhooks,
                     telemetry=self.ports.telemetry,
                     settings=self.settings.directory,
                     breaker_settings=self.settings.breaker,
                     probe_timeout_s=self.settings.lifecycle.probe_timeout_s,
+                    built_in=built_in,
                 ),
             ),
             ChildSpec(
@@ -155,11 +174,14 @@ class Glasshouse(Supervisor):
                     make_tree=partial(desk_maker, domain=domain, roster=desk_roster),
                     is_taking_over=self.is_taking_over,
                 ),
-            ),
+            )
+            if self.desks is None
+            else self.desks(domain),
             ChildSpec(
                 name="logins",
                 factory=lambda: Logins(settings=self.settings.desktop, telemetry=self.ports.telemetry),
             ),
+            *self._soga(domain, desk_roster),
             ChildSpec(
                 name="farewell",
                 factory=lambda: Farewell(
@@ -171,6 +193,24 @@ class Glasshouse(Supervisor):
             ),
             ChildSpec(
                 name="front door", factory=lambda: FrontDoor(domain, roster, desk_roster, logins, self.front)
+            ),
+        )
+
+    def _soga(self, domain: Domain, desks: Ref[DeskRosterMessage]) -> Sequence[ChildSpec[Any]]:
+        """The assistant's voice: its sessions, and the server that makes them."""
+        if not self.settings.soga.enabled:
+            return ()
+        sessions = self.child("soga sessions")
+
+        def session(user_id: str, server: Ref[ServerMessage]) -> SogaSession:
+            key = self.settings.soga.api_key
+            return SogaSession(user_id=user_id, key=key, server=server, desks=desks, domain=domain)
+
+        return (
+            ChildSpec(name="soga sessions", factory=EachAlone),
+            ChildSpec(
+                name="soga",
+                factory=lambda: SogaServer(domain=domain, sessions=sessions, make_session=session),
             ),
         )
 

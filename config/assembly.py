@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from quart_trio import QuartTrio
 
 from actors.audio.udp import UdpDoor
 from actors.desktop.entrance import DaemonEntrance
 from actors.directory import ListServers
-from actors.domain import Ports, Urls
+from actors.domain import Domain, Ports, Urls
 from actors.front.app_gate import AppGate
 from actors.front.daemon_gate import DaemonGate
 from actors.front.glasses_gate import GlassesGate
@@ -35,6 +36,7 @@ from adapters.http.daemon_routes import daemon_routes
 from adapters.http.daemon_test_routes import daemon_test_routes
 from adapters.http.glasses_routes import glasses_routes
 from adapters.http.metrics_routes import metrics_routes
+from adapters.http.speech_routes import speech_routes
 from adapters.http.transcript_routes import transcript_routes
 from adapters.metrics import CONTENT_TYPE, Collector, expose
 from config.settings import Settings
@@ -58,7 +60,8 @@ class World:
       front: the services that let peers in, in the order they start, given the gates by path and the
         application.
       admin_token: for the administration's routes.
-      make_secret: 32 random bytes as URL-safe text, for daemons' tokens.
+      make_secret: 32 random bytes as URL-safe text, for daemons' tokens and the key of the assistant's app.
+      desks: makes the desks' roster, where a test has one that does what it says.
       health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
       is_taking_over: another server still writes what the desks would read; see `config.taking`.
       process: figures of the process that serves since so long.
@@ -71,6 +74,7 @@ class World:
     admin_token: str
     process: Callable[[float], Mapping[str, float]]
     make_secret: Callable[[], str]
+    desks: Callable[[Domain], ChildSpec[Any]] | None = None
     health: Callable[[], Mapping[str, object]] = dict
     is_taking_over: bool = False
 
@@ -86,15 +90,18 @@ def assemble(
             return services
         return (*services, ServiceSpec("udp", world.udp(hall.domain.udp, udp_host(settings, urls))))
 
+    soga = msgspec.structs.replace(settings.soga, api_key=settings.soga.api_key or world.make_secret())
+    domain = msgspec.structs.replace(settings.domain, soga=soga)
     return ChildSpec(
         name=TREE,
         factory=lambda: Glasshouse(
             ports=world.ports,
-            settings=settings.domain,
+            settings=domain,
             urls=urls,
             media=world.media,
             front=front,
             is_taking_over=world.is_taking_over,
+            desks=world.desks,
         ),
         start_s=30.0,
         shutdown_s=10.0,
@@ -174,6 +181,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
             app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             audio_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             transcript_routes(directory=directory, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
+            speech_routes(speaking=ports.speaking, telemetry=ports.telemetry, wall=wall),
             app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),
             daemon_routes(entrance=daemons),
             computer_routes(

@@ -53,6 +53,7 @@ from config.peers import peers_of
 from config.runtime_events import report
 from config.settings import Settings, base_urls
 from config.sources import SettingsError
+from config.speaking import speaking_of
 from config.speech import speech_of
 from config.taking import Taker
 from config.translation import translator_of
@@ -192,6 +193,7 @@ async def open_ports(
     translator = translator_of(settings, model)
     try:
         tokens = core_tokens(settings, wall=system.clock.wall)
+        speaking = speaking_of(settings, telemetry)
         seal = Seal(settings.storage_key, settings.former_storage_keys)
         store = await open_sqlite(make_data_directory(settings), seal=seal)
     except (DataDirectoryError, StorageError) as error:
@@ -215,6 +217,7 @@ async def open_ports(
             voices=voices,
             translator=translator,
             language_model=model,
+            speaking=speaking,
         )
         yield ports, (*recognisers, *peers, *models)
     finally:

@@ -32,6 +32,7 @@ from actors.microphone import MicrophoneSettings
 from actors.overload import OverloadSettings
 from actors.session.settings import SessionSettings
 from actors.snapshots.settings import SnapshotSettings
+from actors.soga.settings import SogaSettings
 from actors.speech.history_settings import TranscriptSettings
 from actors.speech.settings import SpeechSettings
 from actors.speech.translation_settings import TranslationSettings
@@ -40,6 +41,7 @@ from adapters.language_model.settings import AnthropicSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
+from adapters.synthesis import FliteSettings
 from adapters.telemetry.limits import LineLimits
 from adapters.webhooks.settings import WebhookSettings
 from adapters.webrtc.settings import MediaSettings
@@ -125,6 +127,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         transcriptions.
       speech_by_language: other choices for a language, as LANGUAGE=NAME or LANGUAGE=NAME+NAME; en-IN is asked
         for before en.
+      speech_synthesis: what speaks to wearers whose glasses have a speaker. flite is a program of its own;
+        where it is missing nothing is spoken.
       translation_provider: who translates speech. anthropic is a language model and needs its key, without
         which nobody translates and apps are told so; test marks texts instead of translating them, for
         developing an app.
@@ -145,8 +149,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       deepgram_api_keys: further keys of it, in the order they take over when one fails: of other projects,
         since limits and credits belong to a project.
       gemini_api_key: the key of the desktop daemon's observer.
-      assistant_package: the package name of the assistant's own app.
-      assistant_api_key: the key of the assistant's own app.
     """
 
     data: str = ""
@@ -168,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deepgram_api_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
     speech_provider: tuple[Recogniser, ...] = ("deepgram", "pocketsphinx")
     speech_by_language: tuple[LanguageChoice, ...] = ()
+    speech_synthesis: Literal["flite", "none"] = "flite"
     translation_provider: Literal["anthropic", "test", "none"] = "anthropic"
     anthropic_api_key: Secret = ""
     anthropic_base_url: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?$")] = ""
@@ -201,6 +204,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     voice: VoiceSettings = VoiceSettings()
     desktop: DesktopSettings = DesktopSettings()
     assistant: AssistantSettings = AssistantSettings()
+    soga: SogaSettings = SogaSettings()
+    flite: FliteSettings = FliteSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -211,8 +216,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     mongodb_uri: Annotated[str, Meta(extra={**SECRET, "awaits": "the MongoDB store"})] = ""
     gemini_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the desktop daemon"})] = ""
-    assistant_package: Annotated[str, Meta(extra={"awaits": "the assistant"})] = ""
-    assistant_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the assistant"})] = ""
 
     @property
     def domain(self) -> DomainSettings:
@@ -238,6 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             voice=self.voice,
             desktop=self.desktop,
             assistant=self.assistant,
+            soga=self.soga,
         )
 
     @property
@@ -258,8 +262,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
     "deepgram_api_key": ("DEEPGRAM_API_KEY",),
     "gemini_api_key": ("GEMINI_API_KEY",),
-    "assistant_package": ("PACKAGE_NAME",),
-    "assistant_api_key": ("MENTRAOS_API_KEY",),
+    "soga.package_name": ("PACKAGE_NAME",),
+    "soga.api_key": ("MENTRAOS_API_KEY",),
 }
 """Environment variables that mean a setting beside its own `GLASSHOUSE_` name: those of the systems it
 replaces, and one that is known by a shorter name (protocol.md 13.10)."""

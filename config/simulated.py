@@ -19,7 +19,7 @@ from trio.abc import HalfCloseableStream
 
 from actors.assistant.rules import RulesModel
 from actors.audio.udp import UdpDoor
-from actors.domain import Ports, Urls
+from actors.domain import Domain, Ports, Urls
 from actors.language_ports import LanguageModel
 from actors.ports import Gate
 from actors.service import ServiceSpec
@@ -32,6 +32,7 @@ from adapters.simulated.lc3 import SimulatedLc3
 from adapters.simulated.load import ScriptedLoad
 from adapters.simulated.speech import ScriptedSpeech
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
+from adapters.simulated.synthesis import ToneSynthesis
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.simulated.translation import MarkingTranslator
 from adapters.simulated.udp import SimulatedBoxes, SimulatedUdp
@@ -43,8 +44,9 @@ from config.core_tokens import core_tokens
 from config.running import Running
 from config.runtime_events import report
 from config.settings import Settings
+from config.speaking import tickets_for
 from protocols import close_codes
-from runtime import ActorSystem, Ref, SupervisorMessage
+from runtime import ActorSystem, ChildSpec, Ref, SupervisorMessage
 
 CLIENT = ("192.0.2.7", 40_000)
 SERVER = ("192.0.2.1", 80)
@@ -60,10 +62,11 @@ class SimulatedServer:
       documents: what lies on the disk; hand it to the next server to restart this one.
       make_streams: the network's two ends, the client's first; without faults by default.
       media: where WebRTC's peers live; there are none by default.
+      desks: what makes the desks' roster.
 
     Attributes:
-      store, webhooks, speech, translator, model, telemetry, tokens, load: the twins, whose faults the
-        scenario plans.
+      store, webhooks, speech, translator, synthesis, model, telemetry, tokens, load: the twins, whose faults
+        the scenario plans.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class SimulatedServer:
         model: LanguageModel | None = None,
         make_streams: Streams | None = None,
         media: Media | None = None,
+        desks: Callable[[Domain], ChildSpec[Any]] | None = None,
     ) -> None:
         self.system = system
         self.settings = settings or Settings(jwt_secret="simulated, and thirty-two bytes or more")
@@ -88,8 +92,10 @@ class SimulatedServer:
         self.speech = speech or ScriptedSpeech()
         self.translator = translator or MarkingTranslator()
         self.model = model or RulesModel()
+        self.synthesis = ToneSynthesis()
         self.tokens = core_tokens(self.settings, wall=system.clock.wall)
         self.media = media or NoMedia()
+        self.desks = desks
         self._make_streams = make_streams
         self._engine: Running[SimulatedEngine[Head]] = Running()
         self._host: Running[HttpHost] = Running()
@@ -112,6 +118,7 @@ class SimulatedServer:
             voices=LoudVoices(),
             translator=self.translator,
             language_model=self.model,
+            speaking=tickets_for(self.settings, self.synthesis),
         )
         services = ("recognisers", *(("peers",) if self.settings.webrtc.enabled else ()))
         world = World(
@@ -122,6 +129,7 @@ class SimulatedServer:
             admin_token="simulated",
             process=lambda uptime_s: {"uptime_s": uptime_s, "cpu_s": 0, "memory_bytes": 0, "descriptors": 0},
             make_secret=lambda: f"{self.system.random.getrandbits(256):064x}",
+            desks=self.desks,
         )
         urls = Urls("https://glasshouse.example", "http://glasshouse.internal")
         self.tree = await self.system.spawn(

@@ -46,9 +46,11 @@ class ErrorCode(enum.StrEnum):
     OVERLOADED = "OVERLOADED"
     PACKAGE_NOT_FOUND = "PACKAGE_NOT_FOUND"
     PERMISSION_DENIED = "PERMISSION_DENIED"
+    PHONE_AWAY = "PHONE_AWAY"
     RATE_LIMITED = "RATE_LIMITED"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
     SESSION_NOT_READY = "SESSION_NOT_READY"
+    SPEECH_UNAVAILABLE = "SPEECH_UNAVAILABLE"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     TOO_MANY_SOCKETS = "TOO_MANY_SOCKETS"
     TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
@@ -155,6 +157,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "a stream needs a permission that the app does not declare; it was left out, the others count",
         "Declare it: `glasshouse app add PACKAGE --permission NAME`, with all that the app needs.",
     ),
+    ErrorCode.PHONE_AWAY: ErrorKind(
+        Hop.PHONE,
+        "the wearer's phone is not connected, was lost meanwhile, or did not answer",
+        "Go on without it, or ask again when the glasses are connected.",
+    ),
     ErrorCode.RATE_LIMITED: ErrorKind(
         Hop.CLOUD,
         "more messages or more bytes came than one app may send; those over the limit were dropped",
@@ -171,6 +178,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "the wearer's session is being brought back",
         "Dial again with the same session id.",
         1.0,
+    ),
+    ErrorCode.SPEECH_UNAVAILABLE: ErrorKind(
+        Hop.PROVIDER,
+        "a text cannot be spoken: nothing on this cloud speaks, or it speaks too much already",
+        "Show the text; `message` says which of the two it is.",
     ),
     ErrorCode.STORE_UNAVAILABLE: ErrorKind(
         Hop.STORE,

@@ -25,7 +25,13 @@ from ..display import arbitration as display
 from ..display.size import too_large
 from ..neighbours import NeighbourBack
 from ..ports import AppDocument, CloseInfo, Connection, ProbeOutcome, WebhookError
-from ..session.messages import AppPhaseChanged, AppStartFailed, SubscriptionsRequested
+from ..session.messages import (
+    AppPhaseChanged,
+    AppStartFailed,
+    PlayRequested,
+    StopPlaying,
+    SubscriptionsRequested,
+)
 from ..session.wire import SYSTEM_SETTINGS
 from . import lifecycle, refusals, resumption
 from .explaining import Explaining, is_audio
@@ -260,6 +266,10 @@ class AppSession(Explaining):
             case from_app.DashboardModeChange(mode=mode):
                 if self._is_dashboard():
                     self.display.tell(display.DashboardMode(mode))
+            case from_app.AudioPlayRequest():
+                self.session.tell(PlayRequested(package, message))
+            case from_app.AudioStopRequest(track_id=track_id):
+                self.session.tell(StopPlaying(package, track_id))
             case from_app.Ping():
                 self._say(connection, to_app.Pong(timestamp=self._stamp()))
             case _:
@@ -276,6 +286,7 @@ class AppSession(Explaining):
             layout=message.layout.copy(),
             duration_ms=None if duration_ms is None else round(duration_ms),
             force=bool(message.force_display),
+            is_critical=bool(message.force_display) and self.app.is_system,
         )
 
     def _is_dashboard(self) -> bool:

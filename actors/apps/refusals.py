@@ -19,11 +19,6 @@ _NO = error_codes.details(ErrorCode.NOT_SUPPORTED)
 def answer(message: from_app.AppMessage, stamp: str) -> Message | None:
     """The wire's own form of "no" for a request; None for a message that expects no answer."""
     match message:
-        case from_app.AudioPlayRequest(request_id=request_id):
-            error = msgspec.Raw(msgspec.json.encode(NOT_OFFERED))
-            return to_app.AudioPlayResponse(
-                request_id=request_id, success=False, error=error, timestamp=stamp, **_NO
-            )
         case from_app.RtmpStreamRequest() | from_app.RtmpStreamStop():
             details = msgspec.Raw(msgspec.json.encode(NOT_OFFERED))
             return to_app.RtmpStreamStatus(status="error", error_details=details, timestamp=stamp, **_NO)

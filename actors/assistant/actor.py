@@ -279,6 +279,7 @@ class Assistant(Actor[AssistantInbox]):
             user_id=self.user_id,
             conversation_id=conversation.conversation_id,
             query=query.query,
+            source=query.source,
             working_directory=query.working_directory,
             created_at=now_ms,
             updated_at=now_ms,

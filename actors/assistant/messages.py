@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from protocols.desktop.documents import Task
+from protocols.desktop.documents import Source, Task
 from runtime import ReplyTo
 
 from ..desktop.messages import (
@@ -31,7 +29,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     query: str
-    source: Literal["rest", "voice", "page"]
+    source: Source
     reply_to: ReplyTo[Task]
     working_directory: str | None = None
     is_status: bool = False

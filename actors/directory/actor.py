@@ -12,7 +12,7 @@ of them are out within half a second, however many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -73,6 +73,7 @@ class Directory(Actor[DirectoryMessage]):
 
     Args:
       probe_timeout_s: the limit for one probe, `lifecycle.probe_timeout_s`.
+      built_in: apps that are part of this server; they go before stored ones of their package.
     """
 
     mailbox_size = 16_384
@@ -86,6 +87,7 @@ class Directory(Actor[DirectoryMessage]):
         settings: DirectorySettings,
         breaker_settings: BreakerSettings,
         probe_timeout_s: float,
+        built_in: Sequence[AppDocument] = (),
     ) -> None:
         self.store = store
         self.webhooks = webhooks
@@ -93,6 +95,7 @@ class Directory(Actor[DirectoryMessage]):
         self.settings = settings
         self.breaker_settings = breaker_settings
         self.probe_timeout_s = probe_timeout_s
+        self.built_in = built_in
         self.state = DirectoryState()
 
     def started(self, restart: RestartInfo | None) -> None:
@@ -127,7 +130,7 @@ class Directory(Actor[DirectoryMessage]):
                 self._called(message)
             case CatalogueRead(apps):
                 waiting = self.state.waiting
-                known = {app.package_name: app for app in apps}
+                known = {app.package_name: app for app in (*apps, *self.built_in)}
                 servers = {
                     package: one
                     for package, one in self.state.servers.items()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from protocols.close_codes import Close
 from protocols.error_codes import ErrorCode
 from protocols.errors import InvalidSessionId
 from protocols.from_app import TpaConnectionInit
-from runtime import Actor, Ref, RestartInfo
+from runtime import Actor, Key, Ref, RestartInfo
 
 from ..apps.messages import Pending
 from ..directory import find_app
@@ -143,6 +143,10 @@ DoormanMessage = (
 )
 
 
+DOORMAN: Final[Key[DoormanMessage]] = Key("doorman")
+"""Where an app that is part of this server finds the door."""
+
+
 class Stranger(msgspec.Struct, frozen=True):
     """A connection that no app session has taken over yet, as far as is known here.
 
@@ -169,6 +173,7 @@ class Doorman(Actor[DoormanMessage]):
         self.state: Mapping[str, Stranger] = {}
 
     def started(self, restart: RestartInfo | None) -> None:
+        self.register(DOORMAN)
         for stranger in self.state.values():
             overlooked = Overlooked(stranger.connection, stranger.pending)
             self.set_timer(stranger.connection.id, OVERLOOKED_S, overlooked)

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from .. import liveness, microphone
 from ..apps import complaints
 from ..apps import resumption as apps
-from ..apps.lifecycle import LifecycleState
+from ..apps.lifecycle import LifecycleState, Phase
+from ..built_in import is_built_in
 from ..display.state import shifted as shifted_display
 from ..domain import DomainSettings
 from ..moments import moved
@@ -84,6 +85,9 @@ def adopted(
         saved=record.saved,
         glasses=record.glasses,
         last_known=LastKnown(record.last_known.location, dict(record.last_known.calendar)),
+        plays={
+            request_id: replace(play, due_at=play.due_at + by_s) for request_id, play in record.plays.items()
+        },
         takeovers=tuple(at + by_s for at in record.takeovers),
         sockets=tuple(
             _connection(connections, app.connection) for app in record.apps if app.connection is not None
@@ -109,8 +113,11 @@ def adopted(
 def _app(
     one: HandedApp, connections: Mapping[str, Connection], by_s: float, now: float, settings: DomainSettings
 ) -> ResumedApp:
+    machine = apps.shifted(one.lifecycle, by_s)
     socket = None
-    if one.connection is not None:
+    if is_built_in(one.app) and machine.phase not in (Phase.STOPPING, Phase.STOPPED):
+        machine = apps.renewed(is_phone_here=machine.is_phone_here, now=now, settings=settings.lifecycle)
+    elif one.connection is not None:
         socket = AppSocket(
             _connection(connections, one.connection),
             liveness.shifted(one.liveness, by_s),
@@ -120,7 +127,7 @@ def _app(
         )
     return ResumedApp(
         one.app,
-        _machine(apps.shifted(one.lifecycle, by_s), now, settings.lifecycle.connect_s),
+        _machine(machine, now, settings.lifecycle.connect_s),
         one.subscriptions,
         one.is_stored,
         has_listed=one.has_listed,

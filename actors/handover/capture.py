@@ -82,6 +82,7 @@ def capture(
         microphone=session.microphone,
         glasses=session.glasses,
         last_known=HandedLastKnown(session.last_known.location, tuple(session.last_known.calendar.items())),
+        plays=session.plays,
         takeovers=session.takeovers,
         to_start=tuple(package for package in session.starting if package not in session.apps),
         stopping=tuple(session.stopping),

@@ -7,7 +7,7 @@ nothing over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -24,10 +24,11 @@ from ..liveness import LivenessState
 from ..microphone import MicrophoneState
 from ..ports import AppDocument
 from ..session.last_known import CalendarEntry, EventKey
+from ..session.state import Play
 from ..speech.history import Remembered
 from ..webrtc.signals import Codec
 
-VERSION = 5
+VERSION = 6
 """Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
 
 
@@ -113,6 +114,7 @@ class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     microphone: MicrophoneState
     glasses: GlassesInfo
     last_known: HandedLastKnown
+    plays: Mapping[str, Play]
     takeovers: tuple[float, ...]
     to_start: tuple[str, ...]
     stopping: tuple[str, ...]

@@ -52,6 +52,8 @@ from .messages import (
     PhoneGone,
     PhoneReported,
     PhoneWelcome,
+    PlayOverdue,
+    PlayRequested,
     ReadTranscripts,
     Repeat,
     SaveAgain,
@@ -60,6 +62,7 @@ from .messages import (
     SessionOverError,
     StartApp,
     StopApp,
+    StopPlaying,
     SubscriptionsRequested,
     UserLoaded,
     UserNotLoaded,
@@ -109,6 +112,7 @@ class UserSession(Recovering):
             self.set_timer("grace", max(0.0, self.state.grace_ends_at - self.now), GraceOver())
         self._arm_microphone()
         self._await_missing()
+        self._await_plays()
         if restart is not None:
             self._ask_around()
         self.roster.tell(UserReady(self.user_id, self.ref, self.near.display))
@@ -121,6 +125,12 @@ class UserSession(Recovering):
                 self._app_phase_changed(message)
             case SubscriptionsRequested():
                 self._subscriptions_requested(message)
+            case PlayRequested():
+                self._play(message)
+            case StopPlaying():
+                self._stop_playing(message)
+            case PlayOverdue():
+                self._play_overdue(message)
             case StrayAudio():
                 self._microphone(microphone.StrayAudio())
             case Unserved():
@@ -280,6 +290,8 @@ class UserSession(Recovering):
 
     def _phone_arrived(self, connection_id: str) -> None:
         self.cancel_timer("grace")
+        if connection_id != self.state.phone:
+            self._plays_are_lost()  # the phone before will not answer
         # It is acknowledged anew even if its arrival is told twice: the ack may be what was lost.
         self.state = msgspec.structs.replace(self.state, phone=connection_id, acked=None, grace_ends_at=None)
 
@@ -308,6 +320,7 @@ class UserSession(Recovering):
             self.state, phone=None, grace_ends_at=self.now + self.settings.phone_grace_s
         )
         self.set_timer("grace", self.settings.phone_grace_s, GraceOver())
+        self._plays_are_lost()
         self.near.display.tell(display.PhoneLost())
         self._microphone(microphone.PhoneLost())
         for entry in self.state.apps.values():
@@ -329,6 +342,8 @@ class UserSession(Recovering):
                     stream.ref.tell(reported)
             case from_phone.LocalTranscription():
                 self._heard_by_phone(message)
+            case from_phone.AudioPlayResponse():
+                self._played(message)
             case from_phone.HeadPosition(position=position):
                 self.near.display.tell(display.HeadMoved(position == "up"))
             case from_phone.GlassesConnectionState():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from protocols.audio import AudioFormat
+from protocols.envelope import Scalar
+from protocols.from_app import AudioPlayRequest
 from protocols.from_phone import PhoneMessage
 from protocols.transcription import Segment
 from runtime import Ref, ReplyTo, Terminated
@@ -33,6 +35,26 @@ class PhoneWelcome(msgspec.Struct, frozen=True):
 
 class SessionOverError(Exception):
     """The session has just ended; the roster answers the next question with its successor."""
+
+
+class PlayRequested(msgspec.Struct, frozen=True):
+    """From an app's actor: it wants this to be heard on the glasses. It is answered in every case."""
+
+    package_name: str
+    request: AudioPlayRequest
+
+
+class StopPlaying(msgspec.Struct, frozen=True):
+    """From an app's actor: nothing more is to be heard of a track, or of all of its tracks."""
+
+    package_name: str
+    track_id: Scalar
+
+
+class PlayOverdue(msgspec.Struct, frozen=True):
+    """The phone has not answered a request to play something."""
+
+    request_id: str
 
 
 class AdmitPhone(msgspec.Struct, frozen=True):
@@ -266,6 +288,9 @@ SessionMessage = (
     | AppPhaseChanged
     | AppStartFailed
     | SubscriptionsRequested
+    | PlayRequested
+    | StopPlaying
+    | PlayOverdue
     | UserLoaded
     | UserNotLoaded
     | LoadUser

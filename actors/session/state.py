@@ -60,6 +60,17 @@ class StreamEntry(msgspec.Struct, frozen=True):
     inlet: SpeechInlet
 
 
+class Play(msgspec.Struct, frozen=True):
+    """An app's request to play something that the phone has not answered.
+
+    Attributes:
+      due_at: when the app is told that it will not, on the system's clock.
+    """
+
+    package_name: str
+    due_at: float
+
+
 class SessionState(msgspec.Struct, frozen=True):
     """Everything a crash of the session's actor must not lose.
 
@@ -81,6 +92,7 @@ class SessionState(msgspec.Struct, frozen=True):
       takeovers: when phones of the last minute took over from one that was there.
       sockets: the apps' connections that were open when one was last counted.
       last_known: what a new subscriber is sent at once.
+      plays: what apps want played, by request id, until the phone answers.
       is_ending: every app is being stopped because the session is over.
       has_left: the roster was asked to stop the subtree; whoever comes now belongs to the next session.
     """
@@ -111,6 +123,7 @@ class SessionState(msgspec.Struct, frozen=True):
     takeovers: tuple[float, ...] = ()
     sockets: tuple[Connection, ...] = ()
     last_known: LastKnown = LastKnown()
+    plays: Mapping[str, Play] = {}
     is_ending: bool = False
     has_left: bool = False
 

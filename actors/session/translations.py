@@ -19,7 +19,7 @@ from ..apps.messages import Deliver
 from ..speech.messages import SetSubscribers, Subscriber
 from ..speech.translation import TranslationMessage, TranslationStream
 from . import wire
-from .core import SessionCore
+from .playing import Playing
 from .state import AppEntry
 
 Pair = tuple[str, str]
@@ -30,7 +30,7 @@ def spoken_in(source: str) -> str:
     return streams.AUTO if source == streams.ANY_SOURCE else source
 
 
-class Translations(SessionCore):
+class Translations(Playing):
     """Keeps the translation streams in step with what the apps asked for."""
 
     def _is_recognised(self, language: str) -> bool:

@@ -16,6 +16,7 @@ from protocols.streams import Subscription
 from .. import microphone
 from ..apps import resumption as apps
 from ..apps.lifecycle import LifecycleState, Phase
+from ..built_in import is_built_in
 from ..display import arbitration as display
 from ..display.arbitration import DisplaySettings, DisplayState
 from ..display.state import shifted as shifted_display
@@ -62,14 +63,17 @@ def resumed(
         app = documents.get(one.package_name)
         is_stored = one.package_name in stored
         if app is not None and (is_stored or not one.is_stored):
-            machine = _resumed_machine(one, by_s, now, settings, has_run=is_stored)
+            machine = _resumed_machine(app, one, by_s, now, settings, has_run=is_stored)
             if machine is not None:
                 subscriptions = _granted(app, one.subscriptions)
                 going_on[one.package_name] = ResumedApp(app, machine, subscriptions, is_stored)
     for package_name in stored:
         app = documents.get(package_name)
         if app is not None and package_name not in going_on and package_name not in not_begun:
-            going_on[package_name] = ResumedApp(app, apps.awaited(now, settings.lifecycle))
+            machine = apps.awaited(now, settings.lifecycle)
+            if is_built_in(app):
+                machine = apps.renewed(is_phone_here=False, now=now, settings=settings.lifecycle)
+            going_on[package_name] = ResumedApp(app, machine)
     known = {one.package_name for one in old.apps}
     mic, _ = microphone.step(
         microphone.shifted(old.microphone, by_s), microphone.PhoneLost(), now, settings.microphone
@@ -92,9 +96,11 @@ def resumed(
 
 
 def _resumed_machine(
-    one: AppSnapshot, by_s: float, now: float, settings: DomainSettings, *, has_run: bool
+    app: AppDocument, one: AppSnapshot, by_s: float, now: float, settings: DomainSettings, *, has_run: bool
 ) -> LifecycleState | None:
     """How its lifecycle goes on. A start that the stored list knows of was through before the end came."""
+    if is_built_in(app) and has_run:
+        return apps.renewed(is_phone_here=False, now=now, settings=settings.lifecycle)
     if has_run and one.lifecycle.phase in (Phase.CONNECTING, Phase.STOPPING, Phase.STOPPED):
         return apps.awaited(now, settings.lifecycle)
     return apps.resumed(apps.shifted(one.lifecycle, by_s), now, settings.lifecycle)

@@ -11,8 +11,8 @@
         nursery.cancel_scope.cancel()
 
 Read `phone.py` (the connection, what the wearer does), `microphone.py` (what becomes of what it hears),
-`datagrams.py` (how it goes over UDP), `webrtc.py` and `peer.py` (how it goes over WebRTC) and `lens.py` (what
-the wearer sees).
+`datagrams.py` (how it goes over UDP), `webrtc.py` and `peer.py` (how it goes over WebRTC), `lens.py` (what
+the wearer sees) and `speaker.py` (what the wearer hears).
 """
 
 from __future__ import annotations

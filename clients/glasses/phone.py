@@ -23,6 +23,7 @@ from clients.glasses.datagrams import ASK_AGAIN_S, Datagrams, OpenUdp, open_udp
 from clients.glasses.lens import Lens
 from clients.glasses.microphone import Microphone, MicrophoneOptions
 from clients.glasses.peer import PeerProcess
+from clients.glasses.speaker import Speaker
 from clients.glasses.webrtc import OpenPeer, WebrtcMicrophone
 from clients.network import Connect, HttpAnswer, open_stream, request
 from clients.socket import DisconnectedError, RefusedError, Socket, hold
@@ -85,6 +86,7 @@ class Glasses:
 
     Attributes:
       lens: what the wearer sees.
+      speaker: what the wearer hears.
       received: every message of the cloud in order, the oldest beyond 10,000 forgotten.
       ack: of the present connection; None while there is none.
       user_session: what runs, as the cloud said last.
@@ -133,6 +135,7 @@ class Glasses:
         self._options = microphone or MicrophoneOptions()
         self._microphone = Microphone(self._options)
         self._socket: Socket | None = None
+        self.speaker = Speaker(connect, self.send, self._notify, now)
         self._pong = trio.Event()
         self._changed = trio.Event()
 
@@ -314,7 +317,9 @@ class Glasses:
                 nursery.start_soon(self._keep_alive, self._socket)
                 while True:
                     was_connected = self.is_connected
-                    self._take(await self._socket.receive())
+                    sound = self._take(await self._socket.receive())
+                    if sound is not None:
+                        nursery.start_soon(self.speaker.play, sound)
                     if self.ack is not None and not was_connected:
                         self._begin_audio(nursery, self.ack)
                     self._notify()
@@ -342,17 +347,18 @@ class Glasses:
                 return
             await trio.sleep_until(due)
 
-    def _take(self, payload: str | bytes) -> None:
+    def _take(self, payload: str | bytes) -> to_phone.AudioPlayRequest | None:
+        """Learn what the cloud says; what is to be played comes back."""
         if isinstance(payload, bytes):
             self.malformed += 1  # phones take every frame for JSON text
-            return
+            return None
         try:
             message = to_phone.decode(payload.encode())
             if isinstance(message, to_phone.DisplayEvent):
                 self.lens.show(message, self._now())
         except MalformedMessage:
             self.malformed += 1
-            return
+            return None
         self.received.append(Received(self._now(), message))
         if isinstance(message, to_phone.Pong):
             self._pong.set()
@@ -366,8 +372,13 @@ class Glasses:
             self.user_session = message.user_session
         elif isinstance(message, to_phone.MicrophoneStateChange):
             self.microphone = message
+        elif isinstance(message, to_phone.AudioPlayRequest):
+            return message
+        elif isinstance(message, to_phone.AudioStopRequest):
+            self.speaker.stop(message)
         elif self._webrtc is not None and not isinstance(message, Unknown):
             self._webrtc.take(message)
+        return None
 
     async def _send_heard(self, pcm: bytes) -> bool:
         """Let the microphone hear a chunk, and send what follows from it; False when nothing was sent."""

@@ -18,6 +18,7 @@ TaskStatus = Literal["processing", "completed", "failed"]
 Phase = Literal["deciding", "formulating", "spawning", "running", "needs_approval", "synthesizing"]
 ResultType = Literal["direct_response", "clarifying_question", "agent_result"]
 Decision = Literal["approve", "deny", "choose"]
+Source = Literal["rest", "voice", "page"]
 
 APPROVAL_S = 600.0
 """How long an approval is open unless the daemon says otherwise; then it is denied."""
@@ -129,12 +130,14 @@ class Task(Document, frozen=True, kw_only=True):
       error_detail: what a developer wants to know of it.
       is_cancelled: the user gave it up; its status is `failed` then.
       working_directory: where an agent of it is to work, as whoever asked named it.
+      source: where it was asked for: a voice's answer is for the lens, whoever has to remember it.
     """
 
     task_id: str
     user_id: str
     conversation_id: str
     query: str
+    source: Source = "rest"
     status: TaskStatus = "processing"
     phase: Phase | None = "deciding"
     result: TaskResult | None = None

@@ -91,10 +91,9 @@ async def test_a_request_that_is_not_offered_is_answered_in_its_own_form_with_th
         phone = await world.phone()
         server = await world.running_app(phone)
 
-        server.connection.say({"type": "audio_play_request", "requestId": "r", "audioUrl": "https://x"})
         server.connection.say({"type": "managed_stream_request"})
         server.connection.say({"type": "rtmp_stream_request", "rtmpUrl": "rtmp://x"})
         await trio.sleep(1)
 
-        for kind in ("audio_play_response", "managed_stream_status", "rtmp_stream_status"):
+        for kind in ("managed_stream_status", "rtmp_stream_status"):
             assert [row(ErrorCode.NOT_SUPPORTED)] == [told(each) for each in server.connection.heard(kind)]

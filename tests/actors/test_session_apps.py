@@ -448,7 +448,6 @@ async def test_a_request_that_is_not_offered_is_answered(autojump_clock: MockClo
         server = await world.running_app(phone)
         say = server.connection.say
 
-        say({"type": "audio_play_request", "requestId": "1", "audioUrl": "https://example.org/a.mp3"})
         say({"type": "managed_stream_request"})
         say({"type": "stream_status_check"})
         say({"type": "rtmp_stream_request", "rtmpUrl": "rtmp://example.org"})
@@ -457,7 +456,6 @@ async def test_a_request_that_is_not_offered_is_answered(autojump_clock: MockClo
         await world.settle()
 
         answers = {message["type"]: message for message in server.connection.heard()}
-        assert answers["audio_play_response"]["success"] is False
         assert "error" == answers["managed_stream_status"]["status"]
         assert answers["stream_status_check_response"]["hasActiveStream"] is False
         assert "error" == answers["rtmp_stream_status"]["status"]

@@ -17,7 +17,7 @@ import trio
 import trio.testing
 
 from actors.assistant.rules import RulesModel
-from actors.domain import DomainSettings, Ports, Urls
+from actors.domain import Domain, DomainSettings, Ports, Urls
 from actors.front.app_gate import AppGate
 from actors.front.glasses_gate import GlassesGate
 from actors.glasshouse import Glasshouse, Hall
@@ -42,6 +42,7 @@ from actors.ports import (
     WebhookAnswer,
 )
 from actors.service import ServiceSpec
+from actors.speaking import Speaking
 from actors.webrtc.absent import NoMedia
 from actors.webrtc.ports import Media
 from adapters.simulated.lc3 import SimulatedLc3
@@ -292,9 +293,13 @@ class World:
         voices: Voices | None = None,
         translator: Translator | None = None,
         model: LanguageModel | None = None,
+        desks: Callable[[Domain], ChildSpec[Any]] | None = None,
+        speaking: Speaking | None = None,
     ) -> None:
         self.system = system
         self.model = model or RulesModel()
+        self.desks = desks
+        self.speaking = speaking
         self.translator = translator
         self.store = SimulatedStore(random.Random(1), documents=documents)
         self.webhooks = SimulatedWebhooks(random.Random(2))
@@ -326,6 +331,7 @@ class World:
             voices=self.voices,
             translator=self.translator,
             language_model=self.model,
+            speaking=self.speaking,
         )
         spec = ChildSpec(
             "glasshouse",
@@ -336,6 +342,7 @@ class World:
                 media=(),
                 front=front,
                 is_taking_over=is_taking_over,
+                desks=self.desks,
             ),
         )
         self.tree = await self.system.spawn(spec)
@@ -440,6 +447,8 @@ async def open_world(
     voices: Voices | None = None,
     translator: Translator | None = None,
     model: LanguageModel | None = None,
+    desks: Callable[[Domain], ChildSpec[Any]] | None = None,
+    speaking: Speaking | None = None,
 ) -> AsyncIterator[World]:
     """A server's tree, stopped in order at the end of the block.
 
@@ -448,12 +457,21 @@ async def open_world(
       recognisers: instead of the puppet.
       media: where WebRTC's peers live; there are none by default.
       voices: instead of the detector's twin.
-      translator: none unless given.
       model: what the assistant thinks with; rules unless given.
+      translator, speaking: none unless given.
+      desks: makes a roster of desks that do what a test says.
     """
     async with open_system("test", seed=1) as system:
         world = World(
-            system, documents or SimulatedDocuments(), recognisers, media, voices, translator, model
+            system,
+            documents or SimulatedDocuments(),
+            recognisers,
+            media,
+            voices,
+            translator,
+            model,
+            desks,
+            speaking,
         )
         world.store.outage = outage
         await world.start(settings or DomainSettings())

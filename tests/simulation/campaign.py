@@ -25,6 +25,7 @@ from config.simulated import SimulatedServer
 from runtime import CrashReport, open_system
 from runtime.testing import Link, World
 from tests.actors.media import ScriptedMedia
+from tests.actors.soga.desks import Desks
 from tests.simulation.peers import KEY, PACKAGES, App, JumpingClock, Trouble, Wearer
 from tests.simulation.webrtc import Negotiator, speak
 
@@ -41,6 +42,7 @@ class Campaign:
       settings: of every server; as they come by default.
       marks_handlers: every handler of every actor passes fault points (`runtime.testing.handler_point`).
       has_webrtc: every phone has WebRTC and uses it; `settings` say whether they may.
+      has_scripted_desks: every desk does what `desks` says, instead of what the store does.
 
     Attributes:
       links: every connection to who dialled it, a user or a package.
@@ -49,6 +51,7 @@ class Campaign:
       crashes: every crash report's time, path and error.
       faults: how often each kind of fault was done.
       media: of the present server.
+      desks: what the users' assistants and computers do, whatever server asks, where they are scripted.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Campaign:
         settings: Settings | None = None,
         marks_handlers: bool = False,
         has_webrtc: bool = False,
+        has_scripted_desks: bool = False,
     ) -> None:
         self.world = world
         self.chance = world.random
@@ -81,7 +85,9 @@ class Campaign:
         self._settings = settings
         self._marks_handlers = marks_handlers
         self._has_webrtc = has_webrtc
+        self._has_scripted_desks = has_scripted_desks
         self.media = ScriptedMedia()
+        self.desks = Desks()
         self._tokens: dict[str, str] = {}
         self._ends: dict[HalfCloseableStream, Link] = {}
         self._kill = trio.Event()
@@ -126,6 +132,7 @@ class Campaign:
                 speech=self.speech,
                 make_streams=self._streams,
                 media=self.media,
+                desks=self.desks.spec if self._has_scripted_desks else None,
             )
             self.server = server
             server.store.outage = self._outage

@@ -10,11 +10,15 @@ from actors.ports import Claim
 from actors.webrtc.ports import PeerFault, PeerState
 from adapters.simulated.store import StoreFaults
 from protocols import from_app, from_phone
+from protocols.speech_url import speech_url
 from protocols.transcription import TranslationData
 from runtime.testing import Link
+from tests.simulation.campaign import CLOUD_URL
 from tests.simulation.peers import BUTTONS, CAPTIONS, KEY
 from tests.simulation.stage import ADA, GRACE_S, Play, Stage
 from tests.simulation.webrtc import WAY, Negotiator, speak
+
+PUBLIC_URL: Final = "https://glasshouse.example"
 
 CHAPTERS: Final[dict[str, Play]] = {}
 
@@ -65,6 +69,24 @@ async def apps_show_and_ask(stage: Stage) -> None:
         session.send(from_app.DashboardModeChange(package_name=package, mode="expanded"))
         session.send(from_app.DashboardSystemUpdate(package_name=package, section="topLeft", content="12:00"))
         session.send(from_app.Ping())
+    await stage.use(stage.ada)
+
+
+@chapter
+async def apps_want_to_be_heard(stage: Stage) -> None:
+    """Its speaker plays what there is, is stopped in mid-word, and falls silent in the end."""
+    session = stage.app(BUTTONS).session_of(ADA)
+    assert session is not None
+    for number, url in enumerate((f"{CLOUD_URL}/nothing.mp3", speech_url(PUBLIC_URL, "a few words"))):
+        session.send(from_app.AudioPlayRequest(request_id=f"sound {number}", audio_url=url, track_id=number))
+    await trio.sleep(0.3)
+    session.send(from_app.AudioStopRequest(package_name=BUTTONS))
+    await stage.use(stage.ada)
+    stage.ada.glasses.speaker.is_deaf = True
+    session = stage.app(BUTTONS).session_of(ADA)
+    assert session is not None
+    session.send(from_app.AudioPlayRequest(request_id="unheard", audio_url=f"{CLOUD_URL}/nothing.mp3"))
+    await trio.sleep(56.0)
     await stage.use(stage.ada)
 
 

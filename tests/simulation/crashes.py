@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 
 from runtime import Actor, TaskActor
 from runtime.testing import CrashPoint, handler_point
+from tests.simulation import soga_chapters as soga_chapters
 from tests.simulation.chapters import CHAPTERS
 from tests.simulation.rules import BEYOND_S, Red
 from tests.simulation.stage import Seen, played
@@ -39,6 +40,7 @@ UNSENT: Final = {
     ("Overload", "Excused"): "from a server that takes over from another, see AdoptUser",
     ("Overload", "EngineIsLate"): "the simulated engine reads at once",
     ("Service", "ServiceEnded"): "handling it is a crash already: a service's function has returned",
+    ("SogaSession", "Terminated"): "a desk lives for as long as somebody listens to it",
     ("Snapshots", "FlushTick"): "only where a last look at all sessions takes longer than a slice",
     ("Snapshots", "SnapshotGone"): "only where a snapshot expires while an app asks for it",
 }

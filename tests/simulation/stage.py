@@ -17,6 +17,7 @@ import trio
 from actors.directory import DirectorySettings
 from actors.display.arbitration import DisplaySettings
 from actors.session.settings import SessionSettings
+from actors.soga.settings import SogaSettings
 from actors.webrtc.settings import WebrtcSettings
 from clients.network import HttpAnswer, request
 from clients.socket import DisconnectedError, Socket, hold
@@ -35,9 +36,11 @@ SETTINGS: Final = Settings(
     display=DisplaySettings(dashboard_package=BUTTONS),
     directory=DirectorySettings(webhooks_at_once=1),
     webrtc=WebrtcSettings(enabled=True),
+    soga=SogaSettings(enabled=True, api_key="simulated"),
 )
 """As it comes, but for a grace that a chapter can outlast, a second takeover that has to wait, a line for
-webhooks where two want one, the buttons as the dashboard's app, and WebRTC for a phone that has it.
+webhooks where two want one, the buttons as the dashboard's app, WebRTC for a phone that has it, and the
+assistant's voice.
 """
 
 PATIENCE_S: Final = 1.5
@@ -57,7 +60,7 @@ class Seen:
       lost: presses that reached not every app that ran for their wearer.
       took_s: the chapter, until all was well.
       reached: how often each fault point was, during the chapter.
-      paths: of every actor there was at its end, by class name.
+      paths: of every actor there was at its end, or when the chapter noted them, by class name.
     """
 
     began: Mapping[tuple[str, str], int]
@@ -77,6 +80,7 @@ class Stage:
         self.nursery = nursery
         self.ada: Wearer
         self.bob: Wearer
+        self.paths: dict[str, str] = {}
 
     def app(self, package: str = CAPTIONS) -> App:
         return self.campaign.apps[package]
@@ -126,6 +130,10 @@ class Stage:
         with trio.fail_after(timeout_s):
             while not holds():  # noqa: ASYNC110 - seen from outside
                 await trio.sleep(0.05)
+
+    def note_paths(self) -> None:
+        """Remember where actors stand that are gone at the chapter's end."""
+        self.paths.update(_paths(self.campaign))
 
     def is_well(self) -> bool:
         return not any(rules.wrong_now(self.campaign))
@@ -195,7 +203,7 @@ def played(play: Play, *, seed: int = 0, crash: str | None = None, after: int = 
 async def _run(world: World, play: Play, crash: str | None, after: int) -> Seen:
     tasks = trio.lowlevel.current_statistics().tasks_living
     async with trio.open_nursery() as nursery:
-        campaign = Campaign(world, nursery, settings=SETTINGS, marks_handlers=True)
+        campaign = Campaign(world, nursery, settings=SETTINGS, marks_handlers=True, has_scripted_desks=True)
         stage = Stage(campaign, nursery)
         await stage.begin()
         reached = dict(world.faults.reached)
@@ -211,7 +219,7 @@ async def _run(world: World, play: Play, crash: str | None, after: int) -> Seen:
         for at, path, error in campaign.crashes:
             if not is_provoked(error):
                 raise rules.Red(f"crash: {path} at {at:.3f}: {error!r}")
-        paths = _paths(campaign)
+        paths = {**stage.paths, **_paths(campaign)}
         rules.check_shape(campaign)
         result = Seen(
             began=_counts(campaign, lambda app: app.began),
