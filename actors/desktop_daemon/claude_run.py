@@ -266,7 +266,7 @@ def _settle(state: ClaudeRun) -> _Stepped:
 
 
 def _has_stood(state: ClaudeRun, seconds: float) -> bool:
-    """Whether the screen says the same for so long. In the sums of `wake_at`, or it would be woken in vain."""
+    """Whether the screen says the same for so long. In the sums of `wake_at`, or it would wake in vain."""
     return state.at >= state.looked_since + seconds
 
 
