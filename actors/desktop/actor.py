@@ -47,6 +47,7 @@ from .messages import (
     ListDaemons,
     Listen,
     ReadLog,
+    SendToAgent,
     Spawn,
     StopListening,
 )
@@ -82,7 +83,7 @@ class Desktops(DaemonKeeping):
                 self._load()
             case _ if not self.state.is_loaded:
                 self._wait(message)
-            case Spawn() | Kill() | AnswerApproval() | FindAgent() | Reported():
+            case Spawn() | Kill() | AnswerApproval() | SendToAgent() | FindAgent() | Reported():
                 self._about(message)
             case AgentRead():
                 self._agent_read(message)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from protocols.desktop.documents import SubAgent
-from protocols.desktop.frames import AgentAck
+from protocols.desktop.frames import AgentAck, SendInput
 from protocols.desktop.reports import LogReport
 from runtime import ReplyTo
 
@@ -34,9 +34,11 @@ from .messages import (
     AgentSpawned,
     AnswerApproval,
     FindAgent,
+    InputOutcome,
     Kill,
     ListAgents,
     ReadLog,
+    SendToAgent,
     Spawn,
     SpawnRefused,
 )
@@ -58,7 +60,7 @@ from .state import (
 LISTED = 50
 _BASE_36 = string.digits + string.ascii_lowercase
 
-AboutAgent = Spawn | Kill | AnswerApproval | FindAgent | Reported
+AboutAgent = Spawn | Kill | AnswerApproval | SendToAgent | FindAgent | Reported
 
 
 class AgentKeeping(DesktopsCore):
@@ -142,6 +144,8 @@ class AgentKeeping(DesktopsCore):
                 self._kill(entry, reply_to)
             case AnswerApproval():
                 self._answer(message, entry)
+            case SendToAgent(_, text, reply_to):
+                reply_to.tell(self._type(text, entry))
             case FindAgent(_, reply_to):
                 reply_to.tell(None if entry is None else entry.machine.agent)
             case Reported():
@@ -214,6 +218,17 @@ class AgentKeeping(DesktopsCore):
             outcome=outcome,
         )
         self._settle(entry, step, last=_reply(given.reply_to, outcome))
+
+    def _type(self, text: str, entry: AgentEntry | None) -> InputOutcome:
+        if entry is None:
+            return "unknown"
+        agent = entry.machine.agent
+        if entry.machine.is_final:
+            return "final"
+        if not self._is_online(agent.daemon_id):
+            return "offline"
+        self._order(agent.daemon_id, SendInput(agent_id=agent.agent_id, text=text))
+        return "sent"
 
     def _reply(self, reply_to: ReplyTo[Any] | None, answer: object) -> None:
         if reply_to is not None:

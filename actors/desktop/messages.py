@@ -176,6 +176,17 @@ class AnswerApproval(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: ReplyTo[ApprovalOutcome] | None = None
 
 
+InputOutcome = Literal["sent", "offline", "final", "unknown"]
+
+
+class SendToAgent(msgspec.Struct, frozen=True):
+    """Type `text` into an agent's terminal. It is sent or it is not: nobody keeps what is typed."""
+
+    agent_id: str
+    text: str
+    reply_to: ReplyTo[InputOutcome]
+
+
 class FindAgent(msgspec.Struct, frozen=True):
     agent_id: str
     reply_to: ReplyTo[SubAgent | None]
@@ -205,6 +216,7 @@ DesktopsQuery = (
     | Spawn
     | Kill
     | AnswerApproval
+    | SendToAgent
     | FindAgent
     | ListAgents
     | ReadLog
@@ -222,3 +234,8 @@ def find_agent(agent_id: str) -> Callable[[ReplyTo[SubAgent | None]], FindAgent]
 def kill_agent(agent_id: str) -> Callable[[ReplyTo[KillOutcome]], Kill]:
     """What an ask to end an agent is made with."""
     return lambda reply_to: Kill(agent_id, reply_to)
+
+
+def send_to_agent(agent_id: str, text: str) -> Callable[[ReplyTo[InputOutcome]], SendToAgent]:
+    """What an ask to type something is made with."""
+    return lambda reply_to: SendToAgent(agent_id, text, reply_to)

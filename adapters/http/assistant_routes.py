@@ -26,6 +26,7 @@ from actors.desktop.messages import (
     ListAgents,
     ListDaemons,
     ensure_desk,
+    send_to_agent,
 )
 from actors.ports import StorageError, Store, Telemetry, Tokens
 from adapters.http.application import json_response
@@ -36,6 +37,7 @@ from protocols.desktop.documents import FINAL, AgentStatus, Decision, Document, 
 from runtime import Ref, ReplyTo, RuntimeFailure
 
 LONGEST_QUERY: Final = 4_000
+LONGEST_INPUT: Final = 4_000
 """Characters, before it is trimmed (desktop.md section 2)."""
 
 _LONGEST_PATH: Final = 4_096
@@ -213,6 +215,20 @@ class AssistantRoutes:
             raise Refusal(409, "That approval is not open any more", "APPROVAL_STALE")
         return json_response({"success": True, "agentId": agent_id, "approvalId": answer.approval_id})
 
+    async def type(self, user_id: str, agent_id: str) -> Response:
+        text = (await self._body(user_id)).get("text")
+        if not isinstance(text, str) or not text or len(text) > LONGEST_INPUT:
+            raise Refusal(400, f"text must be 1 to {LONGEST_INPUT} characters", "INVALID_INPUT")
+        desk = await self._desk(user_id)
+        outcome = await desk.desktops.ask(send_to_agent(agent_id, text))
+        if outcome == "unknown":
+            raise _no_agent()
+        if outcome == "final":
+            raise Refusal(409, "The agent has ended already", "AGENT_FINAL")
+        if outcome == "offline":
+            raise Refusal(409, "Its computer is not connected", "NO_DAEMON")
+        return json_response({"success": True, "agentId": agent_id})
+
     # -- both
 
     async def _desk(self, user_id: str) -> Desk:
@@ -274,6 +290,7 @@ def assistant_routes(
     add("GET", "/api/agents/<agent_id>", routes.agent)
     add("POST", "/api/agents/<agent_id>/kill", routes.kill)
     add("POST", "/api/agents/<agent_id>/approval", routes.approval)
+    add("POST", "/api/agents/<agent_id>/input", routes.type)
     blueprint.add_url_rule("/api/master-agent/health", "health", routes.health, methods=["GET"])
     return blueprint
 

@@ -71,6 +71,12 @@ async def test_a_daemon_logs_in_works_asks_and_answers_for_its_user_alone(server
         assert 200 == (await call(server, "POST", approval, answer, token=ada))[0]
         assert 409 == (await call(server, "POST", approval, answer, token=ada))[0]
         assert "approve" == (await study.hears("approve_agent", agentId=agent_id))["decision"]
+        typed = f"/api/agents/{agent_id}/input"
+        assert 200 == (await call(server, "POST", typed, {"text": "and then?"}, token=ada))[0]
+        assert "and then?" == (await study.hears("send_input", agentId=agent_id))["text"]
+        bob = server.token(BOB)
+        for text, token, expected in (("", ada, 400), ("x" * 4_001, ada, 400), ("mine", bob, 404)):
+            assert expected == (await call(server, "POST", typed, {"text": text}, token=token))[0]
         huge = {"status": "completed", "result": "x" * 400_000}
         status, said = await study.report(f"{path}/complete", huge)
         assert (413, 262_144) == (status, said["maxResultBytes"])
@@ -79,6 +85,7 @@ async def test_a_daemon_logs_in_works_asks_and_answers_for_its_user_alone(server
         assert (200, {"ok": True, "ignored": True}) == await study.report(f"{path}/complete", done)
         shown = await call(server, "GET", f"/api/agents/{agent_id}", token=ada)
         assert "all green" in str(shown)
+        assert 409 == (await call(server, "POST", typed, {"text": "x"}, token=ada))[0]
         assert [] == attic.told("spawn_agent") + bobs.told("spawn_agent")
 
         other = await attic.spawn("another")

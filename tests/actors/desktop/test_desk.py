@@ -14,6 +14,7 @@ from actors.desktop.messages import (
     AgentSpawned,
     DaemonsChanged,
     SpawnRefused,
+    send_to_agent,
 )
 from actors.desktop.roster import LookForWork
 from actors.ports import Admitted, Refused, StorageError
@@ -160,6 +161,25 @@ async def test_a_kill_while_the_daemon_is_away_is_heard_on_its_return(autojump_c
         assert "ignored" == await daemon.complete(agent_id, "I was quicker")
         agent = await desks.agent(agent_id)
         assert ("cancelled", "I was quicker") == (agent.status, agent.late_result)
+
+
+async def test_what_is_typed_reaches_a_running_agent_or_nobody(autojump_clock: MockClock) -> None:
+    async with open_desks() as desks:
+        daemon = await desks.daemon()
+        connection = await daemon.dial()
+        agent_id = await desks.running_agent(daemon)
+
+        async def type_into(name: str, user_id: str = ADA) -> str:
+            return await desks.entrance.ask(user_id, send_to_agent(name, "go on"))
+
+        assert "sent" == await type_into(agent_id)
+        assert [{"type": "send_input", "agentId": agent_id, "text": "go on"}] == daemon.told("send_input")
+        assert ["unknown", "unknown"] == [await type_into("nobody"), await type_into(agent_id, BOB)]
+        connection.hang_up()
+        await desks.world.settle()
+        assert "offline" == await type_into(agent_id)
+        await desks.kill(agent_id)
+        assert "final" == await type_into(agent_id)
 
 
 async def test_what_an_ended_agent_reports_is_answered_and_changes_nothing(autojump_clock: MockClock) -> None:

@@ -28,6 +28,7 @@ from actors.desktop.messages import (
     ReadLog,
     Spawn,
     StopListening,
+    send_to_agent,
 )
 from actors.desktop.roster import DeskRoster
 from actors.desktop.settings import DesktopSettings
@@ -132,6 +133,7 @@ class Day:
         await self._approval(study)
 
         one = await self.order("task_2_x", study)
+        await _sure(lambda: desks.entrance.ask(ADA, send_to_agent(one, "go on")))
         store.outage = "the disk is full"
         study.connection.say({"type": "agent_ack", "agentId": one, "status": "started"})
         await trio.sleep(3.5)

@@ -197,6 +197,7 @@ ROUTES = [
     ("GET", "/api/agents/agent_1"),
     ("POST", "/api/agents/agent_1/kill"),
     ("POST", "/api/agents/agent_1/approval"),
+    ("POST", "/api/agents/agent_1/input"),
 ]
 
 
