@@ -214,14 +214,10 @@ class Assistant(Actor[AssistantInbox]):
 
     def _loaded(self, loaded: Loaded) -> None:
         conversation = loaded.conversation
-        entries = {}
-        for task in reversed(loaded.tasks):
-            before = (
-                ()
-                if conversation is None
-                else conversations.history(conversation, self.settings, but=task.task_id)
-            )
-            entries[task.task_id] = Entry(work=flow.resumed(task, before), kept=task)
+        before = () if conversation is None else conversations.history(conversation, self.settings)
+        entries = {
+            task.task_id: Entry(work=flow.resumed(task, before), kept=task) for task in reversed(loaded.tasks)
+        }
         if entries:
             self.telemetry.info("assistant_resumed", user=self.user_id, tasks=len(entries))
         self.state = replace(
@@ -285,7 +281,7 @@ class Assistant(Actor[AssistantInbox]):
             updated_at=now_ms,
         )
         conversation = conversations.asked(conversation, task, self.settings)
-        before = conversations.history(conversation, self.settings, but=task.task_id)
+        before = conversations.history(conversation, self.settings)
         self.state = replace(self.state, conversation=conversation)
         self._put(task.task_id, Entry(work=flow.resumed(task, before), asker=query.reply_to))
         self.telemetry.count("assistant_queries")

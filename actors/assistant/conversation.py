@@ -75,13 +75,16 @@ def without(conversation: Conversation, task_id: str) -> Conversation:
     return replace(conversation, turns=turns)
 
 
-def history(conversation: Conversation, settings: AssistantSettings, *, but: str) -> tuple[ModelMessage, ...]:
-    """What a model is shown before the question of the task `but`: user and assistant in turn."""
+def history(conversation: Conversation, settings: AssistantSettings) -> tuple[ModelMessage, ...]:
+    """What a model is shown before a question: user and assistant in turn.
+
+    A question that has no answer yet, as the one that is being asked, is not in it.
+    """
     answers = {turn.task_id: turn for turn in conversation.turns if turn.role == "assistant"}
     shown: list[ModelMessage] = []
     for turn in conversation.turns:
         answer = answers.get(turn.task_id)
-        if turn.role == "user" and turn.task_id != but and answer is not None and answer.content.strip():
+        if turn.role == "user" and answer is not None and answer.content.strip():
             shown += (
                 ModelMessage("user", head_and_tail(turn.content, settings.history_characters)),
                 ModelMessage("assistant", head_and_tail(answer.content.strip(), settings.history_characters)),

@@ -14,6 +14,7 @@ takes minutes.
 from __future__ import annotations
 
 from .asks_and_time import ASKS_AND_TIME
+from .assistants import ASSISTANTS
 from .desktops import DESKTOPS
 from .inspection import INSPECTION
 from .mail import MAIL
@@ -35,7 +36,8 @@ PROMISES: dict[str, tuple[Mutation, ...]] = {
     **TESTKIT,
 }
 
-EVERY: dict[str, tuple[Mutation, ...]] = {**PROMISES, **SESSIONS, **WEBRTC, **DESKTOPS}
-"""Those of the runtime, whose promises are in docs/runtime.md, of the sessions on it, of WebRTC, and of desktops."""
+EVERY: dict[str, tuple[Mutation, ...]] = {**PROMISES, **SESSIONS, **WEBRTC, **DESKTOPS, **ASSISTANTS}
+"""Those of the runtime, whose promises are in docs/runtime.md, of the sessions on it, of WebRTC, of desktops
+and of assistants."""
 
 __all__ = ["EVERY", "PROMISES", "ROOT", "Mutation"]

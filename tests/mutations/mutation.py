@@ -14,7 +14,8 @@ class Mutation:
 
     Attributes:
       name: unique; what goes wrong, in words.
-      file: in runtime/, unless it begins with another room that is broken: `tests/`, `actors/`.
+      file: in runtime/, unless it begins with another room that is broken: `tests/`, `actors/`,
+        `adapters/`.
       tests: `test_file.py::test_name` in tests/runtime/, unless they name a folder themselves.
     """
 
@@ -27,7 +28,9 @@ class Mutation:
     @property
     def path(self) -> str:
         """The file to change, from the root of the tree."""
-        return self.file if self.file.startswith(("tests/", "actors/")) else f"runtime/{self.file}"
+        return (
+            self.file if self.file.startswith(("tests/", "actors/", "adapters/")) else f"runtime/{self.file}"
+        )
 
     @property
     def node_ids(self) -> tuple[str, ...]:

@@ -347,6 +347,7 @@ async def test_a_query_that_cannot_be_kept_is_refused_and_leaves_nothing(autojum
         await desk.answered("And this?")
         assert ["And this?"] == [message.text for message in desk.model.requests[-1].messages]
         assert 1 == len(desk.model.requests)
+        assert 2 == len((await conversation_of(desk)).turns)
 
 
 async def test_an_answer_that_cannot_be_kept_is_told_when_it_can(autojump_clock: MockClock) -> None:
