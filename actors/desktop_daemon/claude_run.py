@@ -185,7 +185,7 @@ def _heard(state: ClaudeRun, fact: ProgramFact) -> _Stepped:
                 return state, ()
             return _with(state, is_interrupted=True), (Type("\x1b"),)
         case Described():
-            return state, (Tell(Output("note", fact.text)),)
+            return state, (Tell(Output("note", fact.text)),) if fact.text else ()
         case Ended():
             if state.result is not None:
                 return _done(state, state.result)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from actors.desktop_daemon.ports import AgentOrder, Emit, Failed, TerminalAgent
+from actors.language_ports import LanguageModel
 from protocols.desktop.documents import Decision
 
 from .claude import find_claude, open_claude
@@ -21,11 +23,18 @@ class Terminals:
 
     Args:
       ours: the daemon's own environment.
+      observer: a model that describes a screen which nobody understands, for the log; None asks nobody.
     """
 
-    def __init__(self, settings: TerminalSettings, ours: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        settings: TerminalSettings,
+        ours: Mapping[str, str] = os.environ,
+        observer: LanguageModel | None = None,
+    ) -> None:
         self._settings = settings
         self._ours = ours
+        self._observer = observer
         self._adapters = self._find_adapters()
 
     @property
@@ -52,7 +61,7 @@ class Terminals:
         if find_python(self._ours):
             found["python"] = open_python
         if find_claude(self._settings, self._ours):
-            found["claude"] = open_claude
+            found["claude"] = partial(open_claude, model=self._observer)
         found["command"] = open_command
         return found
 

@@ -11,17 +11,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import trio
 
-from actors.desktop_daemon import claude_run
+from actors.desktop_daemon import claude_run, observer
 from actors.desktop_daemon.claude_hooks import HOOK_NAMES
 from actors.desktop_daemon.claude_run import ClaudeRun, first_prompt
 from actors.desktop_daemon.ports import AgentOrder, TerminalAgent
-from actors.desktop_daemon.terminal_facts import Describe, HookReply, ProgramEffect, ProgramFact
+from actors.desktop_daemon.screens import Screen
+from actors.desktop_daemon.terminal_facts import Describe, Described, HookReply, ProgramEffect, ProgramFact
+from actors.language_ports import LanguageModel, LanguageModelError
 
 from .agent_run import AgentRun, Launch
 from .environment import agent_environment
@@ -47,11 +50,13 @@ _KEY_CHARACTERS: Final = 20
 """Of a key that was approved the program keeps the last so many."""
 
 
-def open_claude(settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> TerminalAgent:
+def open_claude(
+    settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str], model: LanguageModel | None
+) -> TerminalAgent:
     """Claude Code in a terminal, with hooks."""
     prompt = first_prompt(order.goal, is_resume=order.is_resume)
     state = ClaudeRun(ids=approval_ids(order), prompts=(prompt,))
-    return AgentRun(order, claude_run, state, _Claude(settings, order, ours))
+    return AgentRun(order, claude_run, state, _Claude(settings, order, ours, model))
 
 
 def find_claude(settings: TerminalSettings, ours: Mapping[str, str]) -> str | None:
@@ -62,16 +67,27 @@ def find_claude(settings: TerminalSettings, ours: Mapping[str, str]) -> str | No
 class _Claude:
     """Implements `agent_run.Program`."""
 
-    def __init__(self, settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: TerminalSettings,
+        order: AgentOrder,
+        ours: Mapping[str, str],
+        model: LanguageModel | None,
+    ) -> None:
         self._settings = settings
         self._order = order
         self._ours = ours
+        self._model = model
         self._folder = settings.folder / order.agent_id
         self._hooks: HookListener | None = None
+        self._describe: Callable[[Screen], None] = lambda screen: None
 
     async def start(self, nursery: trio.Nursery, tell: Callable[[ProgramFact], None]) -> None:
         self._hooks = HookListener(tell)
         await self._hooks.start(nursery)
+        model = self._model
+        if model is not None:
+            self._describe = lambda screen: nursery.start_soon(_observe, model, tell, screen)
 
     def launch(self) -> Launch:
         make_private(self._folder)
@@ -80,8 +96,10 @@ class _Claude:
             **_FIXED,
             "CLAUDE_ENV_FILE": str(self._folder / "tools.sh"),
         }
-        config = self._settings.claude_config
-        if config is not None:
+        config = self._settings.claude_config or self._settings.folder / "claude"
+        if self._settings.shares_claude:
+            config = Path(self._ours.get("HOME", "/")) / ".claude"
+        else:
             environment["CLAUDE_CONFIG_DIR"] = str(config)
             self._seed(config)
         write_private(
@@ -99,13 +117,13 @@ class _Claude:
             case HookReply():
                 self._hooks.reply(effect.number, effect.body)
             case Describe():
-                pass
+                self._describe(effect.screen)
             case _:
                 raise AssertionError(effect)
 
-    def _argv(self, config: Path | None) -> tuple[str, ...]:
+    def _argv(self, config: Path) -> tuple[str, ...]:
         session = self._order.session_uuid
-        is_known = self._order.is_resume and _has_session(config or self._users_config(), session)
+        is_known = self._order.is_resume and _has_session(config, session)
         return (
             find_claude(self._settings, self._ours) or self._settings.claude,
             # Without it this version runs commands unasked.
@@ -115,9 +133,6 @@ class _Claude:
             "--strict-mcp-config",
             *(("--resume", session) if is_known else ("--session-id", session)),
         )
-
-    def _users_config(self) -> Path:
-        return Path(self._ours.get("HOME", "/")) / ".claude"
 
     def _own_settings(self) -> dict[str, Any]:
         assert self._hooks is not None
@@ -151,6 +166,13 @@ class _Claude:
             fresh = path.with_name(f".claude.json.{self._order.agent_id}")
             write_private(fresh, msgspec.json.encode(wanted).decode())
             os.replace(fresh, path)
+
+
+async def _observe(model: LanguageModel, tell: Callable[[ProgramFact], None], screen: Screen) -> None:
+    """Ask about a screen; what goes wrong with that is no news of the agent."""
+    with suppress(LanguageModelError):
+        answer = await model.answer(observer.question(screen), timeout_s=observer.TIMEOUT_S)
+        tell(Described(observer.note(answer.text)))
 
 
 def _seeded(known: dict[str, Any], cwd: str, key: str) -> dict[str, Any]:

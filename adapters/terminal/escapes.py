@@ -23,7 +23,6 @@ _STRANGE: Final = re.compile(
 )
 _UNFINISHED: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?$")
 _ANY: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_OVERWRITTEN: Final = re.compile(r"[^\n]*\r(?=[^\n])")
 
 
 class EscapeFilter:
@@ -76,4 +75,6 @@ class PlainText:
 def plain(text: str) -> str:
     """`text` without escape sequences and control characters but newline and tab."""
     bare = _ANY.sub("", text).replace("\r\n", "\n")
-    return _OVERWRITTEN.sub("", bare).replace("\r", "")
+    if "\r" not in bare:
+        return bare
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in bare.split("\n"))

@@ -108,7 +108,9 @@ class Pty:
                     timeout=None,
                 )
             except (pexpect.ExceptionPexpect, OSError) as error:
-                raise TerminalError(f"{argv[0]} could not be started in {cwd}: {error}") from error
+                # Without its traceback, which holds what pexpect had opened.
+                cause = error.with_traceback(None)
+                raise TerminalError(f"{argv[0]} could not be started in {cwd}: {error}") from cause
         return cls(child, mark)
 
     async def run(self, take: Callable[[bytes], None]) -> ExitStatus:

@@ -45,11 +45,13 @@ class TerminalFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
       claude: the Claude Code CLI, as a name on PATH or as a path.
       claude_config: its CLAUDE_CONFIG_DIR; empty for a folder of the daemon's own.
+      shares_claude: it uses your own login and settings instead, and what those allow is not asked about.
       kept_environment: names of variables that agents get beside the usual ones. Anything else stays here.
     """
 
     claude: str = "claude"
     claude_config: str = ""
+    shares_claude: bool = False
     kept_environment: tuple[str, ...] = ()
 
 

@@ -76,9 +76,7 @@ class Desk:
             "ANTHROPIC_BASE_URL": loopback.url,
             "CLAUDE_CODE_MAX_RETRIES": "1",
         }
-        self.settings = TerminalSettings(
-            folder=folder / "agents", claude=claude, claude_config=folder / "config"
-        )
+        self.settings = TerminalSettings(folder=folder / "agents", claude=claude)
 
     def order(self, goal: str, **changes: object) -> AgentOrder:
         order = AgentOrder(

@@ -74,7 +74,7 @@ async def test_a_task_waits_for_each_permission_and_goes_on_after_a_refusal(
     assert run.events.index(Ready()) < run.events.index(Working("Thinks"))
     assert "● Run touch made.txt" in run.output
     assert set() == left_over(ordered)
-    assert [] == list((tmp_path / "agents").iterdir())
+    assert ["claude"] == [path.name for path in (tmp_path / "agents").iterdir()]
 
 
 async def test_a_question_of_the_models_is_answered_by_its_label_or_in_words(
@@ -230,7 +230,7 @@ async def test_the_users_own_configuration_is_used_where_he_wants_it_and_the_fol
             "customApiKeyResponses": {"approved": [KEY[-20:]]},
         }
         (home / ".claude.json").write_bytes(msgspec.json.encode(known))
-        desk.settings = msgspec.structs.replace(desk.settings, claude_config=None)
+        desk.settings = msgspec.structs.replace(desk.settings, shares_claude=True)
         async with desk.run(desk.order("Say hello.")) as run:
             outcome = await run.outcome()
 
