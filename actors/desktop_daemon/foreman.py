@@ -24,7 +24,6 @@ from .messages import (
     AgentRecord,
     AskHeld,
     Entered,
-    Erase,
     ForemanMessage,
     HeartbeatDue,
     HeartbeatTick,
@@ -370,7 +369,6 @@ class Foreman(Actor[ForemanMessage]):
         if hand is None or hand.phase != "entering" or hand.order is None:
             return
         if isinstance(message.error, StateError):
-            self.ledger.tell(Erase(agent_id))
             self._refuse(agent_id, f"this desktop could not keep it: {message.error}")
             return
         if message.error is not None:

@@ -20,7 +20,6 @@ from .messages import (
     AgentRecord,
     CountRun,
     Enter,
-    Erase,
     KeepOutcome,
     LedgerMessage,
     LedgerTick,
@@ -117,8 +116,6 @@ class Ledger(Actor[LedgerMessage]):
             case Enter(record, reply_to):
                 self._put(record, entered=reply_to)
                 self._forget_the_oldest()
-            case Erase(agent_id):
-                self._remove(agent_id)
             case CountRun(agent_id, reply_to):
                 self._count_run(agent_id, reply_to)
             case KeepOutcome():
@@ -237,7 +234,7 @@ class Ledger(Actor[LedgerMessage]):
         self.state = msgspec.structs.replace(self.state, writing=None)
         if write.entered is not None:
             write.entered.fail(error)
-            # Whether anything of it is on the disk is not known; a later daemon must not find it.
+            # Whether anything of it is on the disk is not known; no later daemon may find it.
             self._remove(write.agent_id)
             return
         unwritten = self.state.unwritten | {write.agent_id}

@@ -37,16 +37,12 @@ class AgentRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Enter(msgspec.Struct, frozen=True):
-    """Keep a new agent. Answered with True when it is on the disk; a failure is StateError."""
+    """Keep a new agent. Answered with True when it is on the disk; a StateError where it cannot be kept, and
+    then nothing of it is left.
+    """
 
     record: AgentRecord
     reply_to: ReplyTo[bool]
-
-
-class Erase(msgspec.Struct, frozen=True):
-    """Forget an agent that was refused after all."""
-
-    agent_id: str
 
 
 class CountRun(msgspec.Struct, frozen=True):
@@ -103,7 +99,6 @@ def counting(agent_id: str) -> Callable[[ReplyTo[AgentRecord]], CountRun]:
 
 LedgerMessage = (
     Enter
-    | Erase
     | CountRun
     | KeepOutcome
     | OutcomeDelivered

@@ -48,7 +48,6 @@ UNSENT = {
     ("Uplink", "HelloDue"): "only where the foreman did not answer",
     ("Ledger", "LedgerTick"): "only where the disk took no more",
     ("Ledger", "RecordFailed"): "only where the disk took no more",
-    ("Ledger", "Erase"): "only where the disk took no more",
 }
 """Actor and message: why no part of the day sends it."""
 

@@ -337,7 +337,7 @@ def test_heartbeats_name_the_agents_that_run() -> None:
 
 def test_full_disk_refuses_new_agents_and_still_delivers_results() -> None:
     async def scenario(world: World, server: ScriptedServer, desktop: Desktop) -> None:
-        async with desktop.daemon():
+        async with desktop.daemon() as system:
             await server.online()
             server.spawn("agent_1")
             run = await desktop.started("agent_1")
@@ -349,6 +349,9 @@ def test_full_disk_refuses_new_agents_and_still_delivers_results() -> None:
             run.emit(Done("in memory alone"))
             assert "in memory alone" == (await server.complete("agent_1")).result
             assert not _record(desktop, "agent_1").is_over
+            ledger = system.tree().find("/daemon/ledger")
+            assert ledger is not None
+            assert 0 == ledger.facts["unfinished"], "of the refused agent nothing is known any more"
 
             desktop.is_full = False
             await until(lambda: _record(desktop, "agent_1").is_over)
