@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -41,6 +42,10 @@ token_s = 0.2
 [reports]
 first_s = 0.1
 longest_s = 0.5
+
+[terminal]
+claude = "{claude}"
+claude_config = "{config}"
 """
 
 
@@ -49,10 +54,19 @@ class Desk:
 
     Args:
       server_url: where its daemon dials; the server's own address unless given.
+      claude: the Claude Code CLI.
+      variables: more of the daemon's environment.
     """
 
     def __init__(
-        self, folder: Path, server: Server, *, server_url: str = "", silence_s: float = 75.0
+        self,
+        folder: Path,
+        server: Server,
+        *,
+        server_url: str = "",
+        silence_s: float = 75.0,
+        claude: str = "there is none",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder / "daemon"
         self.root = folder / "code"
@@ -63,7 +77,10 @@ class Desk:
         self._log = folder / "daemon.log"
         (self.root / "trusted").mkdir(parents=True)
         self.folder.mkdir()
-        settings = SETTINGS.format(root=self.root, silence_s=silence_s)
+        self._variables = dict(variables or {})
+        settings = SETTINGS.format(
+            root=self.root, silence_s=silence_s, claude=claude, config=folder / "claude"
+        )
         (self.folder / "daemon.toml").write_text(settings)
 
     def __enter__(self) -> Self:
@@ -83,6 +100,7 @@ class Desk:
             "HOME": str(self.folder.parent),
             "GLASSHOUSE_DAEMON": str(self.folder),
             "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            **self._variables,
         }
 
     def start(self) -> None:
@@ -182,14 +200,23 @@ class Desk:
         spawned = await self.ask("POST", "/daemon-api/test/spawn", body, token=self.token)
         return str(spawned["agentId"])
 
-    async def agent(self, agent_id: str, *statuses: str) -> dict[str, Any]:
-        """The agent's view, once it has one of these statuses."""
+    async def answer(self, agent_id: str, view: dict[str, Any], decision: str) -> None:
+        """Answer the approval that the agent's view has, as its user."""
+        body = {"approvalId": view["approval"]["approvalId"], "decision": decision}
+        await self.ask("POST", f"/api/agents/{agent_id}/approval", body)
+
+    async def agent(
+        self, agent_id: str, *statuses: str, after: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The agent's view, once it has one of these statuses, and another approval than `after` has."""
+        old = None if after is None else after["approval"]["approvalId"]
         view: dict[str, Any] = {}
         with trio.move_on_after(PATIENCE_S):
             while True:
                 shown = await self.ask("GET", f"/daemon-api/test/agent/{agent_id}", token=self.token)
                 view = shown["database"]
-                if view["status"] in statuses:
+                approval = view["approval"] or {}
+                if view["status"] in statuses and (old is None or approval.get("approvalId") != old):
                     return view
                 await trio.sleep(0.05)
         raise AssertionError(f"{view} is not {statuses}; the daemon logged\n{self.log()}")

@@ -73,8 +73,7 @@ async def test_desktop_logs_in_by_a_code_and_runs_what_its_user_allows(desk: Des
     assert f"desktop: study of {ADA} at {desk.server.url}\ndaemon: runs as process" in status
     assert "connection: online\nagents: 1 of 3\n" in status
 
-    answer = {"approvalId": asked["approval"]["approvalId"], "decision": "approve"}
-    await desk.ask("POST", f"/api/agents/{agent_id}/approval", answer)
+    await desk.answer(agent_id, asked, "approve")
     done = await desk.agent(agent_id, "completed", "failed")
     assert "completed" == done["status"]
     assert f"from {desk.root}" in done["result"]
