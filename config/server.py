@@ -14,7 +14,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
@@ -35,7 +35,6 @@ from adapters.listener.child import (
 from adapters.listener.handing import HandingError
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.metrics import process_figures
-from adapters.storage import Seal, open_sqlite
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.udp import NaclBoxes
 from adapters.vad import NoiseFloorVoices
@@ -45,7 +44,6 @@ from config.assembly import World, assemble
 from config.child_command import ServerStart, parse
 from config.core_tokens import core_tokens
 from config.data_directory import DataDirectoryError, ServerFile, make_data_directory
-from config.data_watch import DataWatch
 from config.front import FrontDoorServices
 from config.giving import Giver
 from config.language_model import model_of
@@ -55,6 +53,7 @@ from config.settings import Settings, base_urls
 from config.sources import SettingsError
 from config.speaking import speaking_of
 from config.speech import speech_of
+from config.storage import open_store, watch_of
 from config.taking import Taker
 from config.translation import translator_of
 from runtime import ActorSystem, Watchdog, open_system
@@ -114,7 +113,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 load=load,
                 is_taking_over=inherited.taking is not None,
             )
-            watch = DataWatch(settings.data, ports.telemetry)
+            watch = watch_of(settings, ports.store, ports.telemetry)
             world = World(
                 ports=ports,
                 media=media,
@@ -191,42 +190,43 @@ async def open_ports(
     media, peers = peers_of(settings, telemetry)
     model, models = model_of(settings, telemetry)
     translator = translator_of(settings, model)
-    try:
-        tokens = core_tokens(settings, wall=system.clock.wall)
-        speaking = speaking_of(settings, telemetry)
-        seal = Seal(settings.storage_key, settings.former_storage_keys)
-        store = await open_sqlite(make_data_directory(settings), seal=seal)
-    except (DataDirectoryError, StorageError) as error:
-        raise CannotBegin(str(error)) from error
-    voices = NoiseFloorVoices()
-    if speech:
-        voices.warm_up()
-    webhooks = HttpWebhooks(settings.webhooks)
-    await webhooks.warm_up()  # importing httpx takes 0.4 s, which the first webhook would hold the loop for
-    try:
-        ports = Ports(
-            store=store,
-            webhooks=webhooks,
-            speech=speech,
-            tokens=tokens,
-            telemetry=telemetry,
-            load=load or PumpLoad(),
-            lc3=Lc3Codec(),
-            boxes=NaclBoxes(),
-            media=media,
-            voices=voices,
-            translator=translator,
-            language_model=model,
-            speaking=speaking,
-        )
-        yield ports, (*recognisers, *peers, *models)
-    finally:
-        with trio.move_on_after(CLOSE_PORTS_S, shield=True):
-            await webhooks.aclose()
-            if translator is not None:
-                await translator.aclose()
-            await store.aclose()
-        logging.getLogger().removeHandler(library_logs)
+    async with AsyncExitStack() as stack:
+        stack.callback(logging.getLogger().removeHandler, library_logs)
+        try:
+            make_data_directory(settings)
+            tokens = core_tokens(settings, wall=system.clock.wall)
+            speaking = speaking_of(settings, telemetry)
+            store = await stack.enter_async_context(open_store(settings, telemetry))
+        except (DataDirectoryError, StorageError) as error:
+            raise CannotBegin(str(error)) from error
+        voices = NoiseFloorVoices()
+        if speech:
+            voices.warm_up()
+        webhooks = HttpWebhooks(settings.webhooks)
+        # Importing httpx takes 0.4 s, which the first webhook would hold the loop for.
+        await webhooks.warm_up()
+        try:
+            ports = Ports(
+                store=store,
+                webhooks=webhooks,
+                speech=speech,
+                tokens=tokens,
+                telemetry=telemetry,
+                load=load or PumpLoad(),
+                lc3=Lc3Codec(),
+                boxes=NaclBoxes(),
+                media=media,
+                voices=voices,
+                translator=translator,
+                language_model=model,
+                speaking=speaking,
+            )
+            yield ports, (*recognisers, *peers, *models)
+        finally:
+            with trio.move_on_after(CLOSE_PORTS_S, shield=True):
+                await webhooks.aclose()
+                if translator is not None:
+                    await translator.aclose()
 
 
 def open_log(settings: Settings, *, wall: Callable[[], float]) -> LogTelemetry:

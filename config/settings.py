@@ -42,6 +42,7 @@ from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
 from adapters.synthesis import FliteSettings
+from adapters.storage.mongodb.settings import MongoSettings
 from adapters.telemetry.limits import LineLimits
 from adapters.webhooks.settings import WebhookSettings
 from adapters.webrtc.settings import MediaSettings
@@ -115,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       jwt_secret: what phones' tokens are signed with (HS256), 32 bytes or more. Empty means one that is made
         at random and kept in the data directory.
       former_jwt_secrets: secrets that signed tokens earlier and are still good for checking them.
+      store: where documents lie: sqlite is one file in the data directory, mongodb is what `mongodb_uri` names.
       storage_key: what private values in the store are encrypted with (AES-256-GCM), 32 bytes or more. Empty
         leaves them plain.
       former_storage_keys: keys that encrypted values earlier. A start reads them with these and writes them
@@ -141,7 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         needs a token as any phone does.
       metrics_token: what a Prometheus shows at `GET /metrics`. Empty leaves the admin token alone, which
         changes with each start.
-      mongodb_uri: where the production store will be.
+      mongodb_uri: where MongoDB is, as mongodb://USER:PASSWORD@HOST:PORT/?replicaSet=NAME or mongodb+srv://...
       anthropic_api_key: the key of Anthropic's models. With it speech is translated, and the assistant thinks
         with them; without one it goes by rules.
       anthropic_base_url: where they are reached, without /v1; empty means at Anthropic.
@@ -161,6 +163,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_http_apps: bool = False
     jwt_secret: Secret = ""
     former_jwt_secrets: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
+    store: Literal["sqlite", "mongodb"] = "sqlite"
+    mongodb_uri: Annotated[str, Meta(pattern=r"^(mongodb(\+srv)?://\S+)?$", extra=SECRET)] = ""
     storage_key: Secret = ""
     former_storage_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
     require_token_expiry: bool = False
@@ -202,6 +206,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webrtc: WebrtcSettings = WebrtcSettings()
     media: MediaSettings = MediaSettings()
     voice: VoiceSettings = VoiceSettings()
+    mongodb: MongoSettings = MongoSettings()
     desktop: DesktopSettings = DesktopSettings()
     assistant: AssistantSettings = AssistantSettings()
     soga: SogaSettings = SogaSettings()
@@ -214,7 +219,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keeper: KeeperTimes = KeeperTimes()
     admin: AdminSettings = AdminSettings()
 
-    mongodb_uri: Annotated[str, Meta(extra={**SECRET, "awaits": "the MongoDB store"})] = ""
     gemini_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the desktop daemon"})] = ""
 
     @property

@@ -278,6 +278,8 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
             " loopback, without a public URL"
         )
         found.append(("desktop.legacy_email_auth", expected))
+    if settings.store == "mongodb" and not settings.mongodb_uri:
+        found.append(("mongodb_uri", "expected mongodb://HOST:PORT: the store is to be MongoDB"))
     if _is_weak(settings.storage_key):
         expected = f"expected {SHORTEST_SECRET_BYTES} bytes or more, as `openssl rand -base64 32` prints"
         found.append(("storage_key", expected))
@@ -290,6 +292,8 @@ def _remarks(settings: Settings, values: Mapping[str, Any]) -> list[str]:
         remarks.append(
             f"jwt_secret is shorter than {SHORTEST_SECRET_BYTES} bytes: good for trying things out only"
         )
+    if settings.mongodb_uri and settings.store != "mongodb":
+        remarks.append("mongodb_uri is set but does nothing: store is sqlite; store=mongodb uses it")
     for name in values:
         awaits = catalogue()[name].awaits
         if awaits:

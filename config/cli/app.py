@@ -12,10 +12,9 @@ from typing import TypeVar
 
 import click
 import msgspec
-import trio
 
-from actors.ports import AppDocument, PutApp, RemoveApp, StorageError, Store
-from adapters.storage import FILE_NAME, open_sqlite
+from actors.ports import AppDocument, PutApp, RemoveApp, Store
+from adapters.storage import FILE_NAME
 from config.app_document import (
     APP_TYPES,
     AppError,
@@ -29,6 +28,7 @@ from config.app_document import (
 )
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
 from config.cli.programs import app_new, app_test
+from config.cli.stores import with_store
 from config.cli.word import command_word
 from config.settings import Settings
 
@@ -234,18 +234,9 @@ def _with_store(
     Args:
       is_made: a store that is not there is made; otherwise that is the end of the command.
     """
-    if not is_made and not (Path(settings.data) / FILE_NAME).exists():
+    has_file = settings.store != "sqlite" or (Path(settings.data) / FILE_NAME).exists()
+    if not is_made and not has_file:
         hint = f"pass another --data, or add an app: {command_word()} app add PACKAGE --url URL"
         raise Failed(f"{settings.data} holds no apps: nothing was ever stored there; {hint}")
 
-    async def run() -> Answer:
-        store = await open_sqlite(Path(settings.data))
-        try:
-            return await work(store)
-        finally:
-            await store.aclose()
-
-    try:
-        return trio.run(run)
-    except StorageError as error:
-        raise Failed(str(error)) from error
+    return with_store(settings, work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -45,7 +46,8 @@ class WorkerInThread:
         finally:
             os.close(requests)
             os.close(answers)
-            self._token.run_sync_soon(self._end)
+            with contextlib.suppress(trio.RunFinishedError):  # the test was over first
+                self._token.run_sync_soon(self._end)
 
     def _end(self) -> None:
         self.returncode = 0
@@ -64,9 +66,10 @@ async def store_opener(
     *,
     key: str = "",
     former_keys: tuple[str, ...] = (),
+    **limits: float,
 ) -> AsyncIterator[Opener]:
     """Opens stores on one database, each with its own worker."""
-    settings = msgspec.structs.replace(MongoSettings(), database=database)
+    settings = msgspec.structs.replace(MongoSettings(), database=database, **limits)
     async with trio.open_nursery() as nursery:
 
         async def opener() -> MongoStore:
