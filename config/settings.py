@@ -116,7 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       jwt_secret: what phones' tokens are signed with (HS256), 32 bytes or more. Empty means one that is made
         at random and kept in the data directory.
       former_jwt_secrets: secrets that signed tokens earlier and are still good for checking them.
-      store: where documents lie: sqlite is one file in the data directory, mongodb is what `mongodb_uri` names.
+      store: where documents lie: sqlite is a file in the data directory, mongodb is what `mongodb_uri` names.
       storage_key: what private values in the store are encrypted with (AES-256-GCM), 32 bytes or more. Empty
         leaves them plain.
       former_storage_keys: keys that encrypted values earlier. A start reads them with these and writes them

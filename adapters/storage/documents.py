@@ -1,4 +1,4 @@
-"""Documents by collection, one row each: the JSON as it came, and beside it what is looked up."""
+"""Documents by collection, a row each: the JSON as it came, sealed where there is a key, and its names."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Final
 import msgspec
 
 from actors.document_ports import DocumentChange, KeepNewest, PutDocument, RemoveDocument, StoredDocument
+from adapters.storage.sealing import Seal, SealError, document_row
 
 Statement = tuple[str, tuple[object, ...]]
+Row = tuple[str, str, str | bytes]
+"""Key, user id and the document: text, or the bytes of a sealed one."""
 
 _PUT: Final = (
     "INSERT INTO documents (collection, key, user_id, updated_at_ms, is_unfinished, document) "
@@ -25,8 +28,8 @@ _KEEP: Final = (
 )
 
 
-def statement(change: DocumentChange) -> Statement:
-    """What makes the change.
+def statement(change: DocumentChange, seal: Seal) -> Statement:
+    """What makes the change; a document is sealed where there is a key.
 
     Raises:
       UnicodeEncodeError: a name cannot be stored.
@@ -39,7 +42,9 @@ def statement(change: DocumentChange) -> Statement:
             change.updated_at_ms.to_bytes(8, signed=True)
             key = (change.collection, change.key, change.user_id)
             _check(*key)
-            text = change.document.decode()
+            text: str | bytes = change.document.decode()
+            if seal.current:
+                text = seal.seal(document_row(change.collection, change.key), change.document)
             return _PUT, (*key, change.updated_at_ms, int(change.is_unfinished), text)
         case RemoveDocument(collection, key):
             _check(collection, key)
@@ -69,12 +74,29 @@ def unfinished_users(collections: Sequence[str]) -> Statement:
     return f"{query} ORDER BY user_id", tuple(collections)
 
 
-def of_rows(rows: Iterable[tuple[str, str, str]]) -> tuple[StoredDocument, ...]:
-    """The documents of rows of `key, user_id, document`."""
-    return tuple(StoredDocument(key, user_id, text.encode()) for key, user_id, text in rows)
+def of_rows(
+    collection: str, rows: Iterable[Row], seal: Seal, *, skips_unreadable: bool
+) -> tuple[StoredDocument, ...]:
+    """The documents of these rows.
+
+    Raises:
+      SealError: one does not open, unless such ones are to be left out.
+    """
+    found = []
+    for key, user_id, stored in rows:
+        try:
+            document = seal.open(
+                document_row(collection, key), stored.encode() if isinstance(stored, str) else stored
+            )
+        except SealError:
+            if not skips_unreadable:
+                raise
+        else:
+            found.append(StoredDocument(key, user_id, document))
+    return tuple(found)
 
 
-def fetch(connection: sqlite3.Connection, query: Statement) -> list[tuple[str, str, str]]:
+def fetch(connection: sqlite3.Connection, query: Statement) -> list[Row]:
     """All rows; in a worker thread."""
     return connection.execute(*query).fetchall()
 

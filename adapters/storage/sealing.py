@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -94,6 +94,13 @@ def document_row(collection: str, key: str) -> str:
 def key_of(stored: bytes) -> bytes:
     """The id of the key that sealed a value; empty for a plain one."""
     return stored[_ID] if stored[:1] == bytes([_MARK]) and len(stored) >= _ID.stop else b""
+
+
+def missing_keys(used: Iterable[bytes], seal: Seal) -> str:
+    """What to say when some of the `used` keys are not configured; empty when all are."""
+    missing = sorted({key_id.hex() for key_id in used if not seal.knows(key_id)})
+    names = ", ".join(missing)
+    return f"it holds values sealed with keys that are not configured: {names}" if missing else ""
 
 
 def _key_id(secret: str) -> bytes:

@@ -50,8 +50,9 @@ from actors.ports import (
     UserDocument,
 )
 from adapters.storage import documents, transcripts
+from adapters.storage.rotation import seal_anew
 from adapters.storage.schema import SchemaTooNewError, migrate
-from adapters.storage.sealing import Seal, SealError, key_of, snapshot_row
+from adapters.storage.sealing import Seal, SealError, snapshot_row
 from adapters.storage.turns import Turns, Waiting
 
 FILE_NAME: Final = "glasshouse.sqlite3"
@@ -133,7 +134,7 @@ class SqliteStore:
 
         Cancellation: before its transaction began the commit is withdrawn; one that has begun is finished.
         """
-        statements = _statements(changes)
+        statements = _statements(changes, self._seal)
         await self._write(self._commits, lambda connection: _execute(connection, statements))
 
     async def find_app(self, package_name: str) -> AppDocument | None:
@@ -161,16 +162,18 @@ class SqliteStore:
     async def find_document(self, collection: str, key: str) -> StoredDocument | None:
         """The document, or None."""
         query = "SELECT key, user_id, document FROM documents WHERE collection = ? AND key = ?"
-        found = await self._documents((query, (collection, key)))
+        try:
+            found = await self._documents(collection, (query, (collection, key)))
+        except SealError as error:
+            raise self._unreadable(collection, key, error) from error
         return found[0] if found else None
 
     async def list_documents(
         self, collection: str, user_id: str | None, limit: int, *, only_unfinished: bool = False
     ) -> tuple[StoredDocument, ...]:
-        """The newest first; of everybody where `user_id` is None."""
-        return await self._documents(
-            documents.listing(collection, user_id, limit, only_unfinished=only_unfinished)
-        )
+        """The newest first, of those that open; of everybody where `user_id` is None."""
+        query = documents.listing(collection, user_id, limit, only_unfinished=only_unfinished)
+        return await self._documents(collection, query, skips_unreadable=True)
 
     async def list_unfinished_users(self, collections: Sequence[str]) -> tuple[str, ...]:
         """Who has an unfinished document in one of these."""
@@ -178,10 +181,13 @@ class SqliteStore:
         rows = await self._read(lambda: self._reader.execute(*query).fetchall())
         return tuple(user_id for (user_id,) in rows)
 
-    async def _documents(self, query: documents.Statement) -> tuple[StoredDocument, ...]:
+    async def _documents(
+        self, collection: str, query: documents.Statement, *, skips_unreadable: bool = False
+    ) -> tuple[StoredDocument, ...]:
         if not all(_is_unicode(value) for value in query[1] if isinstance(value, str)):
             return ()  # such a key cannot have been stored
-        return documents.of_rows(await self._read(lambda: documents.fetch(self._reader, query)))
+        rows = await self._read(lambda: documents.fetch(self._reader, query))
+        return documents.of_rows(collection, rows, self._seal, skips_unreadable=skips_unreadable)
 
     async def claim_user(self, user_id: str) -> Claim:
         """Become the user's owner. Cancellation: as `commit`.
@@ -344,49 +350,13 @@ def _open(path: Path, seal: Seal | None, lock_wait_s: float) -> _Connections:
         connections.writer = connections.connect(path, lock_wait_s)
         migrate(connections.writer)
         if seal is not None:
-            _seal_anew(connections.writer, seal)
+            seal_anew(connections.writer, seal)
         connections.reader = connections.connect(path, lock_wait_s)
         connections.snapshots = connections.connect(path, lock_wait_s, is_flushed=False)
     except BaseException:
         connections.close()
         raise
     return connections
-
-
-def _seal_anew(connection: sqlite3.Connection, seal: Seal) -> None:
-    """Bring all private values under the current key; those that are damaged stay as they are.
-
-    SQLite leaves the old text in pages that it no longer uses, so the file is then written anew.
-
-    Raises:
-      SealError: some are under a key that is not configured; nothing was changed.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        query = "SELECT user_id, substr(snapshot, 1, 5) FROM owners WHERE snapshot IS NOT NULL"
-        keys = {user_id: key_of(head) for user_id, head in connection.execute(query)}
-        said = transcripts.sealed_with(connection)
-        used = {*keys.values(), *said.values()}
-        missing = sorted({key_id.hex() for key_id in used if not seal.knows(key_id)})
-        if missing:
-            raise SealError(f"it holds values sealed with keys that are not configured: {', '.join(missing)}")
-        others = [user_id for user_id, key_id in keys.items() if key_id != seal.current]
-        for user_id in others:
-            row = snapshot_row(user_id)
-            query = "SELECT snapshot FROM owners WHERE user_id = ?"
-            (stored,) = connection.execute(query, (user_id,)).fetchone()
-            with contextlib.suppress(SealError):
-                value = seal.seal(row, seal.open(row, stored))
-                connection.execute("UPDATE owners SET snapshot = ? WHERE user_id = ?", (value, user_id))
-        other_pieces = [row for row, key_id in said.items() if key_id != seal.current]
-        transcripts.seal_anew(connection, other_pieces, seal)
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    if others or other_pieces:
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _connect(path: Path, lock_wait_s: float, *, is_flushed: bool) -> sqlite3.Connection:
@@ -462,16 +432,16 @@ def _reporting_faults(path: Path, call: Callable[[], Answer]) -> Answer:
         raise StorageError(f"{path}: {error}", retry_after_s=30.0) from error
 
 
-def _statements(changes: Iterable[Change]) -> tuple[Statement, ...]:
+def _statements(changes: Iterable[Change], seal: Seal) -> tuple[Statement, ...]:
     try:
-        return tuple(_statement(change) for change in changes)
+        return tuple(_statement(change, seal) for change in changes)
     except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
         raise StorageError(f"a change cannot be stored: {error}", retry_after_s=60.0) from error
 
 
-def _statement(change: Change) -> Statement:
+def _statement(change: Change, seal: Seal) -> Statement:
     if isinstance(change, PutDocument | RemoveDocument | KeepNewest):
-        return documents.statement(change)
+        return documents.statement(change, seal)
     if isinstance(change, PutApp):
         document = msgspec.json.encode(change.app)
         _APP_DECODER.decode(document)  # the parts kept as given may not be JSON

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from actors.ports import KeptTranscript
-from adapters.storage.sealing import Seal, SealError, key_of, transcript_row
+from adapters.storage.sealing import Seal, SealError, transcript_row
 
 Row = tuple[str, str, int, bytes]
 
@@ -50,21 +50,3 @@ def keep(connection: sqlite3.Connection, rows: Sequence[Row], before_ms: int) ->
 
 def forget(connection: sqlite3.Connection, user_id: str) -> None:
     connection.execute("DELETE FROM transcripts WHERE user_id = ?", (user_id,))
-
-
-def sealed_with(connection: sqlite3.Connection) -> dict[tuple[str, str], bytes]:
-    """The id of the key of each row."""
-    query = "SELECT user_id, result_id, substr(segment, 1, 5) FROM transcripts"
-    return {(user_id, result_id): key_of(head) for user_id, result_id, head in connection.execute(query)}
-
-
-def seal_anew(connection: sqlite3.Connection, rows: Iterable[tuple[str, str]], seal: Seal) -> None:
-    """Bring these rows under the current key; those that are damaged stay as they are."""
-    for user_id, result_id in rows:
-        name = transcript_row(user_id, result_id)
-        query = "SELECT segment FROM transcripts WHERE user_id = ? AND result_id = ?"
-        (stored,) = connection.execute(query, (user_id, result_id)).fetchone()
-        with contextlib.suppress(SealError):
-            value = seal.seal(name, seal.open(name, stored))
-            update = "UPDATE transcripts SET segment = ? WHERE user_id = ? AND result_id = ?"
-            connection.execute(update, (value, user_id, result_id))

@@ -25,6 +25,7 @@ _COMMANDS = {
     "user": ("config.cli.user", "user", "Make the token a phone logs in with."),
     "tree": ("config.cli.tree", "tree", "Show the actors of the running server."),
     "daemon": ("config.cli.daemon", "daemon", "Run terminal agents for your glasses on this computer."),
+    "data": ("config.cli.data", "data", "Back the store up, bring it back, change its key."),
     "bench": ("config.cli.programs", "bench", "Run a benchmark."),
     "config": ("config.cli.show_settings", "show_settings", "Show every setting and where it came from."),
 }

@@ -47,7 +47,15 @@ from adapters.storage.mongodb.schema import (
 )
 from adapters.storage.mongodb.wire import PutAppText, WireChange
 from adapters.storage.schema import SchemaTooNewError
-from adapters.storage.sealing import Seal, SealError, document_row, key_of, snapshot_row, transcript_row
+from adapters.storage.sealing import (
+    Seal,
+    SealError,
+    document_row,
+    key_of,
+    missing_keys,
+    snapshot_row,
+    transcript_row,
+)
 
 Fields = dict[str, Any]
 Client = MongoClient[Fields]
@@ -100,13 +108,14 @@ class MongoDatabase:
     """The blocking side of the store. Any thread may call; `commit` from one at a time.
 
     Attributes:
+      mongo: the database itself.
       has_transactions: as the server said when it was last asked by `prepare`.
       server: its version, as it says itself.
     """
 
     def __init__(self, client: Client, given: wire.Configure) -> None:
         self._client = client
-        self._database = client.get_database(
+        self.mongo = client.get_database(
             given.database,
             read_preference=ReadPreference.PRIMARY,
             write_concern=WriteConcern("majority", wtimeout=int(given.attempt_s * 1000)),
@@ -127,12 +136,10 @@ class MongoDatabase:
             hello = self._client.admin.command("hello")
             self.has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
             self.server = str(self._client.server_info()["version"])
-            migrate(self._database)
-            missing = sorted(key for key in self.keys() if not self._seal.knows(bytes.fromhex(key)))
+            migrate(self.mongo)
+            missing = missing_keys(map(bytes.fromhex, self.keys()), self._seal)
             if missing:
-                raise SealError(
-                    f"it holds values sealed with keys that are not configured: {', '.join(missing)}"
-                )
+                raise SealError(missing)
 
         try:
             self._trying(until, ask)
@@ -144,9 +151,9 @@ class MongoDatabase:
 
     def keys(self) -> set[str]:
         """The ids of the keys that values are sealed with, as hexadecimal text; empty for plain ones."""
-        found = {key for name in (SESSIONS, TRANSCRIPTS) for key in self._database[name].distinct("key")}
-        for name in document_collections(self._database):
-            found.update(self._database[name].distinct(f"{STORE}.key"))
+        found = {key for name in (SESSIONS, TRANSCRIPTS) for key in self.mongo[name].distinct("key")}
+        for name in document_collections(self.mongo):
+            found.update(self.mongo[name].distinct(f"{STORE}.key"))
         return found
 
     def commit(self, group: Sequence[Sequence[WireChange]], until: float) -> None:
@@ -200,12 +207,12 @@ class MongoDatabase:
 
     def _index(self, collection: str) -> None:
         if collection not in (APPS, USERS) and collection not in self._indexed:
-            index_documents(self._database, collection)
+            index_documents(self.mongo, collection)
             self._indexed.add(collection)
 
     def _apply(self, steps: Mapping[str, Sequence[Step]], session: ClientSession | None) -> None:
         for name, of_collection in steps.items():
-            collection = self._database[name]
+            collection = self.mongo[name]
             models: list[Model] = []
             for step in of_collection:
                 if not isinstance(step, KeepNewest):
@@ -219,15 +226,14 @@ class MongoDatabase:
     def _steps(self, change: WireChange | _UserMade) -> list[tuple[str, Step]]:
         match change:
             case PutAppText(package_name, text):
-                fields = fields_of(text.encode())
-                document = {STORE: {"text": text}} if fields is None else fields
-                return [(APPS, ReplaceOne({"_id": package_name}, document, upsert=True))]
+                return [(APPS, ReplaceOne({"_id": package_name}, app_fields(text), upsert=True))]
             case RemoveApp(package_name):
                 return [(APPS, DeleteOne({"_id": package_name}))]
             case _UserMade():
                 return [(USERS, change.model())]
             case PutDocument():
-                return [(change.collection, self._put(change))]
+                fields = document_fields(change, self._seal)
+                return [(change.collection, ReplaceOne({"_id": change.key}, fields, upsert=True))]
             case RemoveDocument(collection, key):
                 return [(collection, DeleteOne({"_id": key}))]
             case KeepNewest():
@@ -235,52 +241,35 @@ class MongoDatabase:
             case _:
                 raise AssertionError(f"{change} was to be merged")
 
-    def _put(self, change: PutDocument) -> ReplaceOne[Fields]:
-        own: Fields = {
-            "userId": change.user_id,
-            "updatedAtMs": change.updated_at_ms,
-            "isUnfinished": change.is_unfinished,
-            "key": self._seal.current.hex(),
-        }
-        identity = IDENTITIES.get(change.collection)
-        fields = None if self._seal.current else fields_of(change.document)
-        if fields is None or (identity and fields.get(identity) != change.key):
-            fields = {"userId": change.user_id, **({identity: change.key} if identity else {})}
-            if self._seal.current:
-                own["sealed"] = self._seal.seal(document_row(change.collection, change.key), change.document)
-            else:
-                own["text"] = change.document.decode()
-        return ReplaceOne({"_id": change.key}, {**fields, STORE: own}, upsert=True)
-
     def _read(self, request: wire.Read) -> object:
         match request:
             case wire.FindApp(package_name):
-                found = self._database[APPS].find_one({"_id": package_name})
-                return None if found is None else _app_text(found)
+                found = self.mongo[APPS].find_one({"_id": package_name})
+                return None if found is None else app_text(found)
             case wire.ListApps():
-                return sorted((one["_id"], _app_text(one)) for one in self._database[APPS].find())
+                return sorted((one["_id"], app_text(one)) for one in self.mongo[APPS].find())
             case wire.FindUser(user_id):
-                found = self._database[USERS].find_one({"_id": user_id})
+                found = self.mongo[USERS].find_one({"_id": user_id})
                 return None if found is None else (found["createdAtMs"], found.get("runningApps", ()))
             case wire.ListSnapshots():
-                owners = self._database[SESSIONS].find({"snapshot": {"$exists": True}}, {"epoch": 1})
+                owners = self.mongo[SESSIONS].find({"snapshot": {"$exists": True}}, {"epoch": 1})
                 return {one["_id"]: one["epoch"] for one in owners}
             case wire.FindTranscripts(user_id):
                 return self._transcripts(user_id)
             case wire.FindDocument(collection, key):
-                found = self._database[collection].find_one({"_id": key})
+                found = self.mongo[collection].find_one({"_id": key})
                 return None if found is None else self._document(collection, found)
             case wire.ListDocuments():
                 return self._documents(request)
             case wire.ListUnfinishedUsers(collections):
                 unfinished = {f"{STORE}.isUnfinished": True}
-                lists = [self._database[one].distinct(f"{STORE}.userId", unfinished) for one in collections]
+                lists = [self.mongo[one].distinct(f"{STORE}.userId", unfinished) for one in collections]
                 return sorted({user_id for one in lists for user_id in one})
 
     def _transcripts(self, user_id: str) -> list[bytes]:
         order = [("atMs", pymongo.ASCENDING), ("resultId", pymongo.ASCENDING)]
         bodies = []
-        for one in self._database[TRANSCRIPTS].find({"userId": user_id}).sort(order):
+        for one in self.mongo[TRANSCRIPTS].find({"userId": user_id}).sort(order):
             with contextlib.suppress(SealError):
                 bodies.append(self._seal.open(transcript_row(user_id, one["resultId"]), one["segment"]))
         return bodies
@@ -293,7 +282,7 @@ class MongoDatabase:
             wanted[f"{STORE}.userId"] = request.user_id
         if request.only_unfinished:
             wanted[f"{STORE}.isUnfinished"] = True
-        found = self._database[request.collection].find(wanted).sort(_NEWEST).limit(request.limit)
+        found = self.mongo[request.collection].find(wanted).sort(_NEWEST).limit(request.limit)
         documents = []
         for one in found:
             with contextlib.suppress(SealError):
@@ -316,8 +305,8 @@ class MongoDatabase:
             case wire.ForgetSnapshot(user_id, epoch):
                 forget = {"$unset": {"snapshot": "", "key": ""}}
                 owner = {"_id": user_id, "epoch": epoch}
-                if self._database[SESSIONS].update_one(owner, forget).matched_count:
-                    self._database[TRANSCRIPTS].delete_many({"userId": user_id})
+                if self.mongo[SESSIONS].update_one(owner, forget).matched_count:
+                    self.mongo[TRANSCRIPTS].delete_many({"userId": user_id})
             case wire.KeepTranscripts(kept, before_ms):
                 puts = [
                     ReplaceOne(
@@ -325,14 +314,14 @@ class MongoDatabase:
                     )
                     for one in kept
                 ]
-                _bulk(self._database[TRANSCRIPTS], puts, None)
-                self._database[TRANSCRIPTS].delete_many({"atMs": {"$lt": before_ms}})
+                _bulk(self.mongo[TRANSCRIPTS], puts, None)
+                self.mongo[TRANSCRIPTS].delete_many({"atMs": {"$lt": before_ms}})
             case wire.ForgetTranscripts(user_id):
-                self._database[TRANSCRIPTS].delete_many({"userId": user_id})
+                self.mongo[TRANSCRIPTS].delete_many({"userId": user_id})
         return None
 
     def _claim(self, user_id: str) -> tuple[int, bytes | None]:
-        claimed = self._database[SESSIONS].find_one_and_update(
+        claimed = self.mongo[SESSIONS].find_one_and_update(
             {"_id": user_id}, {"$inc": {"epoch": 1}}, upsert=True, return_document=ReturnDocument.AFTER
         )
         assert claimed is not None, "an upsert returns what it made"
@@ -343,7 +332,7 @@ class MongoDatabase:
         return claimed["epoch"], stored
 
     def _save(self, snapshots: Sequence[Any]) -> list[str]:
-        collection = self._database[SESSIONS]
+        collection = self.mongo[SESSIONS]
         puts = []
         for one in snapshots:
             stored = self._seal.seal(snapshot_row(one.user_id), one.body)
@@ -419,6 +408,35 @@ def _keep_newest(collection: Collection[Fields], change: KeepNewest, session: Cl
         collection.delete_many({"_id": {"$in": old}}, session=session)
 
 
-def _app_text(found: Fields) -> bytes:
+def app_fields(text: str) -> Fields:
+    """What lies in the database of an app, but its `_id`."""
+    fields = fields_of(text.encode())
+    return {STORE: {"text": text}} if fields is None else fields
+
+
+def document_fields(change: PutDocument, seal: Seal, sealed: bytes | None = None) -> Fields:
+    """What lies in the database of a document, but its `_id`.
+
+    Args:
+      sealed: what is sealed already, instead of the document of `change`.
+    """
+    if sealed is None and seal.current:
+        sealed = seal.seal(document_row(change.collection, change.key), change.document)
+    own: Fields = {
+        "userId": change.user_id,
+        "updatedAtMs": change.updated_at_ms,
+        "isUnfinished": change.is_unfinished,
+        "key": key_of(sealed or b"").hex(),
+    }
+    identity = IDENTITIES.get(change.collection)
+    fields = fields_of(change.document) if sealed is None else None
+    if fields is None or (identity and fields.get(identity) != change.key):
+        fields = {"userId": change.user_id, **({identity: change.key} if identity else {})}
+        own |= {"text": change.document.decode()} if sealed is None else {"sealed": sealed}
+    return {**fields, STORE: own}
+
+
+def app_text(found: Fields) -> bytes:
+    """The document of an app, as it was put."""
     own = found.get(STORE, {})
     return own["text"].encode() if "text" in own else text_of(found)

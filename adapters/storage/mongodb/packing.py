@@ -8,6 +8,7 @@ Beside it stand what it is looked up by and, in `_store`, what the store itself 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,8 +17,12 @@ import msgspec
 STORE: Final = "_store"
 """The field of what is the store's own: userId, updatedAtMs, isUnfinished, key, and text or sealed."""
 
+OWN_COLLECTIONS: Final = frozenset({"apps", "users", "sessions", "transcripts", "glasshouse"})
+
 _DEEPEST: Final = 50
 _BITS: Final = 63
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""MongoDB's operators begin with $ and its paths have dots; FerretDB 1.24 cannot read a name with \\ or "."""
 
 
 def fields_of(text: bytes) -> dict[str, Any] | None:
@@ -36,15 +41,19 @@ def text_of(document: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(fields, enc_hook=int)  # bson's integers of 64 bits are not plain ones
 
 
+def is_collection(name: str) -> bool:
+    """Whether documents can lie in a collection of this name: MongoDB takes it, and it is none of ours."""
+    is_legal = name.replace("_", "a").replace("-", "a").isalnum() and len(name.encode()) <= 120
+    return is_legal and name not in OWN_COLLECTIONS
+
+
 def _is_kept(content: Any, depth: int) -> bool:
     if depth > _DEEPEST:
         return False
     match content:
         case dict():
-            return all(
-                name != "" and not name.startswith("$") and "." not in name and "\0" not in name
-                for name in content
-            ) and all(_is_kept(one, depth + 1) for one in content.values())
+            are_plain = all(_NAME.fullmatch(name) for name in content)
+            return are_plain and all(_is_kept(one, depth + 1) for one in content.values())
         case list():
             return all(_is_kept(one, depth + 1) for one in content)
         case bool():

@@ -23,10 +23,9 @@ from actors.ports import (
     UserDocument,
 )
 from adapters.storage.mongodb import wire
+from adapters.storage.mongodb.packing import is_collection
 from adapters.storage.mongodb.process import StoreProcess, WorkerProcess, launch_worker
 from adapters.storage.mongodb.settings import MongoSettings
-
-OWN_COLLECTIONS: Final = frozenset({"apps", "users", "sessions", "transcripts", "glasshouse"})
 
 _MOST_DOCUMENT_BYTES: Final = 15 * 1024 * 1024
 """MongoDB takes 16 MiB with everything around it."""
@@ -164,7 +163,7 @@ class MongoStore:
 
     async def find_document(self, collection: str, key: str) -> StoredDocument | None:
         """The document, or None."""
-        if not _is_unicode(collection) or not _is_unicode(key) or not _is_collection(collection):
+        if not _is_unicode(collection) or not _is_unicode(key) or not is_collection(collection):
             return None
         found = await self.process.ask(wire.FindDocument(collection, key), tuple[str, str, bytes] | None)
         return None if found is None else StoredDocument(*found)
@@ -173,7 +172,7 @@ class MongoStore:
         self, collection: str, user_id: str | None, limit: int, *, only_unfinished: bool = False
     ) -> tuple[StoredDocument, ...]:
         """The newest first, then by key; of everybody where `user_id` is None."""
-        if not _is_unicode(collection) or not _is_unicode(user_id or "") or not _is_collection(collection):
+        if not _is_unicode(collection) or not _is_unicode(user_id or "") or not is_collection(collection):
             return ()
         request = wire.ListDocuments(collection, user_id, limit, only_unfinished)
         found = await self.process.ask(request, list[tuple[str, str, bytes]])
@@ -181,7 +180,7 @@ class MongoStore:
 
     async def list_unfinished_users(self, collections: Sequence[str]) -> tuple[str, ...]:
         """Who has an unfinished document in one of these, in the order of their names."""
-        names = tuple(name for name in collections if _is_unicode(name) and _is_collection(name))
+        names = tuple(name for name in collections if _is_unicode(name) and is_collection(name))
         answer: tuple[str, ...] = await self.process.ask(wire.ListUnfinishedUsers(names), tuple[str, ...])
         return answer
 
@@ -226,19 +225,13 @@ def _storable(change: Change) -> wire.WireChange:
 
 def _check_names(collection: str, *names: str) -> None:
     "".join((collection, *names)).encode()
-    if not _is_collection(collection):
+    if not is_collection(collection):
         raise OverflowError(f"{collection!r} is no name for a collection of documents")
 
 
 def _check_size(document: bytes) -> None:
     if len(document) > _MOST_DOCUMENT_BYTES:
         raise OverflowError(f"a document of {len(document)} bytes; MongoDB takes {_MOST_DOCUMENT_BYTES}")
-
-
-def _is_collection(name: str) -> bool:
-    """What MongoDB takes, and is not one of ours."""
-    is_legal = name.replace("_", "a").replace("-", "a").isalnum() and len(name.encode()) <= 120
-    return is_legal and name not in OWN_COLLECTIONS
 
 
 def _storable_key(key: str) -> str:

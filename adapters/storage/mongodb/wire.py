@@ -175,7 +175,7 @@ class Fault(msgspec.Struct, frozen=True, tag="fault"):
 ToWorker = Configure | Call
 FromWorker = Ready | Unready | Answer | Fault
 
-_ENCODER: Final = msgspec.msgpack.Encoder()
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=int)  # bson's integers of 64 bits are not plain ones
 _TO_WORKER: Final[msgspec.msgpack.Decoder[ToWorker]] = msgspec.msgpack.Decoder(ToWorker)
 _FROM_WORKER: Final[msgspec.msgpack.Decoder[FromWorker]] = msgspec.msgpack.Decoder(FromWorker)
 

@@ -112,6 +112,14 @@ class StoreConformance(DocumentConformance):
         expected = UserDocument(user_id="ada@example.org", created_at_ms=1, running_apps=("a",))
         assert expected == await store.find_user("ada@example.org")
 
+    async def test_a_time_of_the_calendar_comes_back(self, store: Store) -> None:
+        await store.commit([PutUser("ada@example.org", 1_790_000_000_123)])
+
+        user = await store.find_user("ada@example.org")
+
+        assert user is not None
+        assert 1_790_000_000_123 == user.created_at_ms
+
     async def test_the_running_list_keeps_its_order(self, store: Store) -> None:
         await store.commit([PutUser("ada@example.org", 1), SetRunningApps("ada@example.org", ("a", "b"))])
 

@@ -16,6 +16,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import bson
@@ -112,7 +113,7 @@ class ScriptedSet:
             return {"ok": 1.0}
         if transaction is not None and name in ("update", "delete"):
             self._open[transaction].append(command)
-            count = len(command.get("updates", command.get("deletes")))
+            count = len(command["updates" if name == "update" else "deletes"])
             return {"ok": 1.0, "n": count, "nModified": count}
         if name in ("update", "delete", "findAndModify"):
             return self._write(command, name)
@@ -132,7 +133,7 @@ class ScriptedSet:
             case "find":
                 found = [one for one in documents if _matches(one, command.get("filter", {}))]
                 for field, order in reversed(list(command.get("sort", {}).items())):
-                    found.sort(key=lambda one, field=field: _field(one, field), reverse=order < 0)
+                    found.sort(key=partial(_field, path=field), reverse=order < 0)
                 found = found[command.get("skip", 0) :][: command.get("limit") or None]
                 cursor = {"id": 0, "ns": f"{command['$db']}.{command['find']}", "firstBatch": found}
                 return {"ok": 1.0, "cursor": cursor}
@@ -310,11 +311,17 @@ def _matches(document: Document, wanted: Document) -> bool:
                 return False
             continue
         for operator, operand in value.items():
-            is_met = {
-                "$in": lambda actual=actual, operand=operand: actual in operand,
-                "$lt": lambda actual=actual, operand=operand: actual is not None and actual < operand,
-                "$exists": lambda actual=actual, operand=operand: (actual is not None) == operand,
-            }[operator]()
-            if not is_met:
+            if not _is_met(operator, actual, operand):
                 return False
     return True
+
+
+def _is_met(operator: str, actual: Any, operand: Any) -> bool:
+    match operator:
+        case "$in":
+            return bool(actual in operand)
+        case "$lt":
+            return actual is not None and bool(actual < operand)
+        case "$exists":
+            return bool((actual is not None) == operand)
+    raise AssertionError(f"the store does not use {operator}")
