@@ -19,6 +19,9 @@ CLOSE_STORE_S = 8.0
 """What is being written may take as long as a call to MongoDB takes (`mongodb.call_s`)."""
 
 
+ASK_EVERY_S = 5.0
+
+
 class Watch(Protocol):
     """Whether the store is where it was."""
 
@@ -30,23 +33,44 @@ class Watch(Protocol):
 
 
 class MongoWatch:
-    """Whether MongoDB can be asked."""
+    """Whether MongoDB answers: it is asked for something small now and then.
 
-    def __init__(self, store: MongoStore) -> None:
+    Attributes:
+      problem: what it said the last time; empty when it answered.
+    """
+
+    def __init__(self, store: Store, telemetry: Telemetry) -> None:
+        self.problem = ""
         self._store = store
+        self._telemetry = telemetry
 
     def health(self) -> Mapping[str, object]:
-        problem = self._store.process.problem
-        return {"status": "store_away", "problem": problem} if problem else {}
+        return {"status": "store_away", "problem": self.problem} if self.problem else {}
 
     async def run(self) -> None:
-        await trio.sleep_forever()  # cancelled with the server; the store's process says what becomes of it
+        while True:
+            await trio.sleep(ASK_EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Ask now; a change is told in the log."""
+        was_well = not self.problem
+        try:
+            await self._store.find_app("")
+        except StorageError as error:
+            self.problem = str(error)
+            if was_well:
+                self._telemetry.error("store_away", cause=self.problem)
+            return
+        self.problem = ""
+        if not was_well:
+            self._telemetry.warning("store_back")
 
 
 def watch_of(settings: Settings, store: Store, telemetry: Telemetry) -> Watch:
     """What watches over the store that `open_store` opened."""
     if isinstance(store, MongoStore):
-        return MongoWatch(store)
+        return MongoWatch(store, telemetry)
     return DataWatch(settings.data, telemetry)
 
 

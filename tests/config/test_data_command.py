@@ -14,7 +14,7 @@ from adapters.listener.lock import take_data_lock
 from adapters.storage import Seal, open_sqlite
 from config.cli.data import data
 
-OLD, NEW = "the old key, and thirty-two bytes", "the new key, and thirty-two bytes"
+OLD, NEW = "the old key with its thirty-two bytes", "the new key with its thirty-two bytes"
 
 
 def glasshouse(*words: str | Path, **environment: str) -> Result:
@@ -83,7 +83,9 @@ def test_a_store_that_holds_something_is_replaced_only_when_told(tmp_path: Path)
 
 
 def test_a_backup_that_was_cut_off_is_named_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "backup").write_bytes(b'{"type":"head","format":"glasshouse data","version":1,"store":"sqlite"}\n')
+    (tmp_path / "backup").write_bytes(
+        b'{"type":"head","format":"glasshouse data","version":1,"store":"sqlite"}\n'
+    )
 
     refused = glasshouse("import", tmp_path / "backup", "--data", tmp_path / "data")
 

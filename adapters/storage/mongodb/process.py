@@ -112,11 +112,6 @@ class StoreProcess:
         self.pid: int | None = None
         self.restarts = 0
 
-    @property
-    def problem(self) -> str:
-        """Why it cannot be asked now; empty while it can."""
-        return "" if self._is_up else str(self._trouble or self._cause or "it is starting")
-
     async def run(self) -> None:
         """Keep the process until `aclose` or until cancelled; then end it."""
         failures = 0

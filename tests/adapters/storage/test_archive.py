@@ -57,7 +57,7 @@ bodies = st.binary(max_size=40)
 def unique(
     records: st.SearchStrategy[Record], name: Callable[[Record], object]
 ) -> st.SearchStrategy[list[Record]]:
-    return st.lists(records, max_size=4, unique_by=name)  # type: ignore[arg-type]
+    return st.lists(records, max_size=4, unique_by=name)
 
 
 stores = st.tuples(
