@@ -41,8 +41,8 @@ from adapters.language_model.settings import AnthropicSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
 from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
-from adapters.synthesis import FliteSettings
 from adapters.storage.mongodb.settings import MongoSettings
+from adapters.synthesis import FliteSettings
 from adapters.telemetry.limits import LineLimits
 from adapters.webhooks.settings import WebhookSettings
 from adapters.webrtc.settings import MediaSettings
