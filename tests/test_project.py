@@ -54,7 +54,7 @@ def _pins(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, flags=re.MULTILINE))
 
 
-IMPORTED_AS = {"jwt": "pyjwt", "lc3": "lc3py", "nacl": "pynacl"}
+IMPORTED_AS = {"bson": "pymongo", "jwt": "pyjwt", "lc3": "lc3py", "nacl": "pynacl"}
 
 
 def _direct_dependencies() -> set[str]:

@@ -56,7 +56,7 @@ def export(target: str, data: str | None, settings_file: str | None, assignments
 
 
 @data.command("import")
-@click.argument("source", type=click.File("rb"), default="-")
+@click.argument("source", type=click.Path(dir_okay=False), default="-")
 @click.option(
     "--replace", is_flag=True, help="Remove first what the store holds. Otherwise it has to be empty."
 )
@@ -64,7 +64,7 @@ def export(target: str, data: str | None, settings_file: str | None, assignments
 @file_option
 @set_option
 def import_(
-    source: IO[bytes],
+    source: str,
     replace: bool,
     data: str | None,
     settings_file: str | None,
@@ -76,8 +76,8 @@ def import_(
     --replace. Stop every server that works on that database: this command sees those of its data directory.
     """
     settings = load_settings(as_flags(assignments, data=data), settings_file).settings
-    with _failing_well(), _server_stopped(settings):
-        records = records_of(source)
+    with _failing_well(), _server_stopped(settings), click.open_file(source, "rb") as file:
+        records = records_of(file)
         if settings.store == "mongodb":
             from adapters.storage.mongodb.archive import load_mongodb
 

@@ -20,8 +20,8 @@ SESSIONS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "the phone's grace is 2 s",
             "actors/session/actor.py",
-            'self.set_timer("grace", self.settings.phone_grace_s, GraceOver())\n        self.near',
-            'self.set_timer("grace", 2.0, GraceOver())\n        self.near',
+            'self.set_timer("grace", self.settings.phone_grace_s, GraceOver())\n        self._plays',
+            'self.set_timer("grace", 2.0, GraceOver())\n        self._plays',
             by(f"{CAMPAIGN}[0]"),
         ),
         Mutation(
