@@ -40,6 +40,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 from trio.abc import AsyncResource, HalfCloseableStream
 
 from actors.ports import Telemetry
+from adapters.http.ending import Ending, as_state
 from protocols import rest
 
 Address = tuple[str, int]
@@ -101,7 +102,8 @@ class HttpHost:
         self._config = _Config(telemetry, wall, limits)
         self._context = WorkerContext(None)
         self._application = ASGIWrapper(application)
-        self._state: LifespanState = {}
+        self._ending = Ending()
+        self._state: LifespanState = as_state(self._ending)
         self._lifespan = Lifespan(self._application, self._config, self._state)
         self._connections: dict[trio.CancelScope, HalfCloseableStream] = {}
         self._all_ended = trio.Event()
@@ -143,9 +145,12 @@ class HttpHost:
     async def drain(self, within_s: float) -> int:
         """End kept connections now and busy ones after their answer; after `within_s` cut off the rest.
 
+        Streams of events are told and end themselves (`adapters/http/ending.py`).
+
         Returns how many were cut off. New streams are still served, one request each.
         """
         await self._context.terminated.set()
+        self._ending.begin()
         self._all_ended = trio.Event()
         if not self._connections:
             return 0
@@ -160,6 +165,7 @@ class HttpHost:
     async def resume(self) -> None:
         """After a `drain`: keep connections again."""
         await self._context.terminated.clear()
+        self._ending.call_off()
 
     async def _serve(self, stream: _HostedStream) -> None:
         await _Connection(self._application, self._config, self._context, self._state.copy(), stream).run()

@@ -28,6 +28,7 @@ from quart import Blueprint, Response, request
 
 from adapters.http import HttpHost, HttpLimits, create_application, open_http_host
 from adapters.http import hosting as hosting_module
+from adapters.http.ending import ending_of
 from adapters.simulated.telemetry import RecordingTelemetry
 
 GET = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -367,6 +368,43 @@ async def test_drain_ends_kept_connections_now_and_busy_ones_after_their_answer(
         assert (await read_all(busy)).endswith(b"slow")
         assert b"" == await read_all(kept)
         assert 0 == await server.host.drain(10)
+
+
+async def test_an_answer_without_end_is_told_of_the_drain_and_goes_on_after_a_resume(
+    telemetry: RecordingTelemetry, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def stream() -> Response:
+        ending = ending_of(request.scope)
+
+        async def words() -> AsyncIterator[bytes]:
+            yield b"going on"
+            await ending.wait()
+            yield b", goodbye"
+
+        answer = Response(words())
+        answer.timeout = None
+        return answer
+
+    async with hosted(telemetry, route("/stream", stream)) as server:
+        streaming = server.connect()
+        await streaming.send_all(GET.replace(b"health", b"stream"))
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert 0 == await server.host.drain(10)
+        told = await read_all(streaming)
+        assert b", goodbye" in told
+        assert told.endswith(b"0\r\n\r\n")
+        await server.host.resume()
+        again = server.connect()
+        await again.send_all(GET.replace(b"health", b"stream"))
+        await trio.testing.wait_all_tasks_blocked()
+        told = bytes(await again.receive_some())
+        assert b"going on" in told
+        assert b", goodbye" not in told
+        assert 0 == await server.host.drain(10)
+        assert b", goodbye" in await read_all(again)
+
+    assert 0 == trio.current_time()
 
 
 async def test_drain_cuts_off_what_outlasts_it(
