@@ -15,6 +15,7 @@ from .assistant.rules import RulesModel
 from .assistant.settings import AssistantSettings
 from .audio.udp import UdpDoor, UdpSettings
 from .audio.voice import VoiceSettings
+from .console.settings import ConsoleSettings
 from .desktop.settings import DesktopSettings
 from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
@@ -89,6 +90,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     webrtc: WebrtcSettings = WebrtcSettings()
     voice: VoiceSettings = VoiceSettings()
     desktop: DesktopSettings = DesktopSettings()
+    console: ConsoleSettings = ConsoleSettings()
     assistant: AssistantSettings = AssistantSettings()
     soga: SogaSettings = SogaSettings()
 

@@ -22,6 +22,7 @@ from actors.apps.lifecycle import LifecycleSettings
 from actors.assistant.settings import AssistantSettings
 from actors.audio.udp import UdpSettings
 from actors.audio.voice import VoiceSettings
+from actors.console.settings import ConsoleSettings
 from actors.desktop.settings import DesktopSettings
 from actors.directory import BreakerSettings, DirectorySettings
 from actors.display.arbitration import DisplaySettings
@@ -211,6 +212,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     assistant: AssistantSettings = AssistantSettings()
     soga: SogaSettings = SogaSettings()
     flite: FliteSettings = FliteSettings()
+    console: ConsoleSettings = ConsoleSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -246,6 +248,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             desktop=self.desktop,
             assistant=self.assistant,
             soga=self.soga,
+            console=self.console,
         )
 
     @property

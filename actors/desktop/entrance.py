@@ -17,8 +17,7 @@ from runtime import ActorFailed, ActorStopped, Ref, ReplyTo
 from ..ports import StorageError, Store, Telemetry
 from . import tokens
 from .daemon_messages import register_daemon
-from .messages import Desk, DesktopsMessage, ensure_desk
-from .roster import DeskRosterMessage
+from .messages import Desk, DesktopsMessage, EnsureDesk, ensure_desk
 from .settings import DesktopSettings
 from .state import DAEMONS, read_daemon
 
@@ -44,7 +43,7 @@ class DaemonEntrance:
     def __init__(
         self,
         *,
-        desks: Ref[DeskRosterMessage],
+        desks: Ref[EnsureDesk],
         store: Store,
         settings: DesktopSettings,
         telemetry: Telemetry,

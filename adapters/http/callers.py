@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quart import Request, Response
+from quart import Request, Response, g
 
 from actors.ports import StorageError, Telemetry, TokenError, Tokens, retry_after_s
 from actors.session.messages import SessionMessage
@@ -20,8 +20,19 @@ async def session_of(
     return user_id if isinstance(user_id, Response) else await roster.ask(find_user(user_id))
 
 
+def admit(user_id: str) -> None:
+    """Say whose the request under way is, for `caller_of`: whoever calls this has made sure of it."""
+    g.admitted = user_id
+
+
 def caller_of(request: Request, tokens: Tokens, telemetry: Telemetry) -> str | Response:
-    """The user of the request's core token, or the 401 of a request without a good one."""
+    """The user of the request's core token, or the 401 of a request without a good one.
+
+    A request that was admitted is its user's: one of the console's pages, by its login.
+    """
+    admitted: str | None = g.get("admitted")
+    if admitted is not None:
+        return admitted
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return json_answer(401, rest.unauthorized(rest.AUTHORIZATION_MISSING, ErrorCode.INVALID_TOKEN))

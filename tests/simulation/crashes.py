@@ -29,10 +29,12 @@ from tests.simulation.stage import Seen, played
 ROOT: Final = Path(__file__).parents[2]
 CATALOGUE: Final = ROOT / "docs" / "actors.md"
 ROOMS: Final = ("actors", "adapters", "config")
-ELSEWHERE: Final = ("actors.desktop_daemon.", "actors.desktop.", "actors.assistant.")
+ELSEWHERE: Final = ("actors.desktop_daemon.", "actors.desktop.", "actors.assistant.", "actors.console.")
 """What no phone and no app notices has sweeps of its own: the daemon's tree in
 tests/actors/desktop_daemon/test_daemon_crashes.py, desks in tests/actors/desktop/test_desk_crashes.py, their
-assistants in tests/actors/assistant/test_assistant_crashes.py."""
+assistants in tests/actors/assistant/test_assistant_crashes.py, the console in
+tests/actors/console/test_console_crashes.py.
+"""
 
 UNSENT: Final = {
     ("Display", "Withdrawn"): "an event of its machine, which the actor makes out of EndNotice",
