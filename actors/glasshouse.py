@@ -16,6 +16,7 @@ from runtime import Backoff, ChildSpec, Ref, Supervisor
 
 from .audio.udp import UdpDoor
 from .built_in import BuiltInWebhooks
+from .console.sessions import ConsoleSessions, SessionsMessage
 from .desktop.logins import Logins, LoginsMessage
 from .desktop.roster import DeskRoster, DeskRosterMessage
 from .desktop.tree import desk_maker
@@ -42,6 +43,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ConsoleRefs:
+    """The console's actors: who is logged in, and where the readers of open pages live."""
+
+    sessions: Ref[SessionsMessage]
+    pages: Ref[SupervisorMessage]
+
+
+@dataclass(frozen=True)
 class Hall:
     """What the services of the front door need of the tree behind it."""
 
@@ -50,6 +59,7 @@ class Hall:
     doorman: Ref[DoormanMessage]
     desks: Ref[DeskRosterMessage]
     logins: Ref[LoginsMessage]
+    console: ConsoleRefs
 
 
 class ServiceGroup(Supervisor):
@@ -108,6 +118,7 @@ class Glasshouse(Supervisor):
         desks: Ref[SupervisorMessage] = self.child("desks")
         desk_roster: Ref[DeskRosterMessage] = self.child("desk roster")
         logins: Ref[LoginsMessage] = self.child("logins")
+        console = ConsoleRefs(self.child("console sessions"), self.child("console pages"))
         domain = Domain(
             ports=ports,
             settings=self.settings,
@@ -183,6 +194,16 @@ class Glasshouse(Supervisor):
             ),
             *self._soga(domain, desk_roster),
             ChildSpec(
+                name="console sessions",
+                factory=lambda: ConsoleSessions(
+                    store=self.ports.store,
+                    journal=domain.journal,
+                    settings=self.settings.console,
+                    telemetry=self.ports.telemetry,
+                ),
+            ),
+            ChildSpec(name="console pages", factory=EachAlone),
+            ChildSpec(
                 name="farewell",
                 factory=lambda: Farewell(
                     snapshots=domain.snapshots,
@@ -192,7 +213,8 @@ class Glasshouse(Supervisor):
                 shutdown_s=snapshots.flush_s + 1.0,
             ),
             ChildSpec(
-                name="front door", factory=lambda: FrontDoor(domain, roster, desk_roster, logins, self.front)
+                name="front door",
+                factory=lambda: FrontDoor(domain, roster, desk_roster, logins, console, self.front),
             ),
         )
 
@@ -231,6 +253,7 @@ class FrontDoor(Supervisor):
         roster: Ref[RosterMessage],
         desks: Ref[DeskRosterMessage],
         logins: Ref[LoginsMessage],
+        console: ConsoleRefs,
         services: Callable[[Hall], Sequence[ServiceSpec]],
     ) -> None:
         super().__init__()
@@ -238,11 +261,12 @@ class FrontDoor(Supervisor):
         self.roster = roster
         self.desks = desks
         self.logins = logins
+        self.console = console
         self.services = services
 
     def children(self) -> Sequence[ChildSpec[Any]]:
         doorman: Ref[DoormanMessage] = self.child("doorman")
-        hall = Hall(self.domain, self.roster, doorman, self.desks, self.logins)
+        hall = Hall(self.domain, self.roster, doorman, self.desks, self.logins, self.console)
         return (
             *(service.child() for service in self.services(hall)),
             ChildSpec(name="doorman", factory=lambda: Doorman(domain=self.domain, roster=self.roster)),

@@ -16,6 +16,7 @@ import msgspec
 from quart_trio import QuartTrio
 
 from actors.audio.udp import UdpDoor
+from actors.console.ports import ConsoleKeys
 from actors.desktop.entrance import DaemonEntrance
 from actors.directory import ListServers
 from actors.domain import Domain, Ports, Urls
@@ -32,6 +33,7 @@ from adapters.http.application import create_application
 from adapters.http.assistant_routes import assistant_routes
 from adapters.http.audio_routes import audio_routes
 from adapters.http.computer_routes import computer_routes
+from adapters.http.console import Pages, console_routes
 from adapters.http.daemon_routes import daemon_routes
 from adapters.http.daemon_test_routes import daemon_test_routes
 from adapters.http.glasses_routes import glasses_routes
@@ -60,7 +62,9 @@ class World:
       front: the services that let peers in, in the order they start, given the gates by path and the
         application.
       admin_token: for the administration's routes.
-      make_secret: 32 random bytes as URL-safe text, for daemons' tokens and the key of the assistant's app.
+      make_secret: 32 random bytes as URL-safe text, for daemons' tokens, the key of the assistant's app and
+        the console's logins.
+      console_keys: what the console signs with.
       desks: makes the desks' roster, where a test has one that does what it says.
       health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
       is_taking_over: another server still writes what the desks would read; see `config.taking`.
@@ -74,6 +78,7 @@ class World:
     admin_token: str
     process: Callable[[float], Mapping[str, float]]
     make_secret: Callable[[], str]
+    console_keys: ConsoleKeys
     desks: Callable[[Domain], ChildSpec[Any]] | None = None
     health: Callable[[], Mapping[str, object]] = dict
     is_taking_over: bool = False
@@ -85,7 +90,9 @@ def assemble(
     """The whole tree as one child of the system's root."""
 
     def front(hall: Hall) -> Sequence[ServiceSpec]:
-        services = world.front(gates(system, hall, world.ports), application(system, hall, settings, world))
+        services = world.front(
+            gates(system, hall, world.ports), application(system, hall, settings, urls, world)
+        )
         if not settings.udp.enabled:
             return services
         return (*services, ServiceSpec("udp", world.udp(hall.domain.udp, udp_host(settings, urls))))
@@ -143,7 +150,24 @@ def entrance(system: ActorSystem, hall: Hall) -> DaemonEntrance:
     )
 
 
-def application(system: ActorSystem, hall: Hall, settings: Settings, world: World) -> QuartTrio:
+def console(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls, world: World) -> Pages:
+    """The pages for people."""
+    return console_routes(
+        system=system,
+        sessions=hall.console.sessions,
+        readers=hall.console.pages,
+        desks=hall.desks,
+        tokens=world.ports.tokens,
+        keys=world.console_keys,
+        settings=settings.console,
+        telemetry=world.ports.telemetry,
+        public_url=urls.public,
+        wall=system.clock.wall,
+        new_id=world.make_secret,
+    )
+
+
+def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls, world: World) -> QuartTrio:
     """The HTTP application with its routes."""
     ports = world.ports
     wall = system.clock.wall
@@ -173,6 +197,8 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
             (str(said), said != "ok"),
         )
         return [why for why, is_so in found if is_so]
+
+    pages = console(system, hall, settings, urls, world) if settings.console.enabled else ()
 
     return create_application(
         ports.telemetry,
@@ -210,6 +236,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, world: Worl
                 tokens=(world.admin_token, settings.metrics_token), page=metrics, troubles=troubles
             ),
             *tests,
+            *pages,
         ),
         wall=wall,
         node_name=settings.node_name or None,

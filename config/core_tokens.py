@@ -1,13 +1,18 @@
-"""The tokens of this server: one way to make them, for the server and for `glasshouse user token`."""
+"""The tokens of this server: one way to make them, for the server and for `glasshouse user`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from adapters.tokens import CoreTokens
+from adapters.tokens import ConsoleKeys, CoreTokens
 from config.data_directory import jwt_secret
 from config.settings import Settings
+
+
+def console_keys(settings: Settings) -> ConsoleKeys:
+    """What the console signs with. Raises as `core_tokens`."""
+    return ConsoleKeys((jwt_secret(settings), *settings.former_jwt_secrets))
 
 
 def core_tokens(settings: Settings, *, wall: Callable[[], float] = time.time) -> CoreTokens:

@@ -42,7 +42,7 @@ from adapters.webhooks import HttpWebhooks
 from adapters.websocket import PumpLoad
 from config.assembly import World, assemble
 from config.child_command import ServerStart, parse
-from config.core_tokens import core_tokens
+from config.core_tokens import console_keys, core_tokens
 from config.data_directory import DataDirectoryError, ServerFile, make_data_directory
 from config.front import FrontDoorServices
 from config.giving import Giver
@@ -121,6 +121,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 udp=front.udp,
                 admin_token=server_file.admin_token,
                 make_secret=lambda: secrets.token_urlsafe(32),
+                console_keys=console_keys(settings),
                 health=watch.health,
                 is_taking_over=inherited.taking is not None,
                 process=process_figures,

@@ -40,7 +40,7 @@ from adapters.simulated.voice import LoudVoices
 from adapters.simulated.webhooks import SimulatedWebhooks
 from adapters.websocket import ServerConnection, response_of
 from config.assembly import World, assemble
-from config.core_tokens import core_tokens
+from config.core_tokens import console_keys, core_tokens
 from config.running import Running
 from config.runtime_events import report
 from config.settings import Settings
@@ -130,6 +130,7 @@ class SimulatedServer:
             process=lambda uptime_s: {"uptime_s": uptime_s, "cpu_s": 0, "memory_bytes": 0, "descriptors": 0},
             make_secret=lambda: f"{self.system.random.getrandbits(256):064x}",
             desks=self.desks,
+            console_keys=console_keys(self.settings),
         )
         urls = Urls("https://glasshouse.example", "http://glasshouse.internal")
         self.tree = await self.system.spawn(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import secrets
+import time
 
 import click
 
+from actors.console.ports import OneTimeLink
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
 from config.cli.word import command_word
-from config.core_tokens import core_tokens
-from config.data_directory import DataDirectoryError, read_server_file
+from config.core_tokens import console_keys, core_tokens
+from config.data_directory import DataDirectoryError, ServerFile, read_server_file
 from config.settings import Settings
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -29,7 +32,7 @@ class Duration(click.ParamType[float]):
 
 @click.group()
 def user() -> None:
-    """Make what a phone, or a browser that plays one, logs in with."""
+    """Make what a phone logs in with, or a browser: as glasses, or into the console."""
 
 
 @user.command()
@@ -63,19 +66,52 @@ def glasses(email: str, expires: float, data: str | None, settings_file: str | N
     Whoever has the link is EMAIL for so long: it holds a token, behind the #, which no server is sent.
     """
     settings = load_settings(as_flags(data=data), settings_file).settings
-    server = read_server_file(settings.data)
-    if server is None:
-        raise Failed(f"no server runs on {settings.data}; start one with {command_word()} serve")
+    server = _running(settings)
     name, minted = _mint(settings, email, expires)
     click.echo(f"browser glasses of {name}, for {_in_words(int(expires))}:")
     click.echo(f"{settings.public_url.rstrip('/') or server.url}/glasses#token={minted}")
 
 
-def _mint(settings: Settings, email: str, expires: float | None) -> tuple[str, str]:
-    """The user's name, and a token for it."""
+@user.command()
+@click.argument("email")
+@data_option
+@file_option
+def console(email: str, data: str | None, settings_file: str | None) -> None:
+    """Print a link that logs EMAIL into the console, once, alone on the last line.
+
+    What logs in stands behind the #, which no server is sent.
+    """
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    if not settings.console.enabled:
+        raise Failed("there is no console: it is switched off (console.enabled)")
+    server = _running(settings)
+    name, lifetime_s = _address(email), settings.console.link_s
+    try:
+        keys = console_keys(settings)
+    except DataDirectoryError as error:
+        raise Failed(str(error)) from error
+    code = keys.mint_link(OneTimeLink(secrets.token_urlsafe(16), name, time.time() + lifetime_s))
+    click.echo(f"login of {name}, good once, for {_in_words(int(lifetime_s))}:")
+    click.echo(f"{settings.public_url.rstrip('/') or server.url}/console/login#{code}")
+
+
+def _running(settings: Settings) -> ServerFile:
+    server = read_server_file(settings.data)
+    if server is None:
+        raise Failed(f"no server runs on {settings.data}; start one with {command_word()} serve")
+    return server
+
+
+def _address(email: str) -> str:
     name = email.strip().lower()
     if not re.fullmatch(r"[^@\s/]+@[^@\s/]+", name) or len(name) > 254:
         raise Failed(f"expected a mail address, as ada@example.org, got {email!r}")
+    return name
+
+
+def _mint(settings: Settings, email: str, expires: float | None) -> tuple[str, str]:
+    """The user's name, and a token for it."""
+    name = _address(email)
     try:
         return name, core_tokens(settings).mint(name, expires_s=expires)
     except (DataDirectoryError, ValueError) as error:

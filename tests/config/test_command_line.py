@@ -9,17 +9,19 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jwt
 import pytest
 from click.testing import CliRunner, Result
 
+from adapters.tokens import ConsoleKeys
 from config import __version__
 from config.app_document import hash_api_key
 from config.cli import programs, serve
 from config.cli.commands import main
-from config.data_directory import SECRET_NAME
+from config.data_directory import SECRET_NAME, ServerFile
 
 PACKAGE = "org.example.captions"
 URL = "http://127.0.0.1:7010"
@@ -282,6 +284,30 @@ def test_token_expires_when_it_is_told_to(
     lifetime_s = int(str(claims["exp"])) - int(str(claims["iat"]))
     assert expected_s == lifetime_s
     assert f"core token of ada@example.org, valid for {words}:" in output
+
+
+def test_a_link_into_the_console_is_of_the_running_server_and_can_be_used(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSHOUSE_JWT_SECRET", "s" * 32)
+    assert "no server runs on" in _run("user", "console", "ada@example.org", status=1).output
+    data.mkdir()
+    ServerFile.fresh("http://127.0.0.1:8002").write(str(data))
+
+    output = _run("user", "console", "Ada@Example.org").output
+    address, _, code = output.splitlines()[-1].partition("#")
+    link = ConsoleKeys(("s" * 32,)).read_link(code)
+
+    assert "good once, for 10 minutes:" in output
+    assert "http://127.0.0.1:8002/console/login" == address
+    assert link is not None
+    assert "ada@example.org" == link.user_id
+    assert time.time() + 590 < link.until < time.time() + 601
+    assert "expected a mail address" in _run("user", "console", "ada", status=1).output
+    monkeypatch.setenv("GLASSHOUSE_PUBLIC_URL", "https://glasses.example.org")
+    assert "https://glasses.example.org/console/login#" in _run("user", "console", "ada@example.org").output
+    monkeypatch.setenv("GLASSHOUSE_CONSOLE_ENABLED", "false")
+    assert "switched off" in _run("user", "console", "ada@example.org", status=1).output
 
 
 @pytest.mark.parametrize("text", ["30", "d", "-1d", "0h", "1y", "soon"])

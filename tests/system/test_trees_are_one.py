@@ -12,6 +12,7 @@ import trio
 from actors.domain import Urls
 from actors.webrtc.settings import WebrtcSettings
 from adapters.metrics import process_figures
+from adapters.tokens import ConsoleKeys
 from config.assembly import World, assemble
 from config.front import FrontDoorServices
 from config.server import open_ports
@@ -58,6 +59,7 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_w
                 admin_token="token",
                 process=process_figures,
                 make_secret=str,
+                console_keys=ConsoleKeys(("key",)),
             )
             urls = Urls("http://127.0.0.1:1", "http://127.0.0.1:1")
             tree = await system.spawn(assemble(system, settings=settings, urls=urls, world=world))
@@ -83,6 +85,8 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_w
         "desks",
         "desk roster",
         "logins",
+        "console sessions",
+        "console pages",
         "farewell",
         "front door",
     ]
