@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 
 PAGE: Final = Path(__file__).with_name("browser_page.html")
 _ORDER_S: Final = 1.0  # a page that asks waits so long, and asks again
-_FLAGS: Final = (
+FLAGS: Final = (
     "--headless=new",
     "--disable-gpu",
     "--no-first-run",
@@ -104,7 +104,7 @@ class Browser:
             serving.start()
             command = [
                 program,
-                *_FLAGS,
+                *FLAGS,
                 *(_MICROPHONE if sound == "microphone" else ()),
                 *(("--no-sandbox",) if os.geteuid() == 0 else ()),  # it refuses to be root with one
                 f"--user-data-dir={folder / 'profile'}",
