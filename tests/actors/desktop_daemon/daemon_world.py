@@ -79,6 +79,7 @@ class ScriptedRun:
         self.order = order
         self.has_started = trio.Event()
         self.was_killed = False
+        self.is_over = False
         self.answers: list[tuple[str, Decision, str | None, str | None]] = []
         self.inputs: list[str] = []
         self.kill_s = 0.0
@@ -96,6 +97,8 @@ class ScriptedRun:
             with trio.CancelScope(shield=True):
                 await trio.sleep(self.kill_s)
             raise
+        finally:
+            self.is_over = True
         if self._error is not None:
             raise self._error
 
@@ -392,6 +395,7 @@ class ScriptedServer:
             if len(body) > self.takes_bytes:
                 return ReportAnswer(413)
             self.completes.setdefault(agent_id, []).append(msgspec.json.decode(body, type=CompleteReport))
+            self.ended.add(agent_id)
         return ReportAnswer(200)
 
     # -- what it knows
