@@ -279,7 +279,7 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
         )
         found.append(("desktop.legacy_email_auth", expected))
     if settings.store == "mongodb" and not settings.mongodb_uri:
-        found.append(("mongodb_uri", "expected mongodb://HOST:PORT: the store is to be MongoDB"))
+        found.append(("store", "expected mongodb_uri beside it, which says where MongoDB is"))
     if _is_weak(settings.storage_key):
         expected = f"expected {SHORTEST_SECRET_BYTES} bytes or more, as `openssl rand -base64 32` prints"
         found.append(("storage_key", expected))

@@ -335,10 +335,21 @@ def test_a_short_storage_key_is_refused_even_on_loopback_and_not_shown() -> None
 
 
 def test_a_setting_that_does_nothing_yet_says_so() -> None:
-    (notice,) = _load(environ={"MONGODB_URI": "mongodb://db"}).notices
+    (notice,) = _load(environ={"GEMINI_API_KEY": "key"}).notices
 
-    assert "mongodb_uri" in notice
+    assert "gemini_api_key" in notice
     assert "does nothing yet" in notice
+
+
+def test_a_mongodb_that_is_not_used_says_so_and_one_that_is_missing_is_refused() -> None:
+    (notice,) = _load(environ={"MONGODB_URI": "mongodb://ada:hunter2@db"}).notices
+    missing = _problem(flags={"store": "mongodb"})
+    wrong = _problem(flags={"store": "mongodb", "mongodb_uri": "http://ada:hunter2@db"})
+
+    assert "mongodb_uri is set but does nothing: store is sqlite" in notice
+    assert "expected mongodb_uri beside it" in missing
+    assert "mongodb_uri" in wrong
+    assert "hunter2" not in notice + missing + wrong
 
 
 @pytest.mark.parametrize(

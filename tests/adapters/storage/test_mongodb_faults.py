@@ -31,9 +31,7 @@ def of_transaction() -> PyMongoError:
 
 def bulk(*codes: int, concern: int | None = None) -> BulkWriteError:
     concerns = [] if concern is None else [{"code": concern}]
-    return BulkWriteError(
-        {"writeErrors": [{"code": code} for code in codes], "writeConcernErrors": concerns}
-    )
+    return BulkWriteError({"writeErrors": [{"code": code} for code in codes], "writeConcernErrors": concerns})
 
 
 @pytest.mark.parametrize(
