@@ -20,8 +20,9 @@ FIRST_KEY_S: Final = 0.3
 """A key that arrives with the dialog is taken for something else."""
 
 KEY_S: Final = 0.25
-PRESS_AGAIN_S: Final = 1.0
 GIVE_UP_S: Final = 10.0
+"""A dialog that still stands then is asked about anew. Enter is never pressed twice: the second might be
+taken for an answer to the next one."""
 
 END: Final = "end"
 _ESCAPE: Final = "escape"
@@ -118,8 +119,7 @@ def press(dialog: Dialog, seen: Look, now: float) -> tuple[Dialog, str, bool]:
     if now >= dialog.since + GIVE_UP_S:
         return dialog, "", True
     is_there = seen.cursor == dialog.decided or dialog.decided == -1
-    pause_s = PRESS_AGAIN_S if is_there and dialog.has_entered else KEY_S
-    if now < max(dialog.since + FIRST_KEY_S, dialog.pressed_at + pause_s):
+    if dialog.has_entered or now < max(dialog.since + FIRST_KEY_S, dialog.pressed_at + KEY_S):
         return dialog, "", False
     if is_there:
         keys = "\x1b" if dialog.decided == -1 else "\r"
@@ -135,6 +135,5 @@ def wake_times(dialog: Dialog) -> list[float]:
     return [
         dialog.since + FIRST_KEY_S,
         dialog.pressed_at + KEY_S,
-        dialog.pressed_at + PRESS_AGAIN_S,
         dialog.since + GIVE_UP_S,
     ]

@@ -242,7 +242,13 @@ def _shown(state: ClaudeRun, fact: ScreenShown) -> _Stepped:
 
 
 def _is_same(one: Look, other: Look) -> bool:
-    """Whether two looks are one state of the program; the cursor and what is typed may differ."""
+    """Whether two looks are one state of the program; the cursor and what is typed may differ.
+
+    Two dialogs may differ in what they are about alone. Of what is unknown that is the whole screen, which
+    may move.
+    """
+    if one.kind != "unknown" and one.detail != other.detail:
+        return False
     return (one.state, one.kind, one.title, one.options, one.is_interrupted) == (
         *(other.state, other.kind, other.title, other.options, other.is_interrupted),
     )
@@ -258,8 +264,8 @@ def _settle(state: ClaudeRun) -> _Stepped:
         return _sees_dialog(state)
     if not _has_stood(state, SETTLE_S) or state.look.state == "initializing":
         return _deadlines(state)
-    if state.prompts and not state.held:
-        return _enter(state)
+    if state.prompts and not state.held and state.look.state != "working":
+        return _enter(state)  # never in the middle of a turn: a dialog may come between the text and Enter
     if state.phase == "working" and state.look.state in ("ready", "error"):
         return _at_rest(state)
     return _deadlines(state)
@@ -298,7 +304,7 @@ def _entering(state: ClaudeRun, entry: Entry) -> _Stepped:
     if entry.enters >= ENTERS:
         return _failed(state, "Claude Code does not take what it is told.", state.screen.text)
     entry = _with(entry, enters=entry.enters + 1, typed_at=state.at)
-    if state.look.state == "needs_approval":
+    if state.look.state == "needs_approval" or state.held:
         return _with(state, entry=entry), ()  # Enter would answer that
     return _with(state, entry=entry), (Type("\r"),)
 
@@ -394,9 +400,10 @@ def _hook(state: ClaudeRun, fact: HookHeard) -> _Stepped:
     event = fact.event
     match event:
         case UserPromptSubmit():
-            return _with(state, phase="working", entry=None, result=None, looked_since=state.at), (
-                Tell(Working("Thinks")),
-            )
+            # Its own, for something that has ended in the background, leaves what is being entered alone.
+            entry = state.entry if state.entry is not None and not state.entry.enters else None
+            state = _with(state, phase="working", entry=entry, result=None, looked_since=state.at)
+            return state, (Tell(Working("Thinks")),)
         case PreToolUse():
             title, _ = describe_tool(event.tool_name, event.tool_input)
             return state, (Tell(Output("stdout", f"● {title}\n")), Tell(Working(title)))

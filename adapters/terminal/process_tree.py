@@ -49,7 +49,7 @@ class ProcessTree:
     async def until_gone(self) -> None:
         """Wait until all that are noted have ended. Who calls it sets the deadline."""
         # They are not our children, so no event tells of their end on every system.
-        while any(_is_running(process) for process in self._noted):  # noqa: ASYNC110
+        while any(is_running(process) for process in self._noted):  # noqa: ASYNC110
             await trio.sleep(_LOOK_S)
 
     async def kill(self) -> None:
@@ -61,7 +61,7 @@ class ProcessTree:
         with suppress(psutil.NoSuchProcess):  # its children have other parents by then; the mark finds them
             found.update(self._root.children(recursive=True))
         found |= marked(self._mark)
-        return {process for process in found if process != self._root and _is_running(process)}
+        return {process for process in found if process != self._root and is_running(process)}
 
     def _kill(self) -> None:
         _kill(self._root)
@@ -83,7 +83,7 @@ def marked(mark: tuple[str, str]) -> set[psutil.Process]:
 
 def end_marked(mark: tuple[str, str]) -> None:
     """Kill all processes of this user that have inherited the mark; blocks for some milliseconds."""
-    _end(marked(mark), lambda: {process for process in marked(mark) if _is_running(process)})
+    _end(marked(mark), lambda: {process for process in marked(mark) if is_running(process)})
 
 
 def _end(found: set[psutil.Process], find: Callable[[], set[psutil.Process]]) -> None:
@@ -95,7 +95,7 @@ def _end(found: set[psutil.Process], find: Callable[[], set[psutil.Process]]) ->
             return
 
 
-def _is_running(process: psutil.Process) -> bool:
+def is_running(process: psutil.Process) -> bool:
     """Whether it runs; one that has ended and was not reaped does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -6,6 +6,7 @@ import json
 
 import msgspec
 
+from actors.desktop_daemon.claude_dialog import Dialog
 from actors.desktop_daemon.claude_hooks import (
     PermissionRequest,
     UserPromptSubmit,
@@ -18,6 +19,7 @@ from actors.desktop_daemon.claude_run import (
     step,
     wake_at,
 )
+from actors.desktop_daemon.claude_screens import Look, look
 from actors.desktop_daemon.ports import AgentEvent, NeedsApproval
 from actors.desktop_daemon.screens import Screen
 from actors.desktop_daemon.terminal_facts import (
@@ -38,11 +40,16 @@ DOWN, UP, ESCAPE, ENTER = "\x1b[B", "\x1b[A", "\x1b", "\r"
 
 
 class Play:
-    """Applies facts one after the other and keeps what came of them."""
+    """Applies facts one after the other and keeps what came of them.
+
+    Attributes:
+      pressed: what was typed, with what was on the screen then.
+    """
 
     def __init__(self, goal: str = "do the\nwhole job") -> None:
         self.state = ClaudeRun(ids="a", prompts=(first_prompt(goal, is_resume=False),))
         self.effects: list[ProgramEffect] = []
+        self.pressed: list[tuple[str, Look, Dialog | None]] = []
         self.now = 100.0
         self.bytes_read = 0
         self.hear(Started())
@@ -52,6 +59,8 @@ class Play:
         for fact in facts:
             self.state, effects = step(self.state, fact, self.now)
             self.effects += effects
+            keys = [effect.keys for effect in effects if isinstance(effect, Type)]
+            self.pressed += [(each, look(self.state.screen), self.state.dialog) for each in keys]
         return self
 
     def show(self, name: str | Screen, *, for_s: float = 0.0, after_s: float = 0.0) -> Play:

@@ -77,6 +77,26 @@ def test_a_dialog_is_refused_by_its_label_and_the_program_told_to_go_on() -> Non
     assert "\x1b[200~Not that.\x1b[201~" == play.typed[-1]
 
 
+def test_an_answer_to_one_dialog_is_none_to_the_next_that_looks_alike() -> None:
+    play = on_screen("approve_bash").hear(Answered("a-1", "approve")).wait(0.4)
+    assert [ENTER] == play.typed
+    screen = recorded("approve_bash")
+    lines = tuple(line.replace("touch a.txt;", "rm -rf /data;") for line in screen.lines)
+
+    play.show(msgspec.structs.replace(screen, lines=lines), for_s=60)
+
+    assert [ENTER] == play.typed
+    (asked,) = play.asked
+    assert "rm -rf /data" in asked.approval.detail
+
+
+def test_enter_is_pressed_once_and_then_asked_about() -> None:
+    play = on_screen("approve_bash").hear(Answered("a-1", "approve")).wait(60)
+
+    assert [ENTER] == play.typed
+    assert ["a-2"] == [asked.approval.approval_id for asked in play.asked]
+
+
 def test_only_what_allows_this_once_is_offered() -> None:
     for name in ("approve_bash", "approve_write", "approve_fetch"):
         play = Play().work().show(name, for_s=DIALOG_S)
@@ -163,8 +183,23 @@ def test_an_instruction_is_never_typed_into_a_dialog() -> None:
     play = Play().work().hear(permission()).show("approve_bash").hear(InputGiven("and then this")).wait(30)
     assert [PASTE, ENTER] == play.typed
 
-    play.hear(Answered("a-1", "approve")).show("working_tool", for_s=SETTLE_S)
+    play.hear(Answered("a-1", "approve")).show("working_tool", for_s=30)
+    assert [PASTE, ENTER] == play.typed
+
+    play.show("ready", for_s=SETTLE_S)
     assert "\x1b[200~and then this\x1b[201~" == play.typed[-1]
+
+
+def test_an_instruction_waits_for_a_dialog_that_is_not_drawn_yet() -> None:
+    play = Play().work().hear(permission(), InputGiven("and then this")).wait(1)
+
+    assert [PASTE, ENTER] == play.typed
+
+
+def test_enter_waits_while_a_permission_is_asked_for() -> None:
+    play = Play().show("ready", for_s=SETTLE_S).hear(permission()).show("goal_typed", for_s=ENTER_S + 1)
+
+    assert [PASTE] == play.typed
 
 
 def test_a_turns_end_is_not_the_runs_while_there_is_an_instruction_to_give() -> None:

@@ -145,6 +145,15 @@ def test_what_is_neither_input_box_nor_dialog_is_unknown_and_never_ready(lines: 
     assert ("needs_approval", "unknown") == (seen.state, seen.kind)
 
 
+def test_a_dialog_that_shows_an_input_box_is_a_dialog() -> None:
+    rule = "─" * 120
+    dialog = (" Do you want to proceed?", f" {CURSOR} 1. Yes", "   2. No", "", " Esc to cancel")
+
+    seen = look(Screen((rule, f"{CURSOR} rm", rule, *dialog)))
+
+    assert ("permission", "Do you want to proceed?") == (seen.kind, seen.title)
+
+
 DIALOG = ("Do you want to proceed?", f" {CURSOR} 1. Yes", "   2. No", "", " Esc to cancel · Tab to amend")
 
 

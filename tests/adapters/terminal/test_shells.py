@@ -6,13 +6,18 @@ import gc
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
 import trio
 
 from actors.desktop_daemon.ports import Done, Failed, Withdrawn
 from adapters.terminal import Terminals, TerminalSettings
+from adapters.terminal.environment import MARK
+from adapters.terminal.process_tree import is_running
 from tests.adapters.terminal.scene import left_over, order, running
 
 ENVIRONMENT = {
@@ -172,6 +177,37 @@ async def test_a_cancelled_run_leaves_no_process_in_whatever_session_it_is(
         assert 3 <= len(left_over(ordered))
 
     assert set() == left_over(ordered)
+
+
+async def test_a_process_that_has_lost_its_mark_is_found_by_its_parent(
+    terminals: Terminals, tmp_path: Path
+) -> None:
+    goal = 'env -i "PATH=$PATH" setsid sh -c "echo pid \\$\\$; trap true HUP; sleep 1005; sleep 1005" & wait'
+    ordered = order("command", goal, tmp_path)
+
+    async with running(terminals.open(ordered)) as run:
+        await run.until(lambda: "pid " in run.output)
+        bare = psutil.Process(int(run.output.split()[1]))
+        assert bare not in left_over(ordered)
+        assert is_running(bare)
+
+    assert not is_running(bare)
+
+
+async def test_a_resumed_run_first_ends_what_an_earlier_one_has_left(
+    terminals: Terminals, tmp_path: Path
+) -> None:
+    ordered = order("command", "echo here", tmp_path)
+    async with trio.open_nursery() as nursery:
+        environment = {**ENVIRONMENT, MARK: ordered.agent_id}
+        left = await nursery.start(partial(trio.run_process, ["sleep", "1006"], env=environment, check=False))
+
+        async with running(terminals.open(msgspec.structs.replace(ordered, is_resume=True))) as run:
+            outcome = await run.outcome()
+
+        with trio.fail_after(5):
+            await left.wait()
+    assert Done("here") == outcome
 
 
 async def test_what_a_command_leaves_behind_ends_with_it(terminals: Terminals, tmp_path: Path) -> None:
