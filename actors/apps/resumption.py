@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..moments import moved
 from .lifecycle import LifecycleState, SocketClosed, step
-from .lifecycle_events import LifecycleSettings, Phase, PhoneReturned
+from .lifecycle_events import LifecycleSettings, Phase
 
 ABNORMAL = 1006
 
@@ -82,13 +82,14 @@ def _in_grace(state: LifecycleState, now: float, wait_s: float) -> LifecycleStat
     )
 
 
-def renewed(*, is_phone_here: bool, now: float, settings: LifecycleSettings) -> LifecycleState:
+def renewed(*, is_phone_here: bool, now: float) -> LifecycleState:
     """The machine of an app that was part of the process before, and ended with it.
 
     Such an app does not dial by itself: it sleeps until the phone is there, and gets its webhook then.
     """
-    asleep = LifecycleState(phase=Phase.DORMANT, is_phone_here=False)
-    return step(asleep, PhoneReturned(), now, settings)[0] if is_phone_here else asleep
+    if not is_phone_here:
+        return LifecycleState(phase=Phase.DORMANT, is_phone_here=False)
+    return LifecycleState(phase=Phase.RESURRECTING, lost_at=now, post_at=now)
 
 
 def awaited(now: float, settings: LifecycleSettings) -> LifecycleState:

@@ -116,7 +116,7 @@ def _app(
     machine = apps.shifted(one.lifecycle, by_s)
     socket = None
     if is_built_in(one.app) and machine.phase not in (Phase.STOPPING, Phase.STOPPED):
-        machine = apps.renewed(is_phone_here=machine.is_phone_here, now=now, settings=settings.lifecycle)
+        machine = apps.renewed(is_phone_here=machine.is_phone_here, now=now)
     elif one.connection is not None:
         socket = AppSocket(
             _connection(connections, one.connection),

@@ -72,7 +72,7 @@ def resumed(
         if app is not None and package_name not in going_on and package_name not in not_begun:
             machine = apps.awaited(now, settings.lifecycle)
             if is_built_in(app):
-                machine = apps.renewed(is_phone_here=False, now=now, settings=settings.lifecycle)
+                machine = apps.renewed(is_phone_here=False, now=now)
             going_on[package_name] = ResumedApp(app, machine)
     known = {one.package_name for one in old.apps}
     mic, _ = microphone.step(
@@ -100,7 +100,7 @@ def _resumed_machine(
 ) -> LifecycleState | None:
     """How its lifecycle goes on. A start that the stored list knows of was through before the end came."""
     if is_built_in(app) and has_run:
-        return apps.renewed(is_phone_here=False, now=now, settings=settings.lifecycle)
+        return apps.renewed(is_phone_here=False, now=now)
     if has_run and one.lifecycle.phase in (Phase.CONNECTING, Phase.STOPPING, Phase.STOPPED):
         return apps.awaited(now, settings.lifecycle)
     return apps.resumed(apps.shifted(one.lifecycle, by_s), now, settings.lifecycle)

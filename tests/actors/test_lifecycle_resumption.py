@@ -17,9 +17,12 @@ from actors.apps.lifecycle import (
     SocketClosed,
     StartFailed,
     StartRequested,
+    Tick,
     WebhookFailed,
+    deadline,
+    step,
 )
-from actors.apps.resumption import awaited, resumed
+from actors.apps.resumption import awaited, renewed, resumed
 from tests.actors.lives import (
     ANSWERS,
     REFUSED,
@@ -234,3 +237,15 @@ def test_of_an_app_nothing_more_is_known_than_that_it_ran() -> None:
     assert Adopt("s1", is_new_session=False) in life.hear(SocketArrived("s1"))
     life.hear(SocketClosed("s1", 1006))
     assert Phase.GRACE is life.phase()
+
+
+def test_an_app_of_the_process_that_ended_is_called_as_soon_as_the_phone_is_there() -> None:
+    asleep = renewed(is_phone_here=False, now=100.0)
+    assert (Phase.DORMANT, None) == (asleep.phase, deadline(asleep))
+    _, effects = step(asleep, PhoneReturned(), 105.0, SETTINGS)
+    assert [PostWebhook(1)] == [effect for effect in effects if isinstance(effect, PostWebhook)]
+
+    here = renewed(is_phone_here=True, now=100.0)
+    assert (Phase.RESURRECTING, 100.0) == (here.phase, deadline(here))
+    _, effects = step(here, Tick(), 100.0, SETTINGS)
+    assert [PostWebhook(1)] == [effect for effect in effects if isinstance(effect, PostWebhook)]
