@@ -18,19 +18,22 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from actors.document_ports import PutDocument
-from actors.ports import SnapshotToSave, StorageError, Store
+from actors.ports import Claim, SnapshotToSave, StorageError, Store
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.storage import open_sqlite
 from adapters.storage.mongodb import MongoSettings, MongoStore, wire
 from bench import engine, report
+
+if TYPE_CHECKING:
+    from adapters.storage.mongodb.database import MongoDatabase
 
 FRAME: Final = bytes(1000)
 FRAMES: Final = 20
@@ -164,7 +167,7 @@ async def _mongodb(uri: str, others: set[int]) -> AsyncIterator[Writing]:
 
 
 @asynccontextmanager
-async def _load(store: Store) -> AsyncIterator[Writing]:
+async def _load(store: Store | _Threads) -> AsyncIterator[Writing]:
     """Snapshots of all sessions once a second; yields what commits one document."""
     users = [f"user{number}@example.org" for number in range(SESSIONS)]
     epochs = {user: (await store.claim_user(user)).epoch for user in users}
@@ -188,22 +191,43 @@ async def _load(store: Store) -> AsyncIterator[Writing]:
 
 @asynccontextmanager
 async def _in_threads(uri: str) -> AsyncIterator[Writing]:
-    """What the server does not do: pymongo in its own threads. The same commits, without the snapshots."""
+    """What the server does not do: pymongo in its own threads."""
     from adapters.storage.mongodb.database import open_database
 
     configure = wire.Configure(uri=uri, database=f"bench-{secrets.token_hex(4)}", attempt_s=2.0, start_s=20.0)
     database = await trio.to_thread.run_sync(open_database, configure, time.monotonic() + 20)
-    writer = trio.CapacityLimiter(1)
-
-    async def write(number: int) -> None:
-        commit = [[_document(number)]]
-        await trio.to_thread.run_sync(database.commit, commit, time.monotonic() + 5, limiter=writer)
-
     try:
-        yield write
+        async with _load(_Threads(database)) as write:
+            yield write
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(database.close)
+
+
+class _Threads:
+    """The calls of a store that this bench makes, each in a thread of this process."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._database = database
+        self._commits = trio.CapacityLimiter(1)
+        self._snapshots = trio.CapacityLimiter(1)
+
+    async def commit(self, changes: Sequence[PutDocument]) -> None:
+        await trio.to_thread.run_sync(self._database.commit, [changes], _soon(), limiter=self._commits)
+
+    async def claim_user(self, user_id: str) -> Claim:
+        claimed: Any = await self._write(wire.ClaimUser(user_id))
+        return Claim(*claimed)
+
+    async def save_snapshots(self, snapshots: Sequence[SnapshotToSave]) -> object:
+        return await self._write(wire.SaveSnapshots(tuple(snapshots)))
+
+    async def _write(self, request: wire.SnapshotWrite) -> object:
+        return await trio.to_thread.run_sync(self._database.write, request, _soon(), limiter=self._snapshots)
+
+
+def _soon() -> float:
+    return time.monotonic() + 5
 
 
 def _document(number: int) -> PutDocument:
