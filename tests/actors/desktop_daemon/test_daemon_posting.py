@@ -98,6 +98,14 @@ def test_outcome_that_the_server_has_judged_is_not_repeated(status: int) -> None
     assert {} == waiting.lanes
 
 
+def test_first_outcome_of_an_agent_counts() -> None:
+    second = CompleteReport(status="failed", error="too late")
+
+    waiting = posting.concluded(posting.concluded(Posting(), "a", END), "a", second)
+
+    assert [END] == _next(waiting, 0.0)[1]
+
+
 def test_server_may_ask_for_more_time() -> None:
     waiting, _ = _next(posting.concluded(Posting(), "a", END), 0.0)
 
