@@ -344,7 +344,7 @@ def test_a_setting_that_does_nothing_yet_says_so() -> None:
 def test_a_mongodb_that_is_not_used_says_so_and_one_that_is_missing_is_refused() -> None:
     (notice,) = _load(environ={"MONGODB_URI": "mongodb://ada:hunter2@db"}).notices
     missing = _problem(flags={"store": "mongodb"})
-    wrong = _problem(flags={"store": "mongodb", "mongodb_uri": "http://ada:hunter2@db"})
+    wrong = _problem(flags={"mongodb_uri": "http://ada:hunter2@db"})
 
     assert "mongodb_uri is set but does nothing: store is sqlite" in notice
     assert "expected mongodb_uri beside it" in missing

@@ -142,6 +142,6 @@ def test_settings_worth_a_word_are_in_the_log(data: Path, tmp_path: Path) -> Non
         log.seek(0)
         said = log.read()
 
-    assert "mongodb_uri is set but does nothing yet: it waits for the MongoDB store" in said
+    assert "mongodb_uri is set but does nothing: store is sqlite" in said
     assert "GLASSHOUSE_PROT is no setting; did you mean GLASSHOUSE_PORT?" in said
     assert "hunter2" not in said

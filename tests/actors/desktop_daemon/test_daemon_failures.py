@@ -11,7 +11,7 @@ import trio
 
 from actors.desktop_daemon.messages import AgentRecord
 from actors.desktop_daemon.ports import Done, NeedsApproval, Output, Ready, Working
-from actors.desktop_daemon.settings import AgentSettings, DaemonSettings
+from actors.desktop_daemon.settings import DaemonSettings
 from protocols.desktop import frames
 from protocols.desktop.documents import Approval, Option
 from runtime.testing import World, simulate
@@ -585,18 +585,3 @@ def test_result_too_large_for_the_server_is_cut_to_what_it_takes() -> None:
             assert len(complete.result) < 20_000
 
     _play(scenario)
-
-
-def test_daemon_remembers_so_many_finished_agents_and_no_more() -> None:
-    async def scenario(world: World, server: ScriptedServer, desktop: Desktop) -> None:
-        async with desktop.daemon():
-            await server.online()
-            for number in range(8):
-                server.spawn(f"agent_{number}")
-                (await desktop.started(f"agent_{number}")).emit(Done("done"))
-                await server.complete(f"agent_{number}")
-                await trio.sleep(1)
-        assert 6 >= len(desktop.disk)
-        assert "agent_7" in desktop.disk
-
-    _play(scenario, DaemonSettings(agents=AgentSettings(remembered=5)))

@@ -18,6 +18,7 @@ from actors.ports import PutUser, SnapshotToSave, StorageError
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.storage.mongodb import MongoSettings, MongoStore, wire
 from adapters.storage.mongodb.process import WorkerProcess
+from tests.adapters.storage.mongodb_stores import launch_thread
 
 NOBODY = "mongodb://127.0.0.1:9/"  # the port of `discard`, where nobody listens
 
@@ -94,7 +95,8 @@ async def test_a_real_process_that_is_killed_is_replaced_and_nothing_acknowledge
 async def test_a_database_that_is_not_there_is_said_before_anybody_asks(
     telemetry: RecordingTelemetry,
 ) -> None:
-    store = MongoStore(NOBODY, MongoSettings(attempt_s=0.1, start_s=0.3, restart_first_s=60), telemetry)
+    settings = MongoSettings(attempt_s=0.1, start_s=0.3, restart_first_s=60)
+    store = MongoStore(NOBODY, settings, telemetry, launch=launch_thread)
 
     async with running(store):
         with pytest.raises(StorageError, match="MongoDB does not answer"):
