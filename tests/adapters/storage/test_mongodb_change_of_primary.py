@@ -87,7 +87,7 @@ async def test_a_store_without_a_primary_says_when_to_ask_again(
         store = await opener()
         scripted.elect(None)
 
-        with pytest.raises(StorageError, match="MongoDB d(oes|id) not answer") as raised:
+        with pytest.raises(StorageError, match=r"MongoDB d(oes|id) not answer") as raised:
             await store.commit([PutUser(ADA, 1)])
 
         assert 1.0 == raised.value.retry_after_s
