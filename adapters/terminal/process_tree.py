@@ -9,7 +9,6 @@ A process is known by its number and its start, so that a number used again is n
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -19,7 +18,7 @@ import trio
 _LOOK_S: Final = 0.05
 
 _PASSES: Final = 5
-"""How often the tree is looked for again after a kill: what is being killed may still be forking."""
+"""How often the tree is looked for again: what is being stopped may still be forking."""
 
 
 class ProcessTree:
@@ -37,14 +36,14 @@ class ProcessTree:
 
     async def note(self) -> int:
         """Find those that run now and add them to what is noted; returns how many are. Takes some ms."""
-        self._noted |= await trio.to_thread.run_sync(self._find)
+        self._noted |= await trio.to_thread.run_sync(_family, {self._root}, self._mark)
+        self._noted.discard(self._root)
         return len(self._noted)
 
     def hang_up(self) -> None:
         """Send SIGHUP to the root and to all that are noted."""
         for process in (self._root, *self._noted):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGHUP)
+            _send(process, signal.SIGHUP)
 
     async def until_gone(self) -> None:
         """Wait until all that are noted have ended. Who calls it sets the deadline."""
@@ -54,18 +53,7 @@ class ProcessTree:
 
     async def kill(self) -> None:
         """Kill the root, all that are noted, and what they have started since."""
-        await trio.to_thread.run_sync(self._kill)
-
-    def _find(self) -> set[psutil.Process]:
-        found = set()
-        with suppress(psutil.NoSuchProcess):  # its children have other parents by then; the mark finds them
-            found.update(self._root.children(recursive=True))
-        found |= marked(self._mark)
-        return {process for process in found if process != self._root and is_running(process)}
-
-    def _kill(self) -> None:
-        _kill(self._root)
-        _end(self._noted, self._find)
+        await trio.to_thread.run_sync(_end, {self._root, *self._noted}, self._mark)
 
 
 def marked(mark: tuple[str, str]) -> set[psutil.Process]:
@@ -83,16 +71,30 @@ def marked(mark: tuple[str, str]) -> set[psutil.Process]:
 
 def end_marked(mark: tuple[str, str]) -> None:
     """Kill all processes of this user that have inherited the mark; blocks for some milliseconds."""
-    _end(marked(mark), lambda: {process for process in marked(mark) if is_running(process)})
+    _end(set(), mark)
 
 
-def _end(found: set[psutil.Process], find: Callable[[], set[psutil.Process]]) -> None:
+def _family(known: set[psutil.Process], mark: tuple[str, str]) -> set[psutil.Process]:
+    """Those of `known` that run, what they have started, and all that bear the mark."""
+    found = known | marked(mark)
+    for process in known:
+        with suppress(psutil.NoSuchProcess):  # its children have other parents by then; the mark finds them
+            found.update(process.children(recursive=True))
+    return {process for process in found if is_running(process)}
+
+
+def _end(known: set[psutil.Process], mark: tuple[str, str]) -> None:
+    """Stop all of them first: what is stopped starts nothing that nobody would find."""
+    stopped: set[psutil.Process] = set()
     for _ in range(_PASSES):
-        for process in found:
-            _kill(process)
-        found = find()
+        found = _family(known | stopped, mark) - stopped
         if not found:
-            return
+            break
+        for process in found:
+            _send(process, signal.SIGSTOP)
+        stopped |= found
+    for process in stopped:
+        _send(process, signal.SIGKILL)
 
 
 def is_running(process: psutil.Process) -> bool:
@@ -103,6 +105,6 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
-def _kill(process: psutil.Process) -> None:
+def _send(process: psutil.Process, number: signal.Signals) -> None:
     with suppress(psutil.NoSuchProcess):
-        process.kill()
+        process.send_signal(number)
