@@ -85,7 +85,9 @@ class TerminalAgentActor(Actor[TerminalMessage]):
         elif self.state.life.phase == "new":
             self._step(life.Begin())
         else:
-            self._hear()
+            # Not here: over a start that fails the state would be lost, and with it the agent.
+            self.ref.tell(RunSpoke())
+            self._arm()
 
     def receive(self, message: TerminalMessage) -> None:
         if isinstance(message, RunSpoke):

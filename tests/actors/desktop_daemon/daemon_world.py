@@ -105,6 +105,7 @@ class ScriptedRun:
     def emit(self, *events: object) -> None:
         """Say these."""
         assert self._emit is not None
+        assert not self.is_over, "a program that has ended says nothing"
         for event in events:
             self._emit(event)  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import trio
 
+from actors.desktop_daemon import life
 from actors.desktop_daemon.messages import AgentRecord
 from actors.desktop_daemon.ports import Done, NeedsApproval, Output, Ready, Working
 from actors.desktop_daemon.settings import DaemonSettings
@@ -522,6 +523,33 @@ def test_agent_that_breaks_ends_with_what_broke() -> None:
             complete = await server.complete("agent_1")
             assert "failed" == complete.status
             assert "OSError: no pseudo-terminals left" in (complete.error or "")
+
+    _play(scenario)
+
+
+def test_what_an_agent_said_outlives_a_handler_that_failed_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [ValueError("a mistake"), ValueError("and once more")]
+    step = life.step
+
+    def fails_at_the_end(
+        lives: life.Life, event: life.Event, now: float, rules: life.Rules
+    ) -> tuple[life.Life, tuple[life.Effect, ...]]:
+        if event == life.Happened(Done("done")) and failures:
+            raise failures.pop()
+        return step(lives, event, now, rules)
+
+    monkeypatch.setattr(life, "step", fails_at_the_end)
+
+    async def scenario(world: World, server: ScriptedServer, desktop: Desktop) -> None:
+        async with desktop.daemon():
+            await server.online()
+            server.spawn("agent_1")
+            run = await desktop.started("agent_1")
+            run.emit(Output("stdout", "hello"), Done("done"))
+            complete = await server.complete("agent_1")
+            assert ("completed", "done") == (complete.status, complete.result)
+            assert ["hello"] == [log.content for log in server.logs["agent_1"]]
+        assert [] == failures
 
     _play(scenario)
 
