@@ -40,6 +40,9 @@ _OURS: Final = (
 )
 """What the program itself needs of the daemon's environment, where it is there."""
 
+_ADAPTERS: Final = frozenset({"bash", "claude", "command", "python"})
+"""An allow-list may name other adapters. Claude Code would stop at its start to warn of such a rule."""
+
 _FIXED: Final = {
     "DISABLE_AUTOUPDATER": "1",
     "DISABLE_TELEMETRY": "1",
@@ -146,7 +149,7 @@ class _Claude:
             "permissions": {
                 "defaultMode": "default",
                 "disableBypassPermissionsMode": "disable",
-                "allow": list(self._order.allowed),
+                "allow": [rule for rule in self._order.allowed if rule not in _ADAPTERS],
             },
             "hooks": {name: [{"matcher": "", "hooks": [hook]}] for name in HOOK_NAMES},
         }

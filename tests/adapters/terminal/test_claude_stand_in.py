@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actors.desktop_daemon import claude_run
@@ -147,7 +148,8 @@ async def test_what_it_is_started_with_asks_for_every_permission_and_hides_the_k
     program.chmod(0o700)
     settings = TerminalSettings(folder=tmp_path / "agents", claude=str(program))
     ours = {**ENVIRONMENT, "ANTHROPIC_API_KEY": "sesame", "AWS_SECRET_ACCESS_KEY": "other"}
-    ordered = order("claude", "Do it.", tmp_path)
+    allowed = ("command", "Read", "bash", "Bash(npm test:*)", "python", "mcp__shop__look")
+    ordered = msgspec.structs.replace(order("claude", "Do it.", tmp_path), allowed=allowed)
 
     async with running(Terminals(settings, ours).open(ordered)) as run:
         await run.outcome()
@@ -161,7 +163,9 @@ async def test_what_it_is_started_with_asks_for_every_permission_and_hides_the_k
     assert "ANTHROPIC_API_KEY=sesame" in environment
     assert "AWS_SECRET" not in environment
     assert "unset ANTHROPIC_API_KEY" in (tmp_path / "tools").read_text()
-    assert "Bearer" in (tmp_path / "own.json").read_text()
+    own = msgspec.json.decode((tmp_path / "own.json").read_bytes())
+    assert "Bearer" in str(own["hooks"])
+    assert ["Read", "Bash(npm test:*)", "mcp__shop__look"] == own["permissions"]["allow"]
     assert (tmp_path / "mode").read_text().startswith("-rw-------")
     known = (tmp_path / "agents" / "claude" / ".claude.json").read_text()
     assert f'"{tmp_path}":{{"hasTrustDialogAccepted":true}}' in known
