@@ -47,6 +47,16 @@ class Stand:
         """What each user's phone logs in with."""
         return {user: self._tokens.mint(user, expires_s=None) for user in users}
 
+    def add_app(self, url: str, api_key: str) -> None:
+        """Put the bench's app into the catalogue."""
+        words = ["app", "add", PACKAGE, "--url", url, "--api-key", api_key, "--permission", "ALL"]
+        subprocess.run(
+            [sys.executable, "-P", "-m", "config.cli", *words],
+            env=self._environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
     @contextmanager
     def driver(self, module: str, **settings: object) -> Iterator[Driver]:
         """`module` on a core of its own, its app in the catalogue; it begins when it is told `go`."""
@@ -63,13 +73,7 @@ class Stand:
                 known = {"port": self.port, "package": PACKAGE, "api_key": api_key}
                 driver.say(json.dumps({**known, **settings}))
                 url = driver.record()["webhook_url"]
-                words = ["app", "add", PACKAGE, "--url", url, "--api-key", api_key, "--permission", "ALL"]
-                subprocess.run(
-                    [sys.executable, "-P", "-m", "config.cli", *words],
-                    env=self._environment,
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
+                self.add_app(url, api_key)
                 yield driver
             finally:
                 process.kill()
