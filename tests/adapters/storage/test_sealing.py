@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.document_ports import PutDocument
 from actors.ports import KeptTranscript, SnapshotToSave, StorageError
 from adapters.storage import FILE_NAME, Seal, open_sqlite
 from adapters.storage.sealing import SealError, key_of
@@ -212,3 +213,65 @@ async def test_a_piece_moved_to_another_user_is_left_out(tmp_path: Path) -> None
 
     assert () == await said(tmp_path, Seal(NEW), BEN)
     assert (BODY,) == await said(tmp_path, Seal(NEW), ANN)
+
+
+async def note(folder: Path, seal: Seal | None) -> None:
+    store = await open_sqlite(folder, seal=seal)
+    change = PutDocument(collection="tasks", key="t1", user_id=ANN, document=BODY, updated_at_ms=1)
+    await store.commit([change])
+    await store.aclose()
+
+
+async def noted(folder: Path, seal: Seal | None) -> bytes | None:
+    store = await open_sqlite(folder, seal=seal)
+    try:
+        found = await store.find_document("tasks", "t1")
+        listed = await store.list_documents("tasks", ANN, 10)
+    finally:
+        await store.aclose()
+    assert (found,) == listed
+    return None if found is None else found.document
+
+
+async def test_with_a_key_the_file_holds_nothing_of_a_document(tmp_path: Path) -> None:
+    await note(tmp_path / "plain", None)
+    await note(tmp_path / "sealed", Seal(NEW))
+
+    assert is_readable(tmp_path / "plain")
+    assert not is_readable(tmp_path / "sealed")
+    assert BODY == await noted(tmp_path / "sealed", Seal(NEW))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (Seal(), Seal(NEW)),
+        (Seal(OLD), Seal(NEW, [OLD])),
+        (Seal(OLD), Seal("", [OLD])),
+    ],
+    ids=["switched on", "changed", "switched off"],
+)
+async def test_documents_are_under_the_next_key_after_one_start(
+    tmp_path: Path, first: Seal, then: Seal
+) -> None:
+    await note(tmp_path, first)
+
+    store = await open_sqlite(tmp_path, seal=then)
+
+    assert is_readable(tmp_path) == (not then.current)
+    await store.aclose()
+    assert BODY == await noted(tmp_path, Seal(NEW) if then.current else Seal())
+
+
+async def test_a_document_that_does_not_open_is_an_error_alone_and_left_out_of_lists(tmp_path: Path) -> None:
+    await note(tmp_path, Seal(NEW))
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.execute("UPDATE documents SET key = 't2'")
+    connection.commit()
+    connection.close()
+    store = await open_sqlite(tmp_path, seal=Seal(NEW))
+
+    with pytest.raises(StorageError, match="'t2' is unreadable"):
+        await store.find_document("tasks", "t2")
+    assert () == await store.list_documents("tasks", ANN, 10)
+    await store.aclose()
