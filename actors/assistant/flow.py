@@ -418,11 +418,14 @@ class _Turn:
         if agent.status in FINAL:
             self._synthesize(agent)
             return
+        if task.phase not in {"running", "needs_approval"} or self.work.due_at is None:
+            # By the wall clock once only: one that jumps afterwards ends nobody's agent.
+            left_s = self.settings.agent_s - max(0.0, (self.wall_ms - agent.created_at) / 1000)
+            self._put(due_at=self.now + left_s)
         self._phase("needs_approval" if agent.status == "needs_approval" else "running")
         if agent.status == "needs_approval" and agent.approval != self.work.task.approval:
             self._put_task(approval=agent.approval)
-        left_s = self.settings.agent_s - (self.wall_ms - agent.created_at) / 1000
-        self._put(due_at=self.now + left_s, again_at=None)
+        self._put(again_at=None)
 
     # -- time
 

@@ -47,7 +47,7 @@ class Machine:
 
     Attributes:
       effects: of the last step.
-      now: seconds; the calendar goes along.
+      now: seconds; the calendar goes along, `wall_offset_ms` ahead.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Machine:
         self.settings = settings or AssistantSettings()
         self.work: Work = flow.resumed(task(query, **fields), history)
         self.now = 0.0
+        self.wall_offset_ms = 0
         self.effects: tuple[FlowEffect, ...] = ()
 
     @property
@@ -69,7 +70,7 @@ class Machine:
 
     def take(self, event: FlowEvent, *, after_s: float = 0.0) -> Machine:
         self.now += after_s
-        wall_ms = START_MS + round(self.now * 1000)
+        wall_ms = START_MS + round(self.now * 1000) + self.wall_offset_ms
         self.work, self.effects = flow.step(self.work, event, self.now, wall_ms, self.settings)
         return self
 

@@ -148,6 +148,16 @@ def test_an_agent_that_takes_too_long_is_killed() -> None:
     )
 
 
+def test_a_calendar_that_jumps_ends_no_agent() -> None:
+    machine = running()
+
+    machine.wall_offset_ms = 86_400_000
+    machine.take(flow.AgentMoved(agent("running")), after_s=10.0)
+
+    assert [] == machine.all(flow.Kill)
+    assert 1790.0 == machine.the(flow.LookAgain).after_s
+
+
 def test_the_time_before_a_restart_counts() -> None:
     machine = Machine(agent_id="agent_1", agent_spawned=True, phase="running")
     machine.now = 1000.0
