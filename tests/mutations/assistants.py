@@ -65,7 +65,7 @@ ASSISTANTS: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "the time before a restart does not count",
             FLOW,
-            "self.settings.agent_s - (self.wall_ms - agent.created_at) / 1000",
+            "self.settings.agent_s - max(0.0, (self.wall_ms - agent.created_at) / 1000)",
             "self.settings.agent_s",
             by(f"{FAILURES}::test_the_time_before_a_restart_counts"),
         ),
