@@ -6,7 +6,7 @@ both together with a machine of `actors.desktop_daemon`.
 
 from __future__ import annotations
 
-from .agents import Terminals
+from .agents import Terminals, end_left_over
 from .settings import TerminalSettings
 
-__all__ = ["TerminalSettings", "Terminals"]
+__all__ = ["TerminalSettings", "Terminals", "end_left_over"]

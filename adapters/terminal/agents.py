@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+
+import trio
 
 from actors.desktop_daemon.ports import AgentOrder, Emit, Failed, TerminalAgent
 from actors.language_ports import LanguageModel
 from protocols.desktop.documents import Decision
 
 from .claude import find_claude, open_claude
+from .environment import MARK
+from .process_tree import end_marked
 from .settings import TerminalSettings
 from .shells import find_python, open_bash, open_command, open_python
 
@@ -83,3 +87,12 @@ class _NoAgent:
 
     def interrupt(self) -> None:
         pass
+
+
+async def end_left_over(agent_ids: Iterable[str]) -> None:
+    """End what a daemon before this one has left of these agents.
+
+    A program ends with its terminal, unless its daemon is killed in the moment in which it starts another.
+    """
+    for agent_id in agent_ids:
+        await trio.to_thread.run_sync(end_marked, (MARK, agent_id))

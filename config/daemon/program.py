@@ -15,7 +15,7 @@ from typing import TextIO
 import trio
 
 from actors.desktop_daemon.parts import DaemonParts
-from actors.desktop_daemon.ports import Dialler, Reports
+from actors.desktop_daemon.ports import Dialler, Reports, StateError
 from actors.desktop_daemon.server_time import ServerTime
 from actors.desktop_daemon.tree import daemon_spec
 from adapters.desktop_state import AllowedPlaces, DocumentFolder
@@ -28,7 +28,7 @@ from adapters.desktop_uplink import (
 )
 from adapters.listener.lock import lock_holder, take_data_lock
 from adapters.telemetry import Allowances, LineLimits, LogTelemetry
-from adapters.terminal import Terminals, TerminalSettings
+from adapters.terminal import Terminals, TerminalSettings, end_left_over
 from config import __version__
 from config.daemon.board import keep_board
 from config.daemon.home import DEFAULT_ROOT, DaemonError, DaemonFile, DaemonHome
@@ -98,11 +98,13 @@ async def daemon_system(
         telemetry = open_log(file, system, log_to)
         system.events.listen(lambda event: report(event, telemetry))
         terminals = Terminals(_terminal_settings(home, file))
+        folder = DocumentFolder(agents or home.agents)
+        await end_left_over(await _unfinished(folder))
         parts = DaemonParts(
             settings=file.settings,
             terminals=terminals,
             places=AllowedPlaces(file.root, file.directories),
-            folder=DocumentFolder(agents or home.agents),
+            folder=folder,
             dialler=dialler,
             reports=reports,
             telemetry=telemetry,
@@ -113,6 +115,15 @@ async def daemon_system(
         await system.spawn(daemon_spec(parts))
         telemetry.info("daemon_runs", name=parts.name, adapters=",".join(terminals.names), root=file.root)
         yield system
+
+
+async def _unfinished(folder: DocumentFolder) -> list[str]:
+    """The agents that the daemon before this one had not finished."""
+    try:
+        documents = await folder.load()
+    except StateError:
+        return []  # the ledger reads it too, and says what is wrong
+    return [agent_id for agent_id, body in documents.items() if b'"is_over":true' not in body]
 
 
 def open_log(file: DaemonFile, system: ActorSystem, stream: TextIO) -> LogTelemetry:

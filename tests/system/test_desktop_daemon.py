@@ -98,9 +98,9 @@ async def test_daemon_killed_in_mid_task_comes_back_and_says_what_became_of_it(d
     assert below
 
     desk.kill()
-    await all_gone(below)
     desk.start()
     ended = await desk.agent(agent_id, "completed", "failed", "cancelled")
+    await all_gone(below)
 
     assert "failed" == ended["status"]
     assert "bash cannot go on where it was" in ended["error"]

@@ -119,7 +119,9 @@ def test_without_a_python_the_answer_says_what_to_do(checkout: Path, tmp_path: P
     assert "GLASSHOUSE_PYTHON" in done.stderr
 
 
-def test_a_browser_is_installed_for_the_tests_where_that_can_be_done(checkout: Path, tmp_path: Path) -> None:
+def test_a_browser_and_a_voice_are_installed_for_the_tests_where_that_can_be_done(
+    checkout: Path, tmp_path: Path
+) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("sh", "dirname", "cat", "cmp", "rm", "mkdir", "cp", "chmod", "readlink", "timeout"):
@@ -137,18 +139,21 @@ def test_a_browser_is_installed_for_the_tests_where_that_can_be_done(checkout: P
         return log.read_text().splitlines() if log.exists() else [], err
 
     asked, said = asked_by("0", apt_status=0)
-    update, install = asked
+    update, install, update_again, install_voice = asked
     assert update.endswith(" update")
+    assert update == update_again
     assert "install --yes --no-install-recommends chromium" == install
-    assert "are skipped" not in said
+    assert "install --yes --no-install-recommends flite" == install_voice
+    assert "apt could not install" not in said
 
     asked, said = asked_by("0", apt_status=1)
-    assert [update] == asked
-    assert "apt could not install chromium, what it said is above: its tests are skipped" in said
+    assert [update, update] == asked
+    for what in ("chromium", "flite"):
+        assert f"apt could not install {what}, what it said is above: its tests are skipped" in said
 
     asked, said = asked_by("1000", apt_status=0)
     assert [] == asked
-    assert "only root can install it, with apt: its tests are skipped" in said
+    assert 2 == said.count("only root can install it, with apt: its tests are skipped")
 
 
 def test_a_python_that_does_not_run_is_passed_over(checkout: Path, tmp_path: Path) -> None:
