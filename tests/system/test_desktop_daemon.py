@@ -143,7 +143,7 @@ async def test_newer_daemon_with_the_same_token_takes_over_and_a_removed_one_sto
         other.start()
         await desk.logged("uplink_refused")
         assert "another daemon with the token of this desktop took over" in desk.log()
-        assert "connection: refused (another daemon" in desk.run("status").stdout
+        await eventually(lambda: "connection: refused (another daemon" in desk.run("status").stdout)
         agent_id = await desk.spawn("bash: echo $PWD")
         done = await desk.agent(agent_id, "completed", "failed")
         assert str(other.root) in done["result"]
