@@ -6,13 +6,14 @@ an app: their webhooks are asked of an actor instead of posted. All else about t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from runtime import Ref, ReplyTo, RuntimeFailure
 
-from .ports import AppDocument, ProbeOutcome, WebhookAnswer, WebhookError, Webhooks
+from .ports import NO_HEADERS, AppDocument, ProbeOutcome, WebhookAnswer, WebhookError, Webhooks
 
 if TYPE_CHECKING:
     from .soga.messages import ServerMessage
@@ -44,9 +45,11 @@ class BuiltInWebhooks:
         self._url = url
         self._server = server
 
-    async def post(self, url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
+    async def post(
+        self, url: str, body: bytes, *, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> WebhookAnswer:
         if not url.startswith(self._url):
-            return await self._others.post(url, body, timeout_s=timeout_s)
+            return await self._others.post(url, body, timeout_s=timeout_s, headers=headers)
         try:
             return await self._server.ask(lambda reply: WebhookPosted(body, reply), timeout_s=timeout_s)
         except RuntimeFailure as error:

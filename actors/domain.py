@@ -15,6 +15,8 @@ from .assistant.rules import RulesModel
 from .assistant.settings import AssistantSettings
 from .audio.udp import UdpDoor, UdpSettings
 from .audio.voice import VoiceSettings
+from .cabinet.messages import CabinetMessage
+from .cabinet.settings import CabinetSettings
 from .console.settings import ConsoleSettings
 from .desktop.settings import DesktopSettings
 from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
@@ -37,6 +39,7 @@ from .ports import (
     Voices,
     Webhooks,
 )
+from .session.request_settings import RequestSettings
 from .session.settings import SessionSettings
 from .snapshots.messages import SnapshotsMessage
 from .snapshots.settings import SnapshotSettings
@@ -72,6 +75,8 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Every timer and limit of the domain, by part."""
 
     session: SessionSettings = SessionSettings()
+    requests: RequestSettings = RequestSettings()
+    cabinet: CabinetSettings = CabinetSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     directory: DirectorySettings = DirectorySettings()
     breaker: BreakerSettings = BreakerSettings()
@@ -129,6 +134,7 @@ class Domain:
     urls: Urls
     journal: Ref[JournalMessage]
     directory: Ref[DirectoryMessage]
+    cabinet: Ref[CabinetMessage]
     snapshots: Ref[SnapshotsMessage]
     overload: OverloadBoard
     udp: UdpDoor

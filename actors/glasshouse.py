@@ -16,6 +16,7 @@ from runtime import Backoff, ChildSpec, Ref, Supervisor
 
 from .audio.udp import UdpDoor
 from .built_in import BuiltInWebhooks
+from .cabinet.actor import Cabinet
 from .console.sessions import ConsoleSessions, SessionsMessage
 from .desktop.logins import Logins, LoginsMessage
 from .desktop.roster import DeskRoster, DeskRosterMessage
@@ -125,6 +126,7 @@ class Glasshouse(Supervisor):
             urls=self.urls,
             journal=self.child("journal"),
             directory=self.child("directory"),
+            cabinet=self.child("cabinet"),
             snapshots=self.child("snapshots"),
             overload=self.board,
             udp=self.udp,
@@ -147,6 +149,16 @@ class Glasshouse(Supervisor):
                     breaker_settings=self.settings.breaker,
                     probe_timeout_s=self.settings.lifecycle.probe_timeout_s,
                     built_in=built_in,
+                ),
+            ),
+            ChildSpec(
+                name="cabinet",
+                factory=lambda: Cabinet(
+                    store=self.ports.store,
+                    journal=domain.journal,
+                    roster=roster,
+                    telemetry=self.ports.telemetry,
+                    settings=self.settings.cabinet,
                 ),
             ),
             ChildSpec(

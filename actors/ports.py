@@ -372,9 +372,14 @@ class ProbeOutcome(enum.Enum):
     UNKNOWN = "unknown"  # it could not be asked, or did not answer in time
 
 
+NO_HEADERS: Mapping[str, str] = {}
+
+
 class Webhooks(Protocol):
-    async def post(self, url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
-        """POST JSON once. Raises WebhookError."""
+    async def post(
+        self, url: str, body: bytes, *, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> WebhookAnswer:
+        """POST once; JSON, unless `headers` name another Content-Type. Raises WebhookError."""
 
     async def probe(self, url: str, *, timeout_s: float) -> ProbeOutcome:
         """GET `url` once and say who is there. Never raises."""

@@ -6,6 +6,7 @@ differs (a test compares both trees). What is built here is wired, never decided
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from actors.front.glasses_gate import GlassesGate
 from actors.glasshouse import Glasshouse, Hall
 from actors.ports import Gate
 from actors.service import ServiceSpec
+from adapters.http import openapi
 from adapters.http.admin_routes import admin_routes
 from adapters.http.app_routes import app_routes
 from adapters.http.app_server_routes import app_server_routes
@@ -36,11 +38,23 @@ from adapters.http.computer_routes import computer_routes
 from adapters.http.console import Pages, console_routes
 from adapters.http.daemon_routes import daemon_routes
 from adapters.http.daemon_test_routes import daemon_test_routes
+from adapters.http.desk import Desk
+from adapters.http.document_routes import document_routes
 from adapters.http.glasses_routes import glasses_routes
+from adapters.http.hardware_routes import hardware_routes
+from adapters.http.home_routes import home_routes
+from adapters.http.identity_routes import identity_routes
 from adapters.http.metrics_routes import metrics_routes
+from adapters.http.phone_routes import phone_routes
+from adapters.http.settings_routes import settings_routes
 from adapters.http.speech_routes import speech_routes
+from adapters.http.storage_routes import storage_routes
+from adapters.http.table import LARGE_BODIES, ROUTES
+from adapters.http.tool_routes import tool_routes
 from adapters.http.transcript_routes import transcript_routes
 from adapters.metrics import CONTENT_TYPE, Collector, expose
+from config import __version__
+from config.identities import provider_tokens, webview_signer
 from config.settings import Settings
 from protocols import paths
 from runtime import ActorSystem, ChildSpec, SupervisorMessage
@@ -167,6 +181,12 @@ def console(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls, wor
     )
 
 
+@functools.cache
+def described() -> Mapping[str, Any]:
+    """The OpenAPI document of all routes, made when the first one asks for it."""
+    return openapi.document(ROUTES, version=__version__)
+
+
 def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls, world: World) -> QuartTrio:
     """The HTTP application with its routes."""
     ports = world.ports
@@ -176,6 +196,24 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls,
     daemons = entrance(system, hall)
     has_tests = settings.desktop.test_endpoints
     tests = (daemon_test_routes(entrance=daemons, wall=wall),) if has_tests else ()
+
+    desk = Desk(
+        tokens=ports.tokens,
+        identity=provider_tokens(settings, wall=wall),
+        webviews=webview_signer(settings, wall=wall),
+        directory=directory,
+        roster=hall.roster,
+        cabinet=hall.domain.cabinet,
+        store=ports.store,
+        webhooks=ports.webhooks,
+        telemetry=ports.telemetry,
+        wall=wall,
+        urls=hall.domain.urls,
+        limits=settings.cabinet,
+        token_s=settings.exchanged_token_s,
+        versions=settings.versions,
+        server_version=__version__,
+    )
 
     def health() -> Mapping[str, object]:
         overload = {"status": "overloaded"} if hall.domain.overload.state.is_closed else {}
@@ -224,6 +262,14 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls,
                 telemetry=ports.telemetry,
                 wall=wall,
             ),
+            home_routes(desk),
+            settings_routes(desk),
+            phone_routes(desk, next_id=system.ids.next),
+            identity_routes(desk),
+            storage_routes(desk),
+            tool_routes(desk),
+            hardware_routes(desk),
+            document_routes(desk, described),
             admin_routes(
                 admin_token=world.admin_token,
                 tree=system.tree,
@@ -240,4 +286,5 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls,
         ),
         wall=wall,
         node_name=settings.node_name or None,
+        large_bodies=LARGE_BODIES,
     )

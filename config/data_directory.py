@@ -14,10 +14,12 @@ from pathlib import Path
 import msgspec
 
 from actors.ports import Telemetry
+from adapters.tokens.webview import make_key
 from config.settings import Settings
 
 SECRET_NAME = "jwt_secret"
 SERVER_NAME = "server.json"
+WEBVIEW_KEY_NAME = "webview_key.pem"
 
 _SECRET_BYTES = 48
 
@@ -126,6 +128,23 @@ def jwt_secret(settings: Settings) -> str:
     if not secret:
         raise DataDirectoryError(path, "holds no secret; remove it and one is made")
     return secret
+
+
+def webview_key(settings: Settings) -> bytes:
+    """What tokens of web pages are signed with: the setting, or a key that is made once and kept, as PEM.
+
+    Raises:
+      DataDirectoryError: it cannot be read or made.
+    """
+    if settings.webview_key:
+        return settings.webview_key.encode()
+    path = make_data_directory(settings) / WEBVIEW_KEY_NAME
+    try:
+        if not path.exists():
+            _write_once(path, make_key())
+        return path.read_bytes()
+    except OSError as error:
+        raise DataDirectoryError(path, str(error)) from error
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from config.catalogue import Setting, catalogue, group_names
+from config.rest_reference import rest_reference
 from config.settings import Settings
 from protocols.error_codes import ERRORS
 
@@ -146,5 +147,6 @@ def _summary(struct: type) -> str:
 if __name__ == "__main__":
     docs = Path(__file__).parent.parent / "docs"
     (docs / "configuration.md").write_text(configuration_reference(), encoding="utf-8")
+    (docs / "rest.md").write_text(rest_reference(), encoding="utf-8")
     page = docs / "apps.md"
     page.write_text(with_errors(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -22,6 +22,7 @@ from actors.apps.lifecycle import LifecycleSettings
 from actors.assistant.settings import AssistantSettings
 from actors.audio.udp import UdpSettings
 from actors.audio.voice import VoiceSettings
+from actors.cabinet.settings import CabinetSettings
 from actors.console.settings import ConsoleSettings
 from actors.desktop.settings import DesktopSettings
 from actors.directory import BreakerSettings, DirectorySettings
@@ -31,6 +32,7 @@ from actors.front.settings import FrontDoorSettings
 from actors.liveness import APP_LIVENESS, LivenessSettings
 from actors.microphone import MicrophoneSettings
 from actors.overload import OverloadSettings
+from actors.session.request_settings import RequestSettings
 from actors.session.settings import SessionSettings
 from actors.snapshots.settings import SnapshotSettings
 from actors.soga.settings import SogaSettings
@@ -38,6 +40,7 @@ from actors.speech.history_settings import TranscriptSettings
 from actors.speech.settings import SpeechSettings
 from actors.speech.translation_settings import TranslationSettings
 from actors.webrtc.settings import WebrtcSettings
+from adapters.http.settings import VersionSettings
 from adapters.language_model.settings import AnthropicSettings
 from adapters.listener.keeper import KeeperSettings
 from adapters.listener.listener import ListenerLimits
@@ -125,6 +128,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       require_token_expiry: refuse a token without an expiry.
       token_audience: refuse a token whose `aud` is another one; empty does not look.
       token_issuer: refuse a token whose `iss` is another one; empty does not look.
+      supabase_secret: what an identity provider signs its tokens with (HS256). `POST /auth/exchange-token`
+        gives core tokens for those, `supabaseToken` in the request; empty: for none.
+      authing_secret: the same for the second provider, whose tokens come as `authingToken`.
+      exchanged_token_s: such a core token is good for so long.
+      webview_key: the private RSA key, as PEM, that the tokens of apps' web pages are signed with. Empty
+        means one that is made and kept in the data directory.
       speech_provider: who recognises speech, the first choice first: the next one takes over where one fails
         or does not know the language. deepgram is left out without a key of it; with none no app gets
         transcriptions.
@@ -173,6 +182,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_issuer: str = ""
     deepgram_api_key: Secret = ""
     deepgram_api_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
+    supabase_secret: Secret = ""
+    authing_secret: Secret = ""
+    exchanged_token_s: Annotated[float, Meta(ge=60)] = 30 * 86_400.0
+    webview_key: Secret = ""
     speech_provider: tuple[Recogniser, ...] = ("deepgram", "pocketsphinx")
     speech_by_language: tuple[LanguageChoice, ...] = ()
     speech_synthesis: Literal["flite", "none"] = "flite"
@@ -188,6 +201,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_token: Secret = ""
 
     session: SessionSettings = SessionSettings()
+    requests: RequestSettings = RequestSettings()
+    cabinet: CabinetSettings = CabinetSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     directory: DirectorySettings = DirectorySettings()
     breaker: BreakerSettings = BreakerSettings()
@@ -218,6 +233,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: WebhookSettings = WebhookSettings()
     engine: EngineSettings = EngineSettings()
     listener: ListenerLimits = ListenerLimits()
+    versions: VersionSettings = VersionSettings()
     keeper: KeeperTimes = KeeperTimes()
     admin: AdminSettings = AdminSettings()
 
@@ -228,6 +244,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """What the actors are handed."""
         return DomainSettings(
             session=self.session,
+            requests=self.requests,
+            cabinet=self.cabinet,
             lifecycle=self.lifecycle,
             directory=self.directory,
             breaker=self.breaker,
@@ -260,6 +278,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 ALIASES: dict[str, tuple[str, ...]] = {
     "port": ("PORT",),
     "jwt_secret": ("AUGMENTOS_AUTH_JWT_SECRET",),
+    "supabase_secret": ("SUPABASE_JWT_SECRET",),
     "display.dashboard_package": ("SYSTEM_DASHBOARD_PACKAGE_NAME",),
     "webrtc.allow_local": ("GLASSHOUSE_WEBRTC_LOCAL",),
     "mongodb_uri": ("MONGODB_URI",),

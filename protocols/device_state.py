@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from protocols.envelope import ABSENT, Scalar, Timestamp
+from protocols.envelope import Scalar, Timestamp
 from protocols.errors import MalformedMessage
 
 
@@ -46,7 +46,7 @@ class AppliedState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_glasses_connected: bool
     is_phone_connected: bool
     model_name: str | None
-    capabilities: msgspec.Raw = ABSENT
+    capabilities: msgspec.Raw  # an object or null
 
 
 def merge(known: GlassesInfo, update: GlassesInfo) -> GlassesInfo:

@@ -104,6 +104,24 @@ class Codec(Generic[M]):
         return MalformedMessage(str(error))
 
 
+def decode_with(decoder: msgspec.json.Decoder[M], payload: bytes) -> M:
+    """What `decoder` makes of a body that is no message of a table: a REST request's.
+
+    Raises:
+      MalformedMessage: it is no such JSON.
+    """
+    try:
+        if not payload.isascii():
+            payload.decode()  # the JSON decoder does not look at the UTF-8 of fields it skips
+        return decoder.decode(payload)
+    except (ValueError, RecursionError) as error:
+        if b"\\ud" in payload or b"\\uD" in payload:
+            repaired = _replace_lone_surrogates(payload)
+            if repaired != payload:
+                return decode_with(decoder, repaired)
+        raise MalformedMessage(str(error)) from error
+
+
 class _Head(msgspec.Struct, frozen=True):
     type: str
 

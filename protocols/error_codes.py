@@ -22,6 +22,7 @@ class Hop(enum.StrEnum):
     CLOUD = "cloud"  # the door and the routes: nothing of a wearer's was touched
     SESSION = "session"  # the wearer's session, with its display
     PHONE = "phone"
+    GLASSES = "glasses"
     APP_SERVER = "app server"
     STORE = "store"
     PROVIDER = "provider"  # a recogniser, a translator
@@ -31,9 +32,13 @@ class ErrorCode(enum.StrEnum):
     """Values of `code`; what each means is in `ERRORS`."""
 
     APP_NOT_STARTED = "APP_NOT_STARTED"
+    APP_SERVER_FAILED = "APP_SERVER_FAILED"
     AUDIO_DROPPED = "AUDIO_DROPPED"
     AUDIO_SHED = "AUDIO_SHED"
+    CAMERA_BUSY = "CAMERA_BUSY"
     DISPLAY_TOO_LARGE = "DISPLAY_TOO_LARGE"
+    GLASSES_NOT_CONNECTED = "GLASSES_NOT_CONNECTED"
+    HARDWARE_MISSING = "HARDWARE_MISSING"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     INVALID_API_KEY = "INVALID_API_KEY"
     INVALID_REQUEST = "INVALID_REQUEST"
@@ -47,11 +52,14 @@ class ErrorCode(enum.StrEnum):
     PACKAGE_NOT_FOUND = "PACKAGE_NOT_FOUND"
     PERMISSION_DENIED = "PERMISSION_DENIED"
     PHONE_AWAY = "PHONE_AWAY"
+    PHONE_FAILED = "PHONE_FAILED"
+    PHONE_TIMEOUT = "PHONE_TIMEOUT"
     RATE_LIMITED = "RATE_LIMITED"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
     SESSION_NOT_READY = "SESSION_NOT_READY"
     SPEECH_UNAVAILABLE = "SPEECH_UNAVAILABLE"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    TOO_LARGE = "TOO_LARGE"
     TOO_MANY_SOCKETS = "TOO_MANY_SOCKETS"
     TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
     TRANSLATION_FAILED = "TRANSLATION_FAILED"
@@ -80,6 +88,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "the socket belongs to a start that was given up, or to an app that the wearer has stopped",
         "Wait for the next webhook, and dial within 5 s of it.",
     ),
+    ErrorCode.APP_SERVER_FAILED: ErrorKind(
+        Hop.APP_SERVER,
+        "what was passed on to the app's server was not taken there",
+        "Look at `message`, and at the app server's log.",
+    ),
     ErrorCode.AUDIO_DROPPED: ErrorKind(
         Hop.APP_SERVER,
         "the app read its socket too slowly, so its oldest microphone frames were dropped",
@@ -90,10 +103,25 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "the cloud is overloaded and drops a part of the microphone's audio; told once each time",
         "Expect gaps in audio and captions until it is over; nothing else is lost.",
     ),
+    ErrorCode.CAMERA_BUSY: ErrorKind(
+        Hop.SESSION,
+        "the camera streams already, for this app or another one",
+        "Ask again when the stream is over: `stream_status_check` says whether there is one.",
+    ),
     ErrorCode.DISPLAY_TOO_LARGE: ErrorKind(
         Hop.SESSION,
         "a display has more text, a larger bitmap or more elements than one may have; it was not shown",
         "Shorten what is shown; `message` names the limit and what came.",
+    ),
+    ErrorCode.GLASSES_NOT_CONNECTED: ErrorKind(
+        Hop.GLASSES,
+        "the phone is there, and says that no glasses are connected to it",
+        "Wait for `device_state_update` with `connected`, then ask again.",
+    ),
+    ErrorCode.HARDWARE_MISSING: ErrorKind(
+        Hop.GLASSES,
+        "the glasses have no such part: a camera, a light, Wi-Fi",
+        "Look at the session's `capabilities` before asking, or declare the hardware as required.",
     ),
     ErrorCode.INTERNAL_ERROR: ErrorKind(
         Hop.CLOUD,
@@ -154,7 +182,7 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
     ),
     ErrorCode.PERMISSION_DENIED: ErrorKind(
         Hop.SESSION,
-        "a stream needs a permission that the app does not declare; it was left out, the others count",
+        "a stream or a request needs a permission that the app does not declare; the others count",
         "Declare it: `glasshouse app add PACKAGE --permission NAME`, with all that the app needs.",
     ),
     ErrorCode.PHONE_AWAY: ErrorKind(
@@ -162,9 +190,19 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "the wearer's phone is not connected, was lost meanwhile, or did not answer",
         "Go on without it, or ask again when the glasses are connected.",
     ),
+    ErrorCode.PHONE_FAILED: ErrorKind(
+        Hop.PHONE,
+        "the phone took the request and says that it failed",
+        "Look at `message`, which is the phone's.",
+    ),
+    ErrorCode.PHONE_TIMEOUT: ErrorKind(
+        Hop.PHONE,
+        "the phone was asked and did not answer in time",
+        "Ask again; the glasses may be out of its reach.",
+    ),
     ErrorCode.RATE_LIMITED: ErrorKind(
         Hop.CLOUD,
-        "more messages or more bytes came than one app may send; those over the limit were dropped",
+        "more messages, bytes or requests came than may; those over the limit were dropped",
         "Send less often: of displays only one in 300 ms is shown anyway.",
         1.0,
     ),
@@ -189,6 +227,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "the store did not answer",
         "Try again after `retry_after`.",
         1.0,
+    ),
+    ErrorCode.TOO_LARGE: ErrorKind(
+        Hop.CLOUD,
+        "what is to be kept is larger than it may be; nothing of it was kept",
+        "Keep less, or remove what is not needed; `message` names the limit and what came.",
     ),
     ErrorCode.TOO_MANY_SOCKETS: ErrorKind(
         Hop.SESSION,

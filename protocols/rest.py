@@ -26,6 +26,27 @@ NO_ACTIVE_SESSION = "no_active_session"
 NO_ACTIVE_SESSION_FOUND = "No active session found"
 
 
+class RunState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`status`: started or stopped, as was asked for."""
+
+    status: str
+    is_running: bool
+
+
+class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What POST `/apps/:package/start` and `/stop` answer."""
+
+    data: RunState
+    success: bool = True
+
+
+class Transcripts(msgspec.Struct, frozen=True, kw_only=True):
+    """What GET `/api/transcripts/:appSessionId` answers."""
+
+    language: str
+    segments: Sequence[Segment]
+
+
 def success(*, timestamp: str | None = None, **fields: object) -> bytes:
     """`{success: true, ...}`; the fields in the order given, the timestamp last."""
     return _body({"success": True, **fields}, timestamp)

@@ -56,6 +56,16 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: str
 
 
+class PhotoError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Body of POST `/photo-upload` where no photo was taken (9.6)."""
+
+    request_id: str
+    error_code: str
+    error_message: str
+    type: str = "photo_error"
+    success: bool = False
+
+
 _codec: Codec[SessionRequest | StopRequest] = Codec(SessionRequest | StopRequest)
 
 
@@ -79,6 +89,20 @@ def session_request(*, session_id: str, user_id: str, timestamp: str, websocket_
 def stop_request(*, session_id: str, user_id: str, reason: str, timestamp: str) -> bytes:
     """The body that ends a session."""
     return encode(StopRequest(session_id=session_id, user_id=user_id, reason=reason, timestamp=timestamp))
+
+
+def photo_error(request_id: str, code: str, message: str) -> bytes:
+    """The body that tells an app server of a photo that was not taken.
+
+    Args:
+      code: one of 9.6's.
+    """
+    return encode(PhotoError(request_id=request_id, error_code=code, error_message=message))
+
+
+def settings_change(user_id: str, settings: msgspec.Raw) -> bytes:
+    """The body that tells an app server of a wearer's changed settings."""
+    return encode(SettingsChange(user_id=user_id, settings=settings))
 
 
 def decode(body: bytes) -> SessionRequest | StopRequest:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import close_codes, from_app, timestamps, to_app, webhooks
+from protocols import close_codes, from_app, system_settings, timestamps, to_app, webhooks
 from protocols.error_codes import ErrorCode
 from protocols.session_ids import app_session_id
 from runtime import Ref, RestartInfo, StopReason
@@ -26,13 +26,13 @@ from ..display.size import too_large
 from ..neighbours import NeighbourBack
 from ..ports import AppDocument, CloseInfo, Connection, ProbeOutcome, WebhookError
 from ..session.messages import (
+    AppAsked,
     AppPhaseChanged,
     AppStartFailed,
     PlayRequested,
     StopPlaying,
     SubscriptionsRequested,
 )
-from ..session.wire import SYSTEM_SETTINGS
 from . import lifecycle, refusals, resumption
 from .explaining import Explaining, is_audio
 from .handler import AppSocketHandler
@@ -57,15 +57,17 @@ from .messages import (
     LivenessTick,
     Pending,
     PhonePresence,
+    Posted,
+    PostToServer,
     Report,
     ServerProbed,
+    SettingsKnown,
     StopAnnounced,
     StopWebhookOver,
     WebhookAnswered,
     WebhookBroke,
     WebhookPermitted,
 )
-from .settings_of import initial_settings
 from .state import AppState
 
 if TYPE_CHECKING:
@@ -204,6 +206,14 @@ class AppSession(Explaining):
                     self._watch_over(liveness.Doubted())
             case GlassesKnown():
                 self.state = msgspec.structs.replace(self.state, glasses=message)
+            case SettingsKnown():
+                self._take_settings(message)
+            case PostToServer():
+                self._post_to_server(message)
+            case Posted(path, cause):
+                if cause is not None:
+                    package = self.app.package_name
+                    self.telemetry.warning("app_server_not_told", package=package, path=path, cause=cause)
             case WebhookAnswered(attempt, answer):
                 self._report_answer(answer.status)
                 self._step(lifecycle.WebhookAnswered(attempt, answer.status))
@@ -239,6 +249,29 @@ class AppSession(Explaining):
         elif machine.is_phone_here:
             self._step(lifecycle.PhoneReturned())
 
+    def _take_settings(self, known: SettingsKnown) -> None:
+        """Tell the app what has changed, over both of the ways that its SDK listens to (protocol.md 9.3)."""
+        before, connection = self.state.settings, self.state.connection
+        self.state = msgspec.structs.replace(self.state, settings=known)
+        if before is None or connection is None:
+            return
+        stamp = self._stamp()
+        if known.own != before.own:
+            update = to_app.SettingsUpdate(
+                package_name=self.app.package_name,
+                session_id=self.session_id,
+                settings=known.own,
+                timestamp=stamp,
+            )
+            self._say(connection, update)
+            self._post_to_server(PostToServer("/settings", webhooks.settings_change(self.user_id, known.own)))
+        if known != before:
+            # After the app's own too: the SDK (2.1.29) takes those for the system's, and forgets these.
+            system = to_app.AugmentosSettingsUpdate(
+                session_id=self.session_id, settings=known.system, timestamp=stamp
+            )
+            self._say(connection, system)
+
     # -- what the app says --------------------------------------------------------------------------------
 
     def _heard(self, connection: Connection, message: from_app.AppMessage) -> None:
@@ -272,6 +305,16 @@ class AppSession(Explaining):
                 self.session.tell(StopPlaying(package, track_id))
             case from_app.Ping():
                 self._say(connection, to_app.Pong(timestamp=self._stamp()))
+            case (
+                from_app.PhotoRequest()
+                | from_app.RgbLedControl()
+                | from_app.LocationPollRequest()
+                | from_app.RequestWifiSetup()
+                | from_app.RtmpStreamRequest()
+                | from_app.RtmpStreamStop()
+                | from_app.StreamStatusCheck()
+            ):
+                self.session.tell(AppAsked(package, message))
             case _:
                 refusal = refusals.answer(message, self._stamp())
                 if refusal is not None:
@@ -389,11 +432,11 @@ class AppSession(Explaining):
         )
         self._report_success()
         stamp = self._stamp()
-        glasses = self.state.glasses
+        glasses, settings = self.state.glasses, self.state.settings
         ack = to_app.connection_ack(
             session_id=self.session_id,
-            settings=initial_settings(self.app.settings_schema),
-            system_settings=SYSTEM_SETTINGS,
+            settings=_NO_SETTINGS if settings is None else settings.own,
+            system_settings=_DEFAULT_SYSTEM_SETTINGS if settings is None else settings.system,
             capabilities=glasses.capabilities,
             timestamp=stamp,
         )
@@ -463,6 +506,10 @@ class AppSession(Explaining):
             self.cancel_timer("lifecycle")
         else:
             self.set_timer("lifecycle", max(0.0, due - self.now), LifecycleTick())
+
+
+_NO_SETTINGS = msgspec.Raw(b"[]")
+_DEFAULT_SYSTEM_SETTINGS = msgspec.Raw(msgspec.json.encode(system_settings.for_apps({})))
 
 
 def _bind(dialled: Dialled, handler: AppSocketHandler) -> None:

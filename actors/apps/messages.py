@@ -85,6 +85,29 @@ class GlassesKnown(msgspec.Struct, frozen=True):
     state: msgspec.Raw
 
 
+class SettingsKnown(msgspec.Struct, frozen=True):
+    """The app's own settings (an array) and the wearer's system settings (an object): told at the start and
+    at every change, for the app and for the acks to come.
+    """
+
+    own: msgspec.Raw
+    system: msgspec.Raw
+
+
+class PostToServer(msgspec.Struct, frozen=True):
+    """POST this to the app's server, once; what comes of it is only logged."""
+
+    path: str
+    body: bytes
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """The server took it; or it did not, for `cause`."""
+
+    path: str
+    cause: str | None = None
+
+
 class Deliver(msgspec.Struct, frozen=True):
     """Send to the app, if it is connected."""
 
@@ -166,6 +189,9 @@ AppMessage = (
     | StopAnnounced
     | PhonePresence
     | GlassesKnown
+    | SettingsKnown
+    | PostToServer
+    | Posted
     | Deliver
     | Report
     | AwaitApp

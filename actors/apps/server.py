@@ -10,6 +10,7 @@ import msgspec
 from protocols import webhooks
 from runtime import Actor, fault_point
 
+from ..built_in import is_built_in
 from ..directory import HeldBack, Permit, PermitUnused, WebhookFailed, WebhookWorked, ask_permit
 from ..ports import AppDocument, CloseInfo, Connection, WebhookAnswer
 from . import lifecycle
@@ -17,6 +18,8 @@ from .lifecycle_events import Event
 from .messages import (
     AppMessage,
     DoubtTick,
+    Posted,
+    PostToServer,
     StopWebhookOver,
     WebhookAnswered,
     WebhookBroke,
@@ -125,6 +128,29 @@ class ServerSide(Actor[AppMessage]):
         answer = await self.domain.ports.webhooks.post(url, body, timeout_s=timeout_s)
         fault_point("webhook: answered, and nobody knows")
         return answer
+
+    # -- what is only told --------------------------------------------------------------------------------
+
+    def _post_to_server(self, message: PostToServer) -> None:
+        """It needs no permit: whether it arrives decides nothing. A built-in app has its socket only."""
+        if is_built_in(self.app):
+            return
+        path = message.path
+        self.start(
+            self._tell_server,
+            message,
+            then=lambda answer: Posted(
+                path, None if answer.status < 400 else f"answered with {answer.status}"
+            ),
+            failed=lambda error: Posted(path, str(error)),
+            name=f"post {path}",
+        )
+
+    async def _tell_server(self, message: PostToServer) -> WebhookAnswer:
+        url = webhooks.url(self.app.public_url, message.path)
+        return await self.domain.ports.webhooks.post(
+            url, message.body, timeout_s=self.settings.webhook_timeout_s
+        )
 
     # -- what the directory is told -----------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,18 +10,42 @@ import msgspec
 SETTING_KEYS = ("key", "type", "label", "defaultValue", "options")
 
 
-def initial_settings(schema: Sequence[msgspec.Raw]) -> msgspec.Raw:
-    """The array of settings with their defaults, groups left out.
+def settings_of(schema: Sequence[msgspec.Raw], stored: Mapping[str, Any]) -> msgspec.Raw:
+    """The array of settings with what the wearer chose, or their defaults; groups left out.
 
-    An item without `key` (a group, a title) is no setting. What a wearer changed comes with the settings
-    routes.
+    Args:
+      stored: values that were ever set, by key.
     """
     settings: list[dict[str, Any]] = []
     for item in schema:
-        fields = msgspec.json.decode(item, type=dict[str, Any])
-        if not isinstance(fields.get("key"), str) or fields.get("type") == "group":
-            continue
-        setting = {name: fields[name] for name in SETTING_KEYS if name in fields}
-        setting["value"] = fields.get("value", fields.get("defaultValue"))
-        settings.append(setting)
+        fields = fields_of(item)
+        if is_setting(fields):
+            setting = {name: fields[name] for name in SETTING_KEYS if name in fields}
+            setting["value"] = value_of(fields, stored)
+            settings.append(setting)
     return msgspec.Raw(msgspec.json.encode(settings))
+
+
+def offered(schema: Sequence[msgspec.Raw], stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The schema as a settings page wants it: each setting with what is `selected`, groups as they are."""
+    items = [fields_of(item) for item in schema]
+    return [{**one, "selected": value_of(one, stored)} if is_setting(one) else one for one in items]
+
+
+def keys_of(schema: Sequence[msgspec.Raw]) -> tuple[str, ...]:
+    """The keys that can be set."""
+    return tuple(fields["key"] for fields in map(fields_of, schema) if is_setting(fields))
+
+
+def fields_of(item: msgspec.Raw) -> dict[str, Any]:
+    return msgspec.json.decode(item, type=dict[str, Any])
+
+
+def is_setting(fields: Mapping[str, Any]) -> bool:
+    """Whether it is one: an item without `key` is a group or a title."""
+    return isinstance(fields.get("key"), str) and fields.get("type") != "group"
+
+
+def value_of(fields: Mapping[str, Any], stored: Mapping[str, Any]) -> Any:
+    """What the wearer chose, or the default."""
+    return stored.get(fields["key"], fields.get("value", fields.get("defaultValue")))

@@ -14,7 +14,7 @@ from . import lifecycle
 from .complaints import Complaints
 from .handler import AppSocketHandler
 from .lifecycle_events import Effect
-from .messages import Dialled, DoubtTick, GlassesKnown
+from .messages import Dialled, DoubtTick, GlassesKnown, SettingsKnown
 
 
 class AppState(msgspec.Struct, frozen=True):
@@ -26,6 +26,7 @@ class AppState(msgspec.Struct, frozen=True):
       liveness: whether its peer is still there.
       dialled: connections whose init waits for the lifecycle's answer, or that it still has to close, by id.
       parting: the last effects of a stop; they wait until the session has stored and announced it.
+      settings: the app's and the system's; None until the session has told them.
       complaints: what of the app's mistakes was told, and what is to be told yet.
       takes_audio: it has asked for audio or for what is recognised from it.
       overloads_told: how many of the server's overloads it has heard of, or was not here for.
@@ -41,6 +42,7 @@ class AppState(msgspec.Struct, frozen=True):
     dialled: Mapping[str, Dialled] = {}
     parting: tuple[Effect, ...] = ()
     glasses: GlassesKnown = GlassesKnown(capabilities.to_raw(None), None, msgspec.Raw(b"{}"))
+    settings: SettingsKnown | None = None
     complaints: Complaints = Complaints()
     takes_audio: bool = False
     overloads_told: int = 0

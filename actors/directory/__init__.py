@@ -15,6 +15,7 @@ from .messages import (
     DirectoryMessage,
     FindApp,
     HeldBack,
+    ListApps,
     ListServers,
     Permit,
     PermitUnused,
@@ -28,6 +29,7 @@ from .messages import (
     ask_permit,
     call_server,
     find_app,
+    probe_server,
 )
 from .servers import AppServer, Registration, ServerReport
 from .settings import DirectorySettings
@@ -44,6 +46,7 @@ __all__ = [
     "DirectoryState",
     "FindApp",
     "HeldBack",
+    "ListApps",
     "ListServers",
     "Permit",
     "PermitUnused",
@@ -59,4 +62,5 @@ __all__ = [
     "ask_permit",
     "call_server",
     "find_app",
+    "probe_server",
 ]

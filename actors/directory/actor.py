@@ -33,6 +33,7 @@ from .messages import (
     FindApp,
     HeldBack,
     LineMoves,
+    ListApps,
     ListServers,
     Permit,
     PermitUnused,
@@ -48,7 +49,7 @@ from .messages import (
 from .servers import AppServer, Registration, report, seen
 from .settings import DirectorySettings
 
-Question = FindApp | ListServers
+Question = FindApp | ListApps | ListServers
 
 
 class DirectoryState(msgspec.Struct, frozen=True):
@@ -109,7 +110,7 @@ class Directory(Actor[DirectoryMessage]):
 
     def receive(self, message: DirectoryMessage) -> None:
         match message:
-            case FindApp() | ListServers():
+            case FindApp() | ListApps() | ListServers():
                 self._asked(message)
             case ProbeServer():
                 self._probe_asked(message)
@@ -168,6 +169,8 @@ class Directory(Actor[DirectoryMessage]):
         match question:
             case FindApp(package_name, reply_to):
                 reply_to.tell(self.state.apps.get(package_name))
+            case ListApps(reply_to):
+                reply_to.tell(tuple(self.state.apps.values()))
             case ListServers(reply_to):
                 reports = (
                     report(

@@ -26,6 +26,12 @@ def find_app(package_name: str) -> Callable[[ReplyTo[AppDocument | None]], FindA
     return lambda reply_to: FindApp(package_name, reply_to)
 
 
+class ListApps(msgspec.Struct, frozen=True):
+    """Answer with the whole catalogue, ordered by package name; fails as `FindApp` does."""
+
+    reply_to: ReplyTo[tuple[AppDocument, ...]]
+
+
 # ---------------------------------------------------------------------------------------------------------
 # App servers
 
@@ -49,6 +55,11 @@ class ProbeServer(msgspec.Struct, frozen=True):
     package_name: str
     url: str
     reply_to: ReplyTo[ProbeOutcome]
+
+
+def probe_server(package_name: str, url: str) -> Callable[[ReplyTo[ProbeOutcome]], ProbeServer]:
+    """What an ask who is at a server's address is made with."""
+    return lambda reply_to: ProbeServer(package_name, url, reply_to)
 
 
 class AskPermit(msgspec.Struct, frozen=True):
@@ -183,6 +194,7 @@ class LineMoves(msgspec.Struct, frozen=True):
 
 DirectoryMessage = (
     FindApp
+    | ListApps
     | ProbeServer
     | AskPermit
     | WebhookWorked

@@ -21,6 +21,7 @@ from ..display.state import shifted as shifted_display
 from ..domain import DomainSettings
 from ..moments import moved
 from ..ports import Connection, ConnectionHandler, ConnectionHealth, Outgoing
+from ..session import requests, rtmp
 from ..session.beginning import AppSocket, Beginning, HandedFacts, Overheard, PhoneSocket, ResumedApp
 from ..session.last_known import LastKnown
 from ..session.state import SessionState
@@ -84,7 +85,12 @@ def adopted(
         again=dict.fromkeys(record.again, ()),
         saved=record.saved,
         glasses=record.glasses,
-        last_known=LastKnown(record.last_known.location, dict(record.last_known.calendar)),
+        last_known=LastKnown(
+            record.last_known.location,
+            dict(record.last_known.calendar),
+            record.last_known.located_at,
+            record.last_known.datetime,
+        ),
         plays={
             request_id: replace(play, due_at=play.due_at + by_s) for request_id, play in record.plays.items()
         },
@@ -93,6 +99,10 @@ def adopted(
             _connection(connections, app.connection) for app in record.apps if app.connection is not None
         ),
         is_ending=record.is_ending,
+        preferences=record.preferences,
+        location_tier=record.location_tier,
+        requests=tuple(requests.shifted(one, by_s) for one in record.requests),
+        rtmp=None if record.rtmp is None else rtmp.shifted(record.rtmp, by_s),
     )
     return Beginning(
         session,

@@ -19,11 +19,14 @@ from protocols.transcription import TranscriptionData
 from ..apps.complaints import Complaints
 from ..apps.lifecycle import LifecycleState
 from ..audio.udp import UdpOffer
+from ..cabinet.preferences import Preferences
 from ..display.arbitration import DisplayState
 from ..liveness import LivenessState
 from ..microphone import MicrophoneState
 from ..ports import AppDocument
 from ..session.last_known import CalendarEntry, EventKey
+from ..session.requests import Request
+from ..session.rtmp import RtmpStream
 from ..session.state import Play
 from ..speech.history import Remembered
 from ..webrtc.signals import Codec
@@ -65,6 +68,8 @@ class HandedLastKnown(msgspec.Struct, frozen=True):
 
     location: bytes | None
     calendar: tuple[tuple[EventKey, CalendarEntry], ...]
+    located_at: float | None
+    datetime: str | None
 
 
 class HandedSpeech(msgspec.Struct, frozen=True):
@@ -126,6 +131,10 @@ class HandedSession(msgspec.Struct, frozen=True, kw_only=True):
     translations: tuple[HandedTranslation, ...]
     unwritten: tuple[Remembered, ...]
     link: HandedLink | None
+    preferences: Preferences
+    location_tier: str | None
+    requests: tuple[Request, ...]
+    rtmp: RtmpStream | None
     webrtc: HandedWebrtc | None = None
 
 

@@ -20,20 +20,24 @@ from runtime import ReplyTo, RestartInfo, StopKind, Terminated
 from .. import microphone
 from ..apps.messages import EndSession, PhonePresence
 from ..audio.routing import StrayAudio
+from ..cabinet.messages import PreferencesChanged
 from ..display import arbitration as display
 from ..journal import Commit, CommitDone, CommitFailed
 from ..link.messages import AudioConfigured
 from ..neighbours import NeighbourBack
 from ..ports import PutUser
+from ..snapshots.loading import read_user
 from ..speech.messages import Unserved, VoiceBegan, VoiceEnded
 from ..users.roster import UserReady
 from ..webrtc.signals import SessionOver
-from . import wire
+from . import requests, wire
+from . import state as states
 from .beginning import HandedFacts
 from .messages import (
     AckDue,
     AdmitPhone,
     AnnounceDue,
+    AppAsked,
     AppDialled,
     AppFound,
     AppNotFound,
@@ -41,6 +45,7 @@ from .messages import (
     AppStartFailed,
     BootAgain,
     ConfigureAudio,
+    FindFacts,
     Goodbye,
     GraceOver,
     LetIn,
@@ -56,14 +61,19 @@ from .messages import (
     PlayRequested,
     ReadTranscripts,
     Repeat,
+    RequestsTick,
     SaveAgain,
     SaveOverdue,
+    SessionFacts,
     SessionMessage,
     SessionOverError,
+    SetDatetime,
     StartApp,
     StopApp,
     StopPlaying,
     SubscriptionsRequested,
+    TakeDeviceState,
+    TakeReport,
     UserLoaded,
     UserNotLoaded,
 )
@@ -111,6 +121,7 @@ class UserSession(Recovering):
         if self.state.grace_ends_at is not None:
             self.set_timer("grace", max(0.0, self.state.grace_ends_at - self.now), GraceOver())
         self._arm_microphone()
+        self._arm_requests()
         self._await_missing()
         self._await_plays()
         if restart is not None:
@@ -151,6 +162,23 @@ class UserSession(Recovering):
                 if connection_id == self.state.acked:
                     self._microphone(microphone.PhoneArrived())
                     self._announce(is_answer=True)
+            case AppAsked():
+                self._app_asked(message)
+            case RequestsTick():
+                self._requests_tick()
+            case TakeReport(said, raw, reply_to):
+                is_awaited = self._is_awaited(said)
+                self._phone_reported(PhoneReported(said, raw))
+                reply_to.tell(is_awaited)
+            case TakeDeviceState(report, reply_to):
+                reply_to.tell(self._device_reported(report))
+            case SetDatetime(datetime, reply_to):
+                self._set_datetime(datetime)
+                reply_to.tell(True)
+            case FindFacts(reply_to, photo_id):
+                reply_to.tell(self._facts(photo_id))
+            case PreferencesChanged(preferences):
+                self._prefer(preferences)
             case ConfigureAudio(format, reply_to):
                 self._configure_audio(format, reply_to)
             case Goodbye(reply_to):
@@ -189,8 +217,9 @@ class UserSession(Recovering):
                 self._save_overdue(token)
             case AnnounceDue():
                 self._announce()
-            case UserLoaded(user):
-                to_boot = () if user is None else user.running_apps
+            case UserLoaded(stored):
+                to_boot = () if stored.user is None else stored.user.running_apps
+                self._prefer(stored.preferences)
                 self.state = msgspec.structs.replace(self.state, to_boot=to_boot, saved=to_boot)
                 self._boot()
                 self._save()  # what was started before the store had answered
@@ -223,8 +252,10 @@ class UserSession(Recovering):
 
     def _load_user(self) -> None:
         self.start(
-            self.domain.ports.store.find_user,
+            read_user,
             self.user_id,
+            self.domain.ports.store,
+            self.telemetry,
             then=UserLoaded,
             failed=UserNotLoaded,
             name="load user",
@@ -307,6 +338,7 @@ class UserSession(Recovering):
         self.near.display.tell(display.PhoneArrived())
         self._microphone(microphone.PhoneArrived())
         self._announce(is_answer=True)
+        self._tell_location_tier(is_phone_new=True)
         for entry in self.state.apps.values():
             entry.ref.tell(PhonePresence(is_present=True))
         self._tell_presence(is_here=True)
@@ -323,6 +355,7 @@ class UserSession(Recovering):
         self._plays_are_lost()
         self.near.display.tell(display.PhoneLost())
         self._microphone(microphone.PhoneLost())
+        self._fail_requests()
         for entry in self.state.apps.values():
             entry.ref.tell(PhonePresence(is_present=False))
         self._tell_presence(is_here=False)
@@ -350,4 +383,23 @@ class UserSession(Recovering):
                 self._glasses_changed(message)
             case from_phone.GlassesBatteryUpdate():
                 self._merge_glasses(GlassesInfo(battery_level=message.level, charging=message.charging))
+            case (
+                from_phone.LocationUpdate()
+                | from_phone.PhotoResponse()
+                | from_phone.RgbLedControlResponse()
+                | from_phone.RtmpStreamStatus()
+                | from_phone.KeepAliveAck()
+            ):
+                self._phone_answered(message, report.raw)
         self._relay(message, report.raw)
+
+    def _facts(self, photo_id: str | None) -> SessionFacts:
+        peers = {
+            package: entry.connection.peer
+            for package, entry in self.state.apps.items()
+            if entry.connection is not None
+        }
+        photo = (
+            None if photo_id is None else requests.find(self.state.requests, requests.Kind.PHOTO, photo_id)
+        )
+        return SessionFacts(states.active(self.state), peers, photo)

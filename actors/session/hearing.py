@@ -6,9 +6,18 @@ from collections.abc import Iterable
 
 import msgspec
 
-from protocols import capabilities, device_state, from_phone, permissions, streams, to_app
-from protocols.device_state import GlassesInfo
+from protocols import (
+    capabilities,
+    device_state,
+    from_phone,
+    permissions,
+    streams,
+    to_app,
+    to_phone,
+)
+from protocols.device_state import AppliedState, GlassesInfo
 from protocols.error_codes import ErrorCode
+from protocols.location_tiers import COARSEST
 from protocols.session_ids import app_session_id
 from protocols.streams import Subscription
 from runtime import ChildSpec, Recipient
@@ -35,11 +44,12 @@ from .messages import (
     ReadTranscripts,
     SubscriptionsRequested,
 )
+from .preferring import Preferring
 from .state import AppEntry, StreamEntry
-from .translations import Translations, spoken_in
+from .translations import spoken_in
 
 
-class Hearing(Translations):
+class Hearing(Preferring):
     """Keeps the routing table, the streams and the microphone in step with what the apps asked for."""
 
     def _subscriptions_requested(self, request: SubscriptionsRequested) -> None:
@@ -84,6 +94,9 @@ class Hearing(Translations):
         stamp, wall = self._stamp(), self.system.clock.wall()
         session_id = app_session_id(self.user_id, entry.app.package_name)
         for subscription in subscriptions:
+            datetime = self.state.last_known.datetime
+            if subscription.base == streams.CUSTOM_MESSAGE and datetime is not None:
+                entry.ref.tell(Deliver(wire.control(wire.update_datetime(session_id, datetime, stamp))))
             for raw in last_known.replays(self.state.last_known, subscription.base, wall):
                 payload = to_app.data_stream(session_id, subscription.text, msgspec.Raw(raw), stamp)
                 entry.ref.tell(Deliver(wire.control(payload)))
@@ -121,6 +134,7 @@ class Hearing(Translations):
         for language in self.state.streams:
             self._tell_stream(language)
         self._tell_audio()
+        self._tell_location_tier()
         self._want_microphone(is_transient=is_transient)
 
     def _want_microphone(self, *, is_transient: bool = False) -> None:
@@ -129,7 +143,7 @@ class Hearing(Translations):
             microphone.Wanted(
                 pcm=bool(routing.audio_packages),
                 transcription=routing.wants_speech,
-                bypass_vad=bool(routing.audio_packages),
+                bypass_vad=bool(routing.audio_packages) or self._bypasses_vad(),
                 by_phone=any(language in self.state.streams for language in self.state.unserved),
                 is_transient=is_transient,
             )
@@ -235,6 +249,7 @@ class Hearing(Translations):
         delta = msgspec.Raw(msgspec.json.encode(device_state.changes(before, after)))
         self._to_all_apps(to_app.encode(to_app.DeviceStateUpdate(state=delta, timestamp=stamp)))
         if after.model_name != before.model_name:
+            self._tell_settings()  # which microphone is preferred is said per device
             update_message = to_app.CapabilitiesUpdate(
                 capabilities=known.capabilities, model_name=after.model_name, timestamp=stamp
             )
@@ -248,9 +263,7 @@ class Hearing(Translations):
         known = self._tell_glasses()
         stamp = self._stamp()
         status = "CONNECTED" if is_here else "DISCONNECTED"
-        event = from_phone.GlassesConnectionState(status=status, model_name=glasses.model_name)
-        raw = {"type": "glasses_connection_state", "status": status, "modelName": glasses.model_name or ""}
-        self._relay(event, msgspec.json.encode({**raw, "timestamp": stamp}))
+        self._relay_connection(status, glasses.model_name)
         state = known.state if is_here else msgspec.Raw(b'{"connected":false}')
         update = to_app.DeviceStateUpdate(state=state, full_snapshot=is_here or None, timestamp=stamp)
         self._to_all_apps(to_app.encode(update))
@@ -284,6 +297,50 @@ class Hearing(Translations):
             session_id = app_session_id(self.user_id, package_name)
             payload = to_app.data_stream(session_id, stream, data, stamp)
             self.state.apps[package_name].ref.tell(Deliver(wire.control(payload)))
+
+    def _tell_location_tier(self, *, is_phone_new: bool = False) -> None:
+        """Have the phone locate its wearer as finely as some app wants it, and no finer (protocol.md 5.8)."""
+        tier, told = self.state.routing.location_tier, self.state.location_tier
+        if self.state.phone is None or self.state.acked != self.state.phone:
+            return
+        if (told is not None and is_phone_new) or tier != (told or COARSEST):
+            self.state = msgspec.structs.replace(self.state, location_tier=tier)
+            self._to_phone(to_phone.encode(to_phone.SetLocationTier(tier=tier, session_id=self.user_id)))
+
+    def _device_reported(self, report: GlassesInfo) -> AppliedState:
+        """What a phone says over REST of its glasses: the same as on its socket, and more of it."""
+        before = self.state.glasses
+        if report.connected is not None and report.connected is not before.connected:
+            model_name = report.model_name or before.model_name
+            status = "CONNECTED" if report.connected else "DISCONNECTED"
+            self.near.display.tell(display.GlassesChanged(report.connected))
+            if report.connected:
+                self._microphone(microphone.GlassesConnected())
+            self._relay_connection(status, model_name)
+        if device_state.merge(before, report) != before:
+            self._merge_glasses(report)
+        after = self.state.glasses
+        profile = None if after.model_name is None else capabilities.of(after.model_name)
+        return AppliedState(
+            is_glasses_connected=after.connected is True,
+            is_phone_connected=self.state.phone is not None,
+            model_name=after.model_name,
+            capabilities=capabilities.to_raw(profile),
+        )
+
+    def _relay_connection(self, status: str, model_name: str | None) -> None:
+        event = from_phone.GlassesConnectionState(status=status, model_name=model_name)
+        raw = {"type": "glasses_connection_state", "status": status, "modelName": model_name or ""}
+        self._relay(event, msgspec.json.encode({**raw, "timestamp": self._stamp()}))
+
+    def _set_datetime(self, datetime: str) -> None:
+        known = msgspec.structs.replace(self.state.last_known, datetime=datetime)
+        self.state = msgspec.structs.replace(self.state, last_known=known)
+        stamp = self._stamp()
+        for package_name, entry in self.state.apps.items():
+            if any(one.base == streams.CUSTOM_MESSAGE for one in entry.subscriptions):
+                session_id = app_session_id(self.user_id, package_name)
+                entry.ref.tell(Deliver(wire.control(wire.update_datetime(session_id, datetime, stamp))))
 
     # -- the microphone -----------------------------------------------------------------------------------
 

@@ -26,17 +26,24 @@ class CalendarEntry(msgspec.Struct, frozen=True):
 
 
 class LastKnown(msgspec.Struct, frozen=True):
-    """The newest of what the phone has said of its place and of the wearer's calendar."""
+    """The newest of what the phone has said of its place and of the wearer's calendar.
+
+    Attributes:
+      located_at: the epoch second at which `location` came.
+      datetime: the wearer's local date and time, as the phone set it.
+    """
 
     location: bytes | None = None
     calendar: Mapping[EventKey, CalendarEntry] = {}
+    located_at: float | None = None
+    datetime: str | None = None
 
 
 def remember(known: LastKnown, message: from_phone.PhoneMessage, raw: bytes, wall: float) -> LastKnown:
     """What is known after `message`, which arrived as `raw` at the epoch second `wall`."""
     match message:
         case from_phone.LocationUpdate():
-            return msgspec.structs.replace(known, location=raw)
+            return msgspec.structs.replace(known, location=raw, located_at=wall)
         case from_phone.CalendarEvent():
             entry = CalendarEntry(raw, timestamps.parse(message.dt_start), timestamps.parse(message.dt_end))
             key = (message.event_id, str(message.dt_start))

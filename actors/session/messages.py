@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from protocols import from_app
 from protocols.audio import AudioFormat
+from protocols.device_state import AppliedState, GlassesInfo
 from protocols.envelope import Scalar
 from protocols.from_app import AudioPlayRequest
 from protocols.from_phone import PhoneMessage
@@ -17,13 +19,16 @@ from runtime import Ref, ReplyTo, Terminated
 from ..apps.lifecycle import Phase
 from ..apps.messages import Pending
 from ..audio.routing import AudioSlot, StrayAudio
+from ..cabinet.messages import PreferencesChanged
 from ..journal import CommitDone, CommitFailed
 from ..neighbours import NeighbourBack
-from ..ports import AppDocument, Connection, UserDocument
+from ..ports import AppDocument, Connection
 from ..speech.messages import Unserved
+from .requests import Request
 
 if TYPE_CHECKING:
     from ..link.messages import LinkMessage
+    from ..snapshots.loading import StoredUser
 
 
 class PhoneWelcome(msgspec.Struct, frozen=True):
@@ -100,6 +105,92 @@ class PhoneReported(msgspec.Struct, frozen=True):
 
     message: PhoneMessage
     raw: bytes
+
+
+class TakeReport(msgspec.Struct, frozen=True):
+    """What a phone says over REST, as if it had come on its socket; answers whether an app waited for it."""
+
+    message: PhoneMessage
+    raw: bytes
+    reply_to: ReplyTo[bool]
+
+
+def take_report(message: PhoneMessage, raw: bytes) -> Callable[[ReplyTo[bool]], TakeReport]:
+    """What an ask that a phone's report is taken is made with."""
+    return lambda reply_to: TakeReport(message, raw, reply_to)
+
+
+class TakeDeviceState(msgspec.Struct, frozen=True):
+    """The phone says over REST what the glasses are, in part; answers with what holds then."""
+
+    report: GlassesInfo
+    reply_to: ReplyTo[AppliedState]
+
+
+def take_device_state(report: GlassesInfo) -> Callable[[ReplyTo[AppliedState]], TakeDeviceState]:
+    """What an ask that the glasses' state is taken is made with."""
+    return lambda reply_to: TakeDeviceState(report, reply_to)
+
+
+class SetDatetime(msgspec.Struct, frozen=True):
+    """The phone says what its wearer's date and time are; answers when the apps are told."""
+
+    datetime: str
+    reply_to: ReplyTo[bool]
+
+
+def set_datetime(datetime: str) -> Callable[[ReplyTo[bool]], SetDatetime]:
+    """What an ask that a wearer's date and time are taken is made with."""
+    return lambda reply_to: SetDatetime(datetime, reply_to)
+
+
+class SessionFacts(msgspec.Struct, frozen=True):
+    """What routes have to know of a session.
+
+    Attributes:
+      running: packages of the apps that the phone's list shows as running, in the order of their starts.
+      peers: where the sockets of those come from that have one, by package.
+      photo: the photo that was asked for, see `FindFacts`.
+    """
+
+    running: tuple[str, ...]
+    peers: Mapping[str, str]
+    photo: Request | None = None
+
+
+class FindFacts(msgspec.Struct, frozen=True):
+    """Answer what the session is now; `photo_id` is of a photo that an app may wait for."""
+
+    reply_to: ReplyTo[SessionFacts]
+    photo_id: str | None = None
+
+
+def find_facts(photo_id: str | None = None) -> Callable[[ReplyTo[SessionFacts]], FindFacts]:
+    """What an ask for a session's facts is made with."""
+    return lambda reply_to: FindFacts(reply_to, photo_id)
+
+
+AskedMessage = (
+    from_app.PhotoRequest
+    | from_app.RgbLedControl
+    | from_app.LocationPollRequest
+    | from_app.RequestWifiSetup
+    | from_app.RtmpStreamRequest
+    | from_app.RtmpStreamStop
+    | from_app.StreamStatusCheck
+)
+"""What an app asks of the phone or the glasses."""
+
+
+class AppAsked(msgspec.Struct, frozen=True):
+    """From an app's actor: the app asks for something that is not its own business alone."""
+
+    package_name: str
+    message: AskedMessage
+
+
+class RequestsTick(msgspec.Struct, frozen=True):
+    """The phone has not answered something in time, or is to be asked whether it still streams."""
 
 
 class ConfigureAudio(msgspec.Struct, frozen=True):
@@ -223,9 +314,9 @@ class SubscriptionsRequested(msgspec.Struct, frozen=True):
 
 
 class UserLoaded(msgspec.Struct, frozen=True):
-    """The stored user."""
+    """What the store knows of the user."""
 
-    user: UserDocument | None
+    stored: StoredUser
 
 
 class UserNotLoaded(msgspec.Struct, frozen=True):
@@ -276,6 +367,13 @@ SessionMessage = (
     | PhoneGone
     | Repeat
     | PhoneReported
+    | TakeReport
+    | TakeDeviceState
+    | SetDatetime
+    | FindFacts
+    | AppAsked
+    | RequestsTick
+    | PreferencesChanged
     | ConfigureAudio
     | Goodbye
     | GraceOver

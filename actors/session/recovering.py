@@ -78,6 +78,7 @@ class Recovering(Running):
 
     def _tell_app(self, package_name: str, entry: AppEntry) -> None:
         entry.ref.tell(self._glasses_known())
+        entry.ref.tell(self._settings_known(entry.app))
         entry.ref.tell(PhonePresence(is_present=self.state.phone is not None))
         if entry.is_farewell_told:
             entry.ref.tell(StopAnnounced())

@@ -14,6 +14,8 @@ from runtime import ChildSpec, Ref
 from ..apps.lifecycle import LifecycleState, Phase
 from ..apps.messages import AppMessage, Begin, Dialled, EndSession, PhonePresence, StopAnnounced
 from ..apps.resumption import awaited
+from ..cabinet.messages import EditPreferences
+from ..cabinet.preferences import NoteRun
 from ..directory import find_app
 from ..display import arbitration as display
 from ..display.messages import ShowNotice
@@ -22,10 +24,10 @@ from ..ports import AppDocument, Connection, SetRunningApps, retry_after_s
 from ..users.roster import EndUser
 from . import state as states
 from . import wire
+from .asking import Asking
 from .beginning import ResumedApp
 from .core import Asker
 from .hardware import missing_hardware
-from .hearing import Hearing
 from .messages import (
     AppDialled,
     AppFound,
@@ -46,7 +48,7 @@ SAVE_OVERDUE_S = 2.0
 """The journal answers every commit within the store's own patience, unless a crash has lost it."""
 
 
-class Running(Hearing):
+class Running(Asking):
     """Keeps the running list, the stored list and the phone's list one truth."""
 
     def _boot(self) -> None:
@@ -166,6 +168,7 @@ class Running(Hearing):
         )
         self.state = states.put_app(self.state, package_name, entry)
         ref.tell(self._glasses_known())
+        ref.tell(self._settings_known(one.app))
         return ref
 
     def _resume_apps(self, resumed: Iterable[ResumedApp]) -> None:
@@ -267,6 +270,7 @@ class Running(Hearing):
         if entry is None:
             return
         was_running = entry.phase is Phase.RUNNING
+        was_stored = entry.is_stored
         is_running = change.phase is Phase.RUNNING
         is_leaving = change.phase in states.LEAVING
         entry = msgspec.structs.replace(
@@ -282,7 +286,10 @@ class Running(Hearing):
         if is_running and not was_running:
             self.telemetry.info("app_running", user=self.user_id, package=change.package_name)
             self._core_app()
+            if not was_stored:
+                self._note_run(change.package_name)
         if is_leaving:
+            self._forget_requests(change.package_name)
             self.near.display.tell(display.AppEnded(change.package_name))
             self._core_app()
         if change.phase in states.MISSING and was_running:
@@ -293,6 +300,11 @@ class Running(Hearing):
             self.cancel_timer(f"missing {change.package_name}")
         self._route()
         self._save()
+
+    def _note_run(self, package_name: str) -> None:
+        """What the wearer has started is theirs from then on: the app may keep something for them."""
+        run = NoteRun(package_name, round(self.system.clock.wall() * 1000))
+        self.domain.cabinet.tell(EditPreferences(self.user_id, run))
 
     def _await_missing(self) -> None:
         """Give every app without a socket a little time, with the wearer there to read of it."""
@@ -356,6 +368,7 @@ class Running(Hearing):
 
     def _app_gone(self, package_name: str) -> None:
         self.state = states.without_app(self.state, package_name)
+        self._forget_requests(package_name)
         self._start_over(package_name, False)
         self.near.display.tell(display.AppEnded(package_name))
         self._core_app()

@@ -17,12 +17,15 @@ from runtime import Ref, ReplyTo
 from ..apps.lifecycle import Phase
 from ..apps.messages import AppMessage
 from ..audio.routing import AudioTable, SpeechInlet
+from ..cabinet.preferences import Preferences
 from ..microphone import MicrophoneState
 from ..ports import AppDocument, Connection
 from ..speech.messages import SpeechMessage
 from ..speech.translation import TranslationMessage
 from ..subscriptions import Routing, routing_of
 from .last_known import LastKnown
+from .requests import Request
+from .rtmp import RtmpStream
 from .settings import SessionSettings
 
 ACTIVE = (Phase.RUNNING, Phase.GRACE, Phase.RESURRECTING, Phase.DORMANT)
@@ -94,6 +97,10 @@ class SessionState(msgspec.Struct, frozen=True):
       last_known: what a new subscriber is sent at once.
       plays: what apps want played, by request id, until the phone answers.
       is_ending: every app is being stopped because the session is over.
+      preferences: the user's settings and installed apps, as they were read or told last.
+      location_tier: what the phone was told last; None before the first time.
+      requests: what apps have asked of the phone and wait for.
+      rtmp: the stream of the glasses' camera, while there is one.
       has_left: the roster was asked to stop the subtree; whoever comes now belongs to the next session.
     """
 
@@ -125,6 +132,10 @@ class SessionState(msgspec.Struct, frozen=True):
     last_known: LastKnown = LastKnown()
     plays: Mapping[str, Play] = {}
     is_ending: bool = False
+    preferences: Preferences = Preferences()
+    location_tier: str | None = None
+    requests: tuple[Request, ...] = ()
+    rtmp: RtmpStream | None = None
     has_left: bool = False
 
 

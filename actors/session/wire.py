@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from protocols import system_settings, to_app, to_phone
+from protocols import error_codes, system_settings, to_app, to_phone
 from protocols import udp as datagrams
+from protocols.envelope import Message
 from protocols.error_codes import ErrorCode
 from protocols.user_session import UserSession
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from ..subscriptions import Problem
     from .state import SessionState
 
-SYSTEM_SETTINGS = msgspec.Raw(msgspec.json.encode(system_settings.for_apps({})))
-"""The wearer's system settings; they cannot be changed yet, the routes that store them are still to come."""
+
+def system_settings_of(state: SessionState) -> msgspec.Raw:
+    """The wearer's system settings as apps and phones get them (protocol.md 9.1)."""
+    return msgspec.Raw(
+        msgspec.json.encode(system_settings.for_apps(state.preferences.system, state.glasses.model_name))
+    )
 
 
 def control(payload: bytes) -> Outgoing:
@@ -108,7 +113,17 @@ def microphone_state_change(user_id: str, effect: SendMicrophoneState, stamp: st
 def settings_update(state: SessionState, stamp: str) -> bytes:
     """The wearer's system settings."""
     return to_phone.encode(
-        to_phone.SettingsUpdate(session_id=state.user_id, settings=SYSTEM_SETTINGS, timestamp=stamp)
+        to_phone.SettingsUpdate(session_id=state.user_id, settings=system_settings_of(state), timestamp=stamp)
+    )
+
+
+def update_datetime(session_id: str, datetime: str, stamp: str) -> bytes:
+    """The wearer's date and time, for apps with the stream `custom_message` (protocol.md 2.4)."""
+    payload = msgspec.Raw(msgspec.json.encode({"datetime": datetime, "section": "topLeft"}))
+    return to_app.encode(
+        to_app.CustomMessage(
+            session_id=session_id, action="update_datetime", payload=payload, timestamp=stamp
+        )
     )
 
 
@@ -124,6 +139,17 @@ def permission_error(problems: Sequence[Problem], stamp: str) -> Outgoing:
         for problem in problems
     )
     return control(to_app.encode(to_app.permission_error(details, stamp)))
+
+
+def rtmp_error(code: ErrorCode, message: str, stamp: str, *, stream_id: str | None = None) -> Message:
+    """The camera does not stream, or not any more."""
+    return to_app.RtmpStreamStatus(
+        status="error",
+        stream_id=stream_id,
+        error_details=msgspec.Raw(msgspec.json.encode(message)),
+        timestamp=stamp,
+        **error_codes.details(code),
+    )
 
 
 def connection_error(code: ErrorCode, message: str, stamp: str) -> Outgoing:

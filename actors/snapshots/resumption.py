@@ -17,6 +17,7 @@ from .. import microphone
 from ..apps import resumption as apps
 from ..apps.lifecycle import LifecycleState, Phase
 from ..built_in import is_built_in
+from ..cabinet.preferences import NOTHING, Preferences
 from ..display import arbitration as display
 from ..display.arbitration import DisplaySettings, DisplayState
 from ..display.state import shifted as shifted_display
@@ -28,10 +29,10 @@ from ..subscriptions import apply_update
 from .snapshot import AppSnapshot, SessionSnapshot, StoredSnapshot
 
 
-def begun(user_id: str, user: UserDocument | None) -> Beginning:
+def begun(user_id: str, user: UserDocument | None, preferences: Preferences) -> Beginning:
     """Of a user without a snapshot: the stored list waits for the phone."""
     stored = () if user is None else user.running_apps
-    return Beginning(SessionState(user_id=user_id, to_boot=stored, saved=stored))
+    return Beginning(SessionState(user_id=user_id, to_boot=stored, saved=stored, preferences=preferences))
 
 
 def named(snapshot: SessionSnapshot, user: UserDocument | None) -> tuple[str, ...]:
@@ -46,6 +47,7 @@ def resumed(
     documents: Mapping[str, AppDocument],
     now: float,
     settings: DomainSettings,
+    preferences: Preferences = NOTHING,
 ) -> Beginning:
     """Of a user with a snapshot: the same session, its phone away.
 
@@ -88,6 +90,7 @@ def resumed(
         saved=stored,
         microphone=mic,
         glasses=old.glasses,
+        preferences=preferences,
     )
     shown = _resumed_display(
         old.display, by_s, now, settings.display, ended=known - going_on.keys(), going_on=going_on

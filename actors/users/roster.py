@@ -283,10 +283,12 @@ class Roster(Actor[RosterMessage]):
             self._keep(user_id, entry)
         elif loaded.snapshot is not None:
             settings = self.domain.settings
-            beginning = resumed(loaded.snapshot, loaded.user, loaded.documents, self.now, settings)
+            beginning = resumed(
+                loaded.snapshot, loaded.user, loaded.documents, self.now, settings, loaded.preferences
+            )
             self._make(user_id, entry, beginning)
         elif entry.waiting:
-            self._make(user_id, entry, begun(user_id, loaded.user))
+            self._make(user_id, entry, begun(user_id, loaded.user, loaded.preferences))
         else:
             self.domain.snapshots.tell(SnapshotGone(user_id))
             self._remove(user_id)

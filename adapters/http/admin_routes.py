@@ -17,6 +17,7 @@ from actors.directory import DirectoryMessage, ListServers
 from runtime import Ref
 
 from .application import json_response
+from .routes import Caller, Route
 
 
 class KilledByAdmin(Exception):  # noqa: N818 - says what happened
@@ -27,6 +28,37 @@ class Kill(msgspec.Struct, frozen=True):
     """The body of `POST /api/admin/kill`: the actor's path, as `glasshouse tree --json` shows it."""
 
     path: str
+
+
+SERVER = "everything: who can read the data directory runs the server"
+TREE = Route[None](
+    "GET",
+    "/api/admin/tree",
+    Caller.ADMINISTRATION,
+    SERVER,
+    "The actors and the counters.",
+    has_usual_errors=False,
+)
+APP_SERVERS = Route[None](
+    "GET",
+    "/api/admin/app-servers",
+    Caller.ADMINISTRATION,
+    SERVER,
+    "How the app servers are.",
+    has_usual_errors=False,
+)
+KILL = Route(
+    "POST",
+    "/api/admin/kill",
+    Caller.ADMINISTRATION,
+    SERVER,
+    "Crash an actor; only where `admin.allow_kill` says so.",
+    request=Kill,
+    statuses=(404,),
+    has_usual_errors=False,
+)
+
+ROUTES = (TREE, APP_SERVERS, KILL)
 
 
 def admin_routes(

@@ -10,12 +10,49 @@ from actors.ports import Telemetry, Tokens
 from actors.session.messages import Goodbye, SessionMessage, start_app, stop_app
 from actors.users.roster import RosterMessage
 from adapters.http.callers import json_answer, session_of
-from protocols import rest, timestamps
+from adapters.http.routes import Caller, Route
+from protocols import home, rest, timestamps
 from protocols.error_codes import ErrorCode
 from runtime import Ref, RuntimeFailure
 
 START_TIMEOUT_S = 30.0  # two webhooks of 10 s, a pause and the connect; the start itself goes on
 STOP_TIMEOUT_S = 10.0
+
+
+OWN = "the caller's own session"
+STATUS_ANSWERS = (404, 500)
+
+START = Route[None](
+    "POST",
+    "/apps/<package_name>/start",
+    Caller.USER,
+    OWN,
+    "Start an app. A start that failed is a 200 too: look at `isRunning`.",
+    answer=rest.AppStatus,
+    also=("/api/apps/<package_name>/start",),
+    statuses=STATUS_ANSWERS,
+)
+STOP = Route[None](
+    "POST",
+    "/apps/<package_name>/stop",
+    Caller.USER,
+    OWN,
+    "Stop an app.",
+    answer=rest.AppStatus,
+    also=("/api/apps/<package_name>/stop",),
+    statuses=STATUS_ANSWERS,
+)
+GOODBYE = Route[None](
+    "POST",
+    "/api/client/goodbye",
+    Caller.USER,
+    OWN,
+    "End the session at once: the wearer has logged out.",
+    answer=home.Done,
+    statuses=(500,),
+)
+
+ROUTES = (START, STOP, GOODBYE)
 
 
 def app_routes(

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from quart import Blueprint, Response, request
 
 from actors.directory import Call, CallTaken, DirectoryMessage, call_server, find_app
 from actors.front.doorman import key_matches
 from actors.ports import AppDocument, StorageError, Telemetry
 from adapters.http.callers import json_answer, not_now
+from adapters.http.routes import Caller, Route
 from protocols import app_servers, rest, timestamps, webhooks
 from protocols.app_servers import AppServerCall
 from protocols.error_codes import ErrorCode
@@ -21,6 +23,36 @@ from runtime import Ref, RuntimeFailure
 
 _WHO = ("packageName", "apiKey")
 _REQUIRED = {Call.REGISTER: (*_WHO, "webhookUrl"), Call.HEARTBEAT: _WHO, Call.RESTART: _WHO}
+
+
+class CallAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What came of the call; no id where the server has never registered."""
+
+    registration_id: str | None
+    message: str
+    sessions: int
+    timestamp: str
+    success: bool = True
+
+
+OWN = "the caller's own app and its sessions"
+_SAID = {
+    Call.REGISTER: "The app's server has started: its sessions are brought back at once.",
+    Call.HEARTBEAT: "The app's server lives.",
+    Call.RESTART: "As register, for a server that is known.",
+}
+ROUTES = tuple(
+    Route(
+        "POST",
+        f"/api/app-server/{call.value}",
+        Caller.APP_BODY,
+        OWN,
+        said,
+        request=AppServerCall,
+        answer=CallAnswer,
+    )
+    for call, said in _SAID.items()
+)
 
 
 def app_server_routes(

@@ -12,17 +12,33 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
+from typing import Any
 
 import msgspec
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import Blueprint, Response, request
 from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
 from werkzeug.exceptions import HTTPException
 
 from actors.ports import Telemetry
+from adapters.http.routes import Caller, Route
 from protocols import paths, rest, timestamps
 
 _NO_SUCH_PATH = "/\x00"  # no route matches it
+
+
+HEALTH = Route[None](
+    "GET",
+    "/health",
+    Caller.ANYBODY,
+    "counts of the server as a whole",
+    "Whether the server is well.",
+    statuses=(503,),
+    has_usual_errors=False,
+)
+
+ROUTES = (HEALTH,)
 
 
 class ApplicationLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +61,7 @@ def create_application(
     wall: Callable[[], float],
     node_name: str | None = None,
     limits: ApplicationLimits | None = None,
+    large_bodies: Mapping[str, int] | None = None,
 ) -> QuartTrio:
     """The application with `GET /health` and `blueprints`.
 
@@ -53,9 +70,11 @@ def create_application(
         another `status` itself, which makes the answer a 503.
       wall: epoch seconds, for timestamps.
       node_name: this node's name in `/o/<owner>/`; None accepts every owner, otherwise others get 404.
+      large_bodies: bytes that a request's body may have, by path, where that is more than elsewhere.
     """
     limits = limits or ApplicationLimits()
     application = _Application(telemetry, node_name)
+    application.request_class = _with_limits(large_bodies or {})
     application.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
     application.config["BODY_TIMEOUT"] = limits.body_s
     application.config["RESPONSE_TIMEOUT"] = limits.answer_s
@@ -87,6 +106,20 @@ def create_application(
 def json_response(body: object, *, status: int = 200) -> Response:
     """`body` as a JSON answer; msgspec structs are encoded by their own rules."""
     return Response(msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+def _with_limits(large_bodies: Mapping[str, int]) -> type[TrioRequest]:
+    """quart decides on the limit when it makes the request, before any route is known."""
+
+    class LimitedRequest(TrioRequest):
+        def __init__(
+            self, method: str, scheme: str, path: str, *rest: Any, max_content_length: int | None, **more: Any
+        ) -> None:
+            limit = large_bodies.get(path, max_content_length)
+            super().__init__(method, scheme, path, *rest, max_content_length=limit, **more)
+            self.max_content_length = limit  # of the parser of forms
+
+    return LimitedRequest
 
 
 class _Application(QuartTrio):

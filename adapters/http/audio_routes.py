@@ -11,11 +11,34 @@ from actors.ports import Telemetry, Tokens
 from actors.session.messages import configure_audio
 from actors.users.roster import RosterMessage
 from adapters.http.callers import json_answer, session_of
+from adapters.http.routes import Caller, Route
 from protocols import MalformedMessage, audio, rest, timestamps
+from protocols.audio import AudioFormat
 from protocols.error_codes import ErrorCode
 from runtime import Ref, RuntimeFailure
 
 CONFIGURE_TIMEOUT_S = 5.0
+
+
+class AudioConfiguredAnswer(AudioFormat, frozen=True, kw_only=True):
+    """What was understood."""
+
+    timestamp: str
+    success: bool = True
+
+
+CONFIGURE = Route(
+    "POST",
+    "/api/client/audio/configure",
+    Caller.SESSION,
+    "the caller's own session",
+    "What the phone's microphone sends from now on.",
+    request=AudioFormat,
+    answer=AudioConfiguredAnswer,
+    statuses=(500,),
+)
+
+ROUTES = (CONFIGURE,)
 
 
 def audio_routes(

@@ -33,14 +33,20 @@ def caller_of(request: Request, tokens: Tokens, telemetry: Telemetry) -> str | R
     admitted: str | None = g.get("admitted")
     if admitted is not None:
         return admitted
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    token = bearer_of(request)
+    if not token:
         return json_answer(401, rest.unauthorized(rest.AUTHORIZATION_MISSING, ErrorCode.INVALID_TOKEN))
     try:
-        return tokens.verify(token.strip())
+        return tokens.verify(token)
     except TokenError as error:
         telemetry.warning("rest_refused", cause=error.cause)
         return json_answer(401, rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN))
+
+
+def bearer_of(request: Request) -> str:
+    """What stands behind `Authorization: Bearer`; empty where there is no such header."""
+    scheme, _, said = request.headers.get("Authorization", "").partition(" ")
+    return said.strip() if scheme.lower() == "bearer" else ""
 
 
 def json_answer(status: int, body: bytes) -> Response:

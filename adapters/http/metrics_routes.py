@@ -8,6 +8,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from quart import Blueprint, Response, request
 
 from .application import json_response
+from .routes import Caller, Route
+
+METRICS = Route[None](
+    "GET",
+    "/metrics",
+    Caller.ADMINISTRATION,
+    "figures of the server as a whole, without a user's name",
+    "The figures, as a Prometheus reads them.",
+    has_usual_errors=False,
+    answer_type="text/plain",
+)
+READY = Route[None](
+    "GET",
+    "/ready",
+    Caller.ANYBODY,
+    "whether somebody new should be sent here",
+    "Whether the server takes new sessions.",
+    statuses=(503,),
+    has_usual_errors=False,
+)
+
+ROUTES = (METRICS, READY)
 
 
 def metrics_routes(

@@ -13,6 +13,7 @@ from actors.ports import StorageError, Telemetry
 from actors.session.messages import NotPermittedError, read_transcripts
 from actors.users.roster import RosterMessage, find_user
 from adapters.http.callers import json_answer, not_now
+from adapters.http.routes import Caller, Route
 from protocols import rest, timestamps
 from protocols.error_codes import ErrorCode
 from protocols.errors import InvalidSessionId
@@ -21,6 +22,20 @@ from protocols.streams import DEFAULT_LANGUAGE
 from runtime import Ref, RuntimeFailure
 
 READ_TIMEOUT_S = 1.5  # it is read from memory; only a crash, or a slow store at the start, takes longer
+
+
+READ = Route[None](
+    "GET",
+    "/api/transcripts/<session_id>",
+    Caller.APP_HEADERS,
+    "what was said by users who run the caller, which declares the microphone",
+    "What was said, in a language and between two moments.",
+    answer=rest.Transcripts,
+    statuses=(400, 403, 404),
+    query={"duration": False, "startTime": False, "endTime": False, "language": False},
+)
+
+ROUTES = (READ,)
 
 
 def transcript_routes(

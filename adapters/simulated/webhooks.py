@@ -8,13 +8,13 @@ answering fail as when a process dies, and later ones are refused.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
 import trio
 
-from actors.ports import ProbeOutcome, WebhookAnswer, WebhookError
+from actors.ports import NO_HEADERS, ProbeOutcome, WebhookAnswer, WebhookError
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 KINDS: Final = ("refused", "unreachable", "dns", "tls", "busy", "timeout", "too_slow", "protocol")
@@ -26,6 +26,7 @@ class Call(msgspec.Struct, frozen=True):
     method: str
     path: str
     body: bytes
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 Answerer = Callable[[Call], Awaitable[WebhookAnswer]]
@@ -63,17 +64,19 @@ class SimulatedWebhooks:
         for scope in scopes:
             scope.cancel()
 
-    async def post(self, url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
+    async def post(
+        self, url: str, body: bytes, *, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> WebhookAnswer:
         """As `HttpWebhooks.post`.
 
         Cancellation: cancels the callable that answers, unless it shields itself.
         """
-        return await self._call("POST", url, body, timeout_s)
+        return await self._call("POST", url, body, timeout_s, headers)
 
     async def probe(self, url: str, *, timeout_s: float) -> ProbeOutcome:
         """As `HttpWebhooks.probe`."""
         try:
-            await self._call("GET", url, b"", timeout_s)
+            await self._call("GET", url, b"", timeout_s, NO_HEADERS)
         except WebhookError as error:
             return ProbeOutcome.REFUSED if error.kind == "refused" else ProbeOutcome.UNKNOWN
         return ProbeOutcome.ANSWERS
@@ -84,7 +87,9 @@ class SimulatedWebhooks:
         for scope in self._running:
             scope.cancel()
 
-    async def _call(self, method: str, url: str, body: bytes, timeout_s: float) -> WebhookAnswer:
+    async def _call(
+        self, method: str, url: str, body: bytes, timeout_s: float, headers: Mapping[str, str]
+    ) -> WebhookAnswer:
         base = self._base_of(url)
         fault = self.faults.get(base)
         with trio.CancelScope() as scope:
@@ -93,15 +98,15 @@ class SimulatedWebhooks:
                 with trio.move_on_after(timeout_s):
                     if fault in ("busy", "timeout", "too_slow"):
                         await trio.sleep_forever()
-                    return await self._answered(method, url, body, base, fault)
+                    return await self._answered(
+                        Call(method, url[len(base) :], body, headers), url, base, fault
+                    )
             finally:
                 self._running.discard(scope)
             raise WebhookError(fault or "timeout", url, f"no answer within {timeout_s:g} s")
         raise WebhookError("protocol", url, "the connection was closed")
 
-    async def _answered(
-        self, method: str, url: str, body: bytes, base: str, fault: str | None
-    ) -> WebhookAnswer:
+    async def _answered(self, call: Call, url: str, base: str, fault: str | None) -> WebhookAnswer:
         if self._is_closed:
             raise WebhookError("protocol", url, "the webhooks are closed")
         await trio.sleep(self._chance.uniform(0.0, self._max_delay_s))
@@ -110,7 +115,6 @@ class SimulatedWebhooks:
         if base not in self._servers:
             raise WebhookError("refused", url, "nobody listens")
         answer, scopes = self._servers[base]
-        call = Call(method, url[len(base) :], body)
         self.calls.append(call)
         with trio.CancelScope() as scope:
             scopes.add(scope)

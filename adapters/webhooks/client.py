@@ -14,13 +14,13 @@ from __future__ import annotations
 import importlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.ports import ProbeOutcome, WebhookAnswer, WebhookError
+from actors.ports import NO_HEADERS, ProbeOutcome, WebhookAnswer, WebhookError
 from adapters.webhooks.places import Places
 from adapters.webhooks.settings import WebhookSettings
 
@@ -74,11 +74,14 @@ class HttpWebhooks:
             await trio.to_thread.run_sync(importlib.import_module, "httpx")
             self._is_imported = True
 
-    async def post(self, url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
-        """POST JSON once and return the answer, whatever its status, with at most 64 KiB of its body.
+    async def post(
+        self, url: str, body: bytes, *, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> WebhookAnswer:
+        """POST once and return the answer, whatever its status, with at most 64 KiB of its body.
 
         Args:
           timeout_s: seconds for everything: a place, the connection, the answer.
+          headers: beside our own; with another Content-Type than that of JSON where the body is none.
 
         Raises:
           WebhookError: `refused`, `unreachable`, `dns`, `tls`: no connection. `busy`: no place in time.
@@ -95,7 +98,8 @@ class HttpWebhooks:
             kind = "timeout"
 
         with trio.move_on_after(timeout_s):
-            async with self._answer("POST", url, body, _POST_HEADERS, self._places, has_place) as response:
+            said = {**_POST_HEADERS, **{name.lower(): value for name, value in headers.items()}}
+            async with self._answer("POST", url, body, said, self._places, has_place) as response:
                 kind = "too_slow"
                 return WebhookAnswer(response.status_code, await _read_at_most(response, BODY_LIMIT_BYTES))
         raise WebhookError(kind, url, f"{_MISSING[kind]} within {timeout_s:g} s")

@@ -49,7 +49,7 @@ async def test_an_app_whose_catalogue_cannot_be_read_is_told_to_come_back(
     ("message", "code"),
     [
         (b"{", ErrorCode.MALFORMED_MESSAGE),
-        (b'{"type":"photo_request","requestId":"r"}', ErrorCode.NOT_SUPPORTED),
+        (b'{"type":"app_room_join","roomId":"r"}', ErrorCode.NOT_SUPPORTED),
         (b'{"type":"from_next_year"}', ErrorCode.MALFORMED_MESSAGE),
         (
             b'{"type":"subscription_update","subscriptions":["transcription:tlh-KX"]}',
@@ -92,8 +92,8 @@ async def test_a_request_that_is_not_offered_is_answered_in_its_own_form_with_th
         server = await world.running_app(phone)
 
         server.connection.say({"type": "managed_stream_request"})
-        server.connection.say({"type": "rtmp_stream_request", "rtmpUrl": "rtmp://x"})
         await trio.sleep(1)
 
-        for kind in ("managed_stream_status", "rtmp_stream_status"):
-            assert [row(ErrorCode.NOT_SUPPORTED)] == [told(each) for each in server.connection.heard(kind)]
+        assert [row(ErrorCode.NOT_SUPPORTED)] == [
+            told(each) for each in server.connection.heard("managed_stream_status")
+        ]

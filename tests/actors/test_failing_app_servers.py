@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -39,7 +41,7 @@ async def test_a_failing_app_server_stops_getting_webhooks_from_every_session_at
         posted = []
         post = world.webhooks.post
 
-        async def count(url: str, body: bytes, *, timeout_s: float) -> WebhookAnswer:
+        async def count(url: str, body: bytes, *, timeout_s: float, **more: Any) -> WebhookAnswer:
             posted.append(trio.current_time())
             return await post(url, body, timeout_s=timeout_s)
 

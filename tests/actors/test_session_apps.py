@@ -450,15 +450,13 @@ async def test_a_request_that_is_not_offered_is_answered(autojump_clock: MockClo
 
         say({"type": "managed_stream_request"})
         say({"type": "stream_status_check"})
-        say({"type": "rtmp_stream_request", "rtmpUrl": "rtmp://example.org"})
-        say({"type": "photo_request", "requestId": "2"})
+        say({"type": "app_room_join", "roomId": "2"})
         say({"type": "ping"})
         await world.settle()
 
         answers = {message["type"]: message for message in server.connection.heard()}
         assert "error" == answers["managed_stream_status"]["status"]
         assert answers["stream_status_check_response"]["hasActiveStream"] is False
-        assert "error" == answers["rtmp_stream_status"]["status"]
         assert "NOT_SUPPORTED" == answers["tpa_connection_error"]["code"]
         assert "pong" in answers
         assert server.connection.is_open

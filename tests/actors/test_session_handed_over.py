@@ -373,7 +373,7 @@ def test_every_field_of_a_state_is_handed_over_or_knowingly_not() -> None:
     assert set(SessionState.__struct_fields__) - renamed - of_this_process <= handed
     entry = set(AppEntry.__struct_fields__) - {"ref", "phase"}
     assert entry <= set(HandedApp.__struct_fields__)
-    told_anew = {"glasses", "handler"}
+    told_anew = {"glasses", "handler", "settings"}
     over_before = {"dialled", "parting", "asked"}
     of_others = {"era", "doubted", "overloads_told"}
     app = set(AppState.__struct_fields__) - told_anew - over_before - of_others

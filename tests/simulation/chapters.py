@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
+import msgspec
 import trio
 
+from actors.document_ports import StoredDocument
 from actors.ports import Claim
 from actors.webrtc.ports import PeerFault, PeerState
 from adapters.simulated.store import StoreFaults
@@ -87,6 +90,73 @@ async def apps_want_to_be_heard(stage: Stage) -> None:
     assert session is not None
     session.send(from_app.AudioPlayRequest(request_id="unheard", audio_url=f"{CLOUD_URL}/nothing.mp3"))
     await trio.sleep(56.0)
+    await stage.use(stage.ada)
+
+
+@chapter
+async def a_phone_uses_rest(stage: Stage) -> None:
+    """Its home screen, its settings, its reports; and an app keeps something for its wearer."""
+    rest = stage.rest
+    await rest("GET", "/api/client/apps")
+    await rest("POST", "/api/client/device/state", '{"connected":true,"modelName":"Mentra Live"}')
+    await rest("POST", "/api/client/location", '{"lat":1,"lng":2}')
+    await rest("POST", "/api/user-data/set-datetime", '{"datetime":"2026-11-22T15:00:00Z"}')
+    await rest("PUT", "/api/client/user/settings", '{"settings":{"brightness":7}}')
+    await rest("DELETE", "/api/client/user/settings/key/brightness")
+    await rest("POST", "/api/apps/install/org.example.unknown")
+    storage = f"/api/sdk/simple-storage/{ADA}"
+    await rest("PUT", storage, '{"data":{"a":"1"}}', key=f"{CAPTIONS}:{KEY}")
+    await rest("DELETE", storage, key=f"{CAPTIONS}:{KEY}")
+    answer = await rest("POST", "/api/auth/generate-webview-token", f'{{"packageName":"{CAPTIONS}"}}')
+    token = msgspec.json.decode(answer.body)["token"]
+    body = f'{{"aos_temp_token":"{token}","packageName":"{CAPTIONS}"}}'
+    await rest("POST", "/api/auth/exchange-user-token", body, key=f"{CAPTIONS}:{KEY}")
+    await stage.use(stage.ada)
+
+
+@chapter
+async def settings_are_changed_while_the_store_is_not_well(stage: Stage) -> None:
+    """It is out, then slow, then out between the reading and the writing of one change."""
+    store = stage.campaign.server.store
+    path, body = "/api/client/user/settings", b'{"settings":{"brightness":%d}}'
+    find = store.find_document
+    store.outage = "the simulated disk is full"
+    await stage.ada.glasses.rest("PUT", path, body % 1)
+    store.outage = None
+    store.faults = StoreFaults(max_delay_s=9.0)
+    with contextlib.suppress(TimeoutError):
+        await stage.ada.glasses.rest("PUT", path, body % 2)
+    store.faults = StoreFaults()
+    await trio.sleep(9.0)
+
+    async def find_and_fail(collection: str, key: str) -> StoredDocument | None:
+        found = await find(collection, key)
+        store.outage = "the simulated disk is full"
+        return found
+
+    store.find_document = find_and_fail  # type: ignore[method-assign]
+    await stage.ada.glasses.rest("PUT", path, body % 3)
+    store.find_document = find  # type: ignore[method-assign]
+    store.outage = None
+    await stage.rest("PUT", path, (body % 4).decode())
+    await stage.use(stage.ada)
+
+
+@chapter
+async def apps_ask_for_what_a_phone_has(stage: Stage) -> None:
+    """A photo and a light that fail, a stream that begins and ends."""
+    session = stage.app(BUTTONS).session_of(ADA)
+    assert session is not None
+    glasses = stage.ada.glasses
+    await glasses.report_glasses(model_name="Mentra Live")
+    session.send(from_app.PhotoRequest(request_id="p1"))
+    session.send(from_app.RgbLedControl(request_id="l1", action="on"))
+    session.send(from_app.RtmpStreamRequest(rtmp_url="rtmp://example.org/live"))
+    await trio.sleep(0.5)
+    await glasses.send(from_phone.PhotoResponse(request_id="p1", success=False))
+    await trio.sleep(1.5)
+    session.send(from_app.RtmpStreamStop())
+    await glasses.report_glasses(model_name="Even Realities G1")
     await stage.use(stage.ada)
 
 

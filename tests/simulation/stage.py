@@ -16,6 +16,7 @@ import trio
 
 from actors.directory import DirectorySettings
 from actors.display.arbitration import DisplaySettings
+from actors.session.request_settings import RequestSettings
 from actors.session.settings import SessionSettings
 from actors.soga.settings import SogaSettings
 from actors.webrtc.settings import WebrtcSettings
@@ -37,10 +38,11 @@ SETTINGS: Final = Settings(
     directory=DirectorySettings(webhooks_at_once=1),
     webrtc=WebrtcSettings(enabled=True),
     soga=SogaSettings(enabled=True, api_key="simulated"),
+    requests=RequestSettings(light_s=1.0),
 )
 """As it comes, but for a grace that a chapter can outlast, a second takeover that has to wait, a line for
-webhooks where two want one, the buttons as the dashboard's app, WebRTC for a phone that has it, and the
-assistant's voice.
+webhooks where two want one, the buttons as the dashboard's app, WebRTC for a phone that has it, the
+assistant's voice, and little patience with a phone that was asked for a light.
 """
 
 PATIENCE_S: Final = 1.5
@@ -153,6 +155,21 @@ class Stage:
         """One question of an app server's."""
         dial = functools.partial(self.campaign.dial, "http")
         return await request("GET", f"{CLOUD_URL}{path}", connect=dial, headers=headers)
+
+    async def rest(self, method: str, path: str, body: str = "", *, key: str | None = None) -> HttpAnswer:
+        """One call of Ada's phone, or of the app of `key`, made again while a crash is what answers it."""
+        while True:
+            if key is None:
+                answer = await self.ada.glasses.rest(method, path, body.encode())
+            else:
+                dial = functools.partial(self.campaign.dial, "http")
+                headers = {"Authorization": f"Bearer {key}"}
+                answer = await request(
+                    method, f"{CLOUD_URL}{path}", connect=dial, headers=headers, body=body.encode()
+                )
+            if answer.status < 500:
+                return answer
+            await trio.sleep(0.3)
 
     async def call_for(self, app: App, call: str) -> HttpAnswer:
         """What an app server calls for."""
