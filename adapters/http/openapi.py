@@ -12,6 +12,8 @@ import msgspec
 from adapters.http.routes import Caller, Route
 
 _REF: Final = "#/components/schemas/{name}"
+_TEXT: Final = {"type": "string"}
+_NEEDED: Final = {"type": "string", "minLength": 1}
 _PART: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 
 _SECURITY: Final[Mapping[Caller, list[dict[str, list[str]]]]] = {
@@ -100,7 +102,7 @@ def _operation(
         "description": f"Reaches {route.owner}.",
         "security": _SECURITY[route.caller],
         "parameters": [
-            {"name": name, "in": place, "required": is_needed, "schema": {"type": "string", "minLength": 1}}
+            {"name": name, "in": place, "required": is_needed, "schema": _NEEDED if is_needed else _TEXT}
             for name, place, is_needed in (*parts, *query)
         ],
         "responses": {

@@ -27,9 +27,8 @@ from clients.glasses import Glasses
 from config.core_tokens import core_tokens
 from config.settings import Settings
 from tests.system.conftest import SDK_APP as SDK
-from tests.system.conftest import node  # noqa: F401 - a fixture
+from tests.system.conftest import closed_port, node  # noqa: F401 - fixtures
 from tests.system.server import PATIENCE_S, environment, run, wait_until
-from tests.system.test_official_sdk import closed_port  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "apps.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the tests with real processes have in common: the server's log under a test that failed, and node."""
+"""What tests with real processes have in common: the server's log under one that failed, node, a port."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import fcntl
 import hashlib
 import re
 import shutil
+import socket
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import pytest
@@ -55,3 +56,11 @@ def node() -> str:
             assert done.returncode == 0, done.stderr
             stamp.write_text(wanted)
     return program
+
+
+@pytest.fixture(scope="module")
+def closed_port() -> Iterator[int]:
+    """A port of this machine where nobody answers, kept from everybody else."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]

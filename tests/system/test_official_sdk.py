@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
 import os
 import signal
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -21,22 +15,14 @@ from adapters.listener.reload import ReloadOutcome, request_reload
 from clients.app_sdk import http_server
 from clients.glasses import Frame, Glasses
 from clients.recordings import Recording, recordings
+from tests.system.conftest import SDK_APP
 from tests.system.peers import wearer
-from tests.system.server import PATIENCE_S, ROOT, Server, eventually
+from tests.system.sdk import PACKAGE, SdkApp, kill, sdk_app
+from tests.system.server import PATIENCE_S, Server, eventually
 
-APP = ROOT / "tests" / "system" / "sdk_app"
 ADA = "ada@example.org"
-PACKAGE = "org.example.sdk-probe"
 HELLO = "Hello from the SDK"
 SILENCE = bytes(32_000)  # a second of it: the recogniser hears that a sentence is over
-
-
-@pytest.fixture(scope="module")
-def closed_port() -> Iterator[int]:
-    """A port of this machine where nobody answers, kept from everybody else."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -61,74 +47,6 @@ def unhurried_server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-class SdkApp:
-    """The app as a process, and what it told."""
-
-    def __init__(self, node: str, port: int, closed_port: int, manner: str = "") -> None:
-        # Its check for a newer version goes through the proxy, that is, nowhere.
-        proxy = f"http://127.0.0.1:{closed_port}"
-        self.port = port
-        self.events: list[dict[str, Any]] = []
-        self.output: list[str] = []
-        self.command = [node, "--import", "./requests.mjs", "app.mjs", str(port), PACKAGE, "key", manner]
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HTTP_PROXY": proxy,
-            "HTTPS_PROXY": proxy,
-            "NO_PROXY": "127.0.0.1,localhost",
-        }
-
-    async def run(self, *, task_status: trio.TaskStatus[trio.Process]) -> None:
-        """Run until it ends or the task is cancelled; started when it listens."""
-        async with trio.open_nursery() as nursery:
-            start = functools.partial(
-                trio.run_process,
-                self.command,
-                cwd=APP,
-                env=self.environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-                deliver_cancel=_kill,
-            )
-            process: trio.Process = await nursery.start(start)
-            nursery.start_soon(self._listen, process)
-            await self.told("listening")
-            task_status.started(process)
-
-    async def told(self, event: str, count: int = 1) -> dict[str, Any]:
-        """Wait for the `count`-th event of a kind."""
-        try:
-            await eventually(lambda: len(self.all(event)) >= count)
-        except AssertionError as error:
-            raise AssertionError(f"{event} not told {count} times in\n{''.join(self.output)}") from error
-        return self.all(event)[count - 1]
-
-    def all(self, event: str) -> list[dict[str, Any]]:
-        return [told for told in self.events if told["event"] == event]
-
-    def finals(self) -> list[str]:
-        return [told["text"] for told in self.all("final")]
-
-    def webhooks(self) -> int:
-        """How many came, for starts and stops."""
-        return sum(told["url"] == "/webhook" for told in self.all("request"))
-
-    async def _listen(self, process: trio.Process) -> None:
-        assert process.stdout is not None
-        rest = b""
-        async for chunk in process.stdout:
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if line.startswith(b'{"event":'):
-                    self.events.append(json.loads(line))
-                self.output.append(line.decode("utf-8", "replace") + "\n")
-
-
-async def _kill(process: trio.Process) -> None:
-    process.kill()
-
-
 class Microphone:
     """What the phone sent, as the app should have heard it."""
 
@@ -146,19 +64,6 @@ class Microphone:
             self.sent_bytes += frame.size_bytes
 
         await phone.play(pcm, on_frame=note)
-
-
-@asynccontextmanager
-async def sdk_app(
-    node: str, closed_port: int, server: Server, manner: str = ""
-) -> AsyncIterator[tuple[SdkApp, trio.Process]]:
-    with socket.create_server(("127.0.0.1", 0)) as placeholder:
-        port = placeholder.getsockname()[1]
-    await server.add_app(PACKAGE, f"http://127.0.0.1:{port}")
-    app = SdkApp(node, port, closed_port, manner)
-    async with trio.open_nursery() as nursery:
-        yield app, await nursery.start(app.run)
-        nursery.cancel_scope.cancel()
 
 
 async def audio_is_heard(phone: Glasses, app: SdkApp) -> None:
@@ -363,11 +268,11 @@ async def test_sdk_keeps_the_owners_prefix_in_its_rest_calls(node: str, closed_p
         with trio.fail_after(PATIENCE_S):
             done = await trio.run_process(
                 [node, "--input-type=module", "--eval", script, url],
-                cwd=APP,
+                cwd=SDK_APP,
                 env=app.environment,
                 capture_stdout=True,
                 capture_stderr=True,
-                deliver_cancel=_kill,
+                deliver_cancel=kill,
             )
         nursery.cancel_scope.cancel()
 

@@ -77,6 +77,7 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_w
     expected = [
         "journal",
         "directory",
+        "cabinet",
         "snapshots",
         "overload",
         "media",
