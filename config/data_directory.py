@@ -14,7 +14,6 @@ from pathlib import Path
 import msgspec
 
 from actors.ports import Telemetry
-from adapters.tokens.webview import make_key
 from config.settings import Settings
 
 SECRET_NAME = "jwt_secret"
@@ -136,6 +135,8 @@ def webview_key(settings: Settings) -> bytes:
     Raises:
       DataDirectoryError: it cannot be read or made.
     """
+    from adapters.tokens.webview import make_key  # a quarter of a second that no other command needs
+
     if settings.webview_key:
         return settings.webview_key.encode()
     path = make_data_directory(settings) / WEBVIEW_KEY_NAME

@@ -30,6 +30,7 @@ from config.cli.options import Failed, as_flags, data_option, file_option, load_
 from config.cli.programs import app_new, app_test
 from config.cli.stores import with_store
 from config.cli.word import command_word
+from config.data_directory import WEBVIEW_KEY_NAME, DataDirectoryError, webview_key
 from config.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -181,6 +182,25 @@ def list_apps(as_json: bool, data: str | None, settings_file: str | None) -> Non
         for row in rows:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
             click.echo("  ".join(cells).rstrip())
+
+
+@app.command("webview-key")
+@data_option
+@file_option
+def show_webview_key(data: str | None, settings_file: str | None) -> None:
+    """Print the public key that tokens of apps' web pages are checked with, as PEM.
+
+    An app server on the official SDK takes it as MENTRAOS_CLOUD_USER_TOKEN_PUBLIC_KEY.
+    """
+    from adapters.tokens.webview import public_pem
+
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    try:
+        click.echo(public_pem(webview_key(settings)).decode().rstrip())
+    except DataDirectoryError as error:
+        raise Failed(str(error)) from error
+    except ValueError as error:
+        raise Failed(f"{WEBVIEW_KEY_NAME} in the data directory is no RSA key: {error}") from error
 
 
 @app.command()

@@ -317,3 +317,52 @@ async def test_an_older_version_of_the_settings_changes_nothing(autojump_clock: 
         await world.settle()
 
         assert [5] == [one["settings"]["brightness"] for one in phone.heard("settings_update")]
+
+
+async def test_a_write_that_the_journal_lost_is_asked_for_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        actor: Any = cabinet(world).cell.actor
+        journal, lost = actor.journal, list[Any]()
+
+        class Forgetful:
+            def tell(self, message: Any) -> bool:
+                if lost:
+                    return bool(journal.tell(message))
+                lost.append(message)
+                return True
+
+        actor.journal = Forgetful()
+        answered = await cabinet(world).ask(edit_preferences(ADA, SetSystemSettings({"a": 1})))
+
+        assert ({"a": 1}, 1) == (answered.system, len(lost))
+
+
+async def test_a_crash_before_the_session_was_told_has_it_told_afterwards(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        roster = world.find("roster")
+        await world.system.suspend(roster)  # it cannot say where the session is
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_edit, world, "brightness")
+            await trio.sleep(1)
+            cabinet(world).crash(RuntimeError("planned"))
+            await world.system.resume(roster)
+            await trio.sleep(1)
+
+        assert 1 == phone.heard("settings_update")[-1]["settings"]["brightness"]
+
+
+async def test_an_app_session_that_starts_clean_has_the_wearers_settings_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        phone = await world.phone()
+        server = await world.running_app(phone)
+        await cabinet(world).ask(edit_preferences(ADA, SetSystemSettings({"brightness": 7})))
+        for _ in range(4):
+            world.find(f"users/{ADA}/apps/{CAPTIONS}").crash(RuntimeError("planned"))
+            await trio.sleep(2)
+
+        connection = await server.come_back()
+
+        assert 7 == connection.heard("tpa_connection_ack")[0]["mentraosSettings"]["brightness"]

@@ -387,8 +387,9 @@ async def test_a_stream_is_stopped_by_its_app_and_with_its_app(autojump_clock: M
         assert ["initializing", "stopped"] == [one["status"] for one in stage.told("rtmp_stream_status")]
 
         await stage.ask(RTMP)
+        stage.world.webhooks.faults[stage.server.url] = "timeout"  # its end takes a while
         stage.phone.say({"type": "stop_app", "packageName": CAPTIONS})
-        await trio.sleep(3)
+        await stage.world.settle()
 
         assert 2 == len(stage.phone.heard("stop_rtmp_stream"))
 

@@ -17,6 +17,8 @@ from trio.testing import MockClock
 
 from actors import handover
 from actors.apps.state import AppState
+from actors.cabinet.messages import edit_preferences
+from actors.cabinet.preferences import SetSystemSettings
 from actors.domain import DomainSettings
 from actors.handover import HandedApp, HandedLink, HandedSession, UnreadableRecordError
 from actors.link.actor import LinkState
@@ -363,6 +365,41 @@ async def test_what_was_said_is_remembered_by_the_next_process(autojump_clock: M
             history = there.system.state_of(there.find(f"users/{ADA}/history")).history
             assert ["stored", "not stored yet"] == [one.text for one in history["en-US"].finals]
             assert 2 == len(documents.transcripts)
+
+
+async def test_what_an_app_has_asked_of_the_phone_is_still_answered(autojump_clock: MockClock) -> None:
+    documents = SimulatedDocuments()
+    poll = {"type": "location_poll_request", "correlationId": "c1"}
+    async with open_world(documents) as before:
+        phone = await before.phone()
+        server = await before.running_app(phone)
+        server.connection.say(poll)
+        server.connection.say({"type": "rtmp_stream_request", "rtmpUrl": "rtmp://x"})
+        await before.settle()
+        async with after_hand_over(before, documents, server, phone) as (world, phone_there, app_there):
+            phone_there.say({"type": "location_update", "lat": 1, "lng": 2, "correlationId": "c1"})
+            await world.settle()
+            assert ["c1"] == [one["data"]["correlationId"] for one in app_there.heard("data_stream")]
+            await trio.sleep(16)
+            assert 1 == len(phone_there.heard("keep_rtmp_stream_alive"))
+
+
+async def test_what_the_wearer_prefers_is_still_known_and_nobody_is_told_again(
+    autojump_clock: MockClock,
+) -> None:
+    documents = SimulatedDocuments()
+    async with open_world(documents) as before:
+        phone = await before.phone()
+        server = await before.running_app(phone)
+        await before.find("cabinet").ask(edit_preferences(ADA, SetSystemSettings({"brightness": 7})))
+        await before.settle()
+        async with after_hand_over(before, documents, server, phone) as (world, phone_there, app_there):
+            await world.settle()
+            assert [] == app_there.heard("augmentos_settings_update")
+            phone_there.say({"type": "request_settings"})
+            await world.settle()
+
+            assert 7 == phone_there.heard("settings_update")[-1]["settings"]["brightness"]
 
 
 def test_every_field_of_a_state_is_handed_over_or_knowingly_not() -> None:

@@ -21,7 +21,7 @@ from config import __version__
 from config.app_document import hash_api_key
 from config.cli import programs, serve
 from config.cli.commands import main
-from config.data_directory import SECRET_NAME, ServerFile
+from config.data_directory import SECRET_NAME, WEBVIEW_KEY_NAME, ServerFile
 
 PACKAGE = "org.example.captions"
 URL = "http://127.0.0.1:7010"
@@ -93,6 +93,17 @@ def test_ctrl_c_just_ends_a_command_that_is_still_loading(data: Path) -> None:
 
 # ---------------------------------------------------------------------------------------------------------
 # app
+
+
+def test_the_public_key_of_web_views_is_printed_and_stays(data: Path) -> None:
+    first = _run("app", "webview-key").output
+    again = _run("app", "webview-key").output
+
+    assert first.startswith("-----BEGIN PUBLIC KEY-----\n")
+    assert first == again
+    assert 0o600 == (data / WEBVIEW_KEY_NAME).stat().st_mode & 0o777
+    (data / WEBVIEW_KEY_NAME).write_text("no key")
+    assert "webview_key.pem" in _run("app", "webview-key", status=1).output
 
 
 def test_added_app_is_listed_and_shown_without_its_key(data: Path) -> None:
