@@ -31,7 +31,7 @@ from ..session.state import Play
 from ..speech.history import Remembered
 from ..webrtc.signals import Codec
 
-VERSION = 6
+VERSION = 7
 """Of everything that goes from process to process. A change of a record, or of a state in it, is another."""
 
 
