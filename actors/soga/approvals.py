@@ -114,7 +114,9 @@ def lens_text(approval: Approval, waiting: int = 0) -> str:
         return "\n".join(lines)
     if approval.kind == "confirm" or not approval.tool:
         return f"{title}? yes / no{more}"
-    return f"Allow: {cut(_printable(approval.tool), LABEL_CHARACTERS)} {title}? yes / no{more}"
+    tool = cut(_printable(approval.tool), LABEL_CHARACTERS)
+    named = title if title.split(" ", 1)[0] == tool else f"{tool} {title}"
+    return f"Allow: {named}? yes / no{more}"
 
 
 def reply_of(said: str, approval: Approval) -> Reply | None:

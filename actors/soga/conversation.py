@@ -285,9 +285,9 @@ class _Turn:
                     is_over = self.now >= open.expires_at - EXPIRY_MARGIN_S
                     self._notice(EXPIRED if is_over else ELSEWHERE)
         if asked is not None:
-            self._asked(agent.agent_id, asked, expires_at)
+            self._asked(agent, asked, expires_at)
 
-    def _asked(self, agent_id: str, asked: Approval, expires_at: float) -> None:
+    def _asked(self, agent: SubAgent, asked: Approval, expires_at: float) -> None:
         known = {open.approval.approval_id for open in self.state.approvals}
         if asked.approval_id in known or asked.approval_id in self.state.settled:
             return
@@ -295,7 +295,7 @@ class _Turn:
             self._hush()
             self._put_off()
         expires_at = expires_at if expires_at > 0 else self.now + APPROVAL_S
-        open = Open(agent_id=agent_id, approval=asked, expires_at=expires_at)
+        open = Open(agent_id=agent.agent_id, task_id=agent.task_id, approval=asked, expires_at=expires_at)
         self._change(approvals=(*self.state.approvals, open))
 
     def _put_off(self) -> None:
@@ -333,8 +333,16 @@ class _Turn:
             self._put(replace(open, is_answered=False, note="Not sent, say it again"))
             return
         self._settled(approval_id)
-        if outcome != "taken":
+        if outcome == "taken":
+            self._goes_on(open.task_id)
+        else:
             self._notice("Too late: it is not open any more.")
+
+    def _goes_on(self, task_id: str) -> None:
+        """The agent works again as soon as it has its answer; the task says so only when its daemon has."""
+        followed = self.state.tasks.get(task_id)
+        if followed is not None and followed.phase == "needs_approval":
+            self._change(tasks={**self.state.tasks, task_id: replace(followed, phase="running")})
 
     def _put(self, changed: Open) -> None:
         approval_id = changed.approval.approval_id

@@ -83,6 +83,7 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     agent_id: str
+    task_id: str
     approval: Approval
     expires_at: float
     is_answered: bool = False

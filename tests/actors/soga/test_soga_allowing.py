@@ -113,6 +113,18 @@ def test_an_echo_that_is_recognised_late_is_no_answer_either() -> None:
     assert [] == answers(talk)
 
 
+def test_work_goes_on_on_the_lens_as_soon_as_the_answer_was_taken() -> None:
+    talk = Talk()
+    talk.ask()
+    talk.hear(events.TaskSeen(task(phase="needs_approval")), events.AgentSeen(agent(approval())))
+    talk.wait(READ_S)
+    talk.press()
+    talk.hear(events.ApprovalAnswered("approval_1", "taken"))
+    talk.wait(SETTINGS.update_s)
+
+    assert "Working…" == talk.lens
+
+
 @pytest.mark.parametrize(("after_s", "count"), [(READ_S - 0.1, 0), (READ_S, 1)])
 def test_a_press_allows_only_what_could_be_read(after_s: float, count: int) -> None:
     talk = Talk()

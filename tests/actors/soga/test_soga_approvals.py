@@ -21,6 +21,11 @@ def test_a_permission_reads_tool_and_title() -> None:
     )
 
 
+def test_a_title_that_begins_with_the_tool_names_it_once() -> None:
+    assert "Allow: Edit parser.py? yes / no" == lens_text(approval(tool="Edit", title="Edit parser.py"))
+    assert "Allow: Edit Editor? yes / no" == lens_text(approval(tool="Edit", title="Editor"))
+
+
 def test_a_long_title_is_cut_and_what_waits_is_counted() -> None:
     text = lens_text(approval(title="rm " + "very " * 40 + "much"), waiting=2)
 
