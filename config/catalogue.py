@@ -31,7 +31,6 @@ class Setting:
     Attributes:
       name: as in `--set`: `port`, `display.throttle_s`.
       unit: of a number, where its name ends with one; else empty.
-      awaits: what has to be built before the setting does anything; empty for all that work.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Setting:
     description: str
     unit: str
     is_secret: bool
-    awaits: str
 
     @property
     def variable(self) -> str:
@@ -109,7 +107,6 @@ def _fields_of(defaults: msgspec.Struct, prefix: str) -> list[Setting]:
                 description=_description(field.name, words),
                 unit=next((unit for end, unit in _UNITS.items() if field.name.endswith(end)), ""),
                 is_secret=bool(extra.get("secret")),
-                awaits=str(extra.get("awaits", "")),
             )
         )
     return settings

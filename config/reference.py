@@ -7,7 +7,6 @@ Defaults that are the machine's (the data directory) are described, not printed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -49,24 +48,16 @@ throttle_s = 0.3
 ```
 """
 
-_LATER = """## Accepted, without effect yet
-
-These are read and shown, so that an environment made for them can stay as it is. Each waits for the part that
-will use it; a server that finds one set says so in its log.
-"""
-
 
 def configuration_reference() -> str:
     """The whole document."""
     settings = list(catalogue().values())
-    general = [one for one in settings if "." not in one.name and not one.awaits]
+    general = [one for one in settings if "." not in one.name]
     parts = [_HEAD, "## General\n\n" + _table(general)]
     kinds = {field.name: field.type for field in msgspec.structs.fields(Settings)}
     for group in group_names():
         inner = [one for one in settings if one.name.startswith(f"{group}.")]
         parts.append(f"## {group}\n\n{_summary(kinds[group])}\n\n" + _table(inner))
-    later = [one for one in settings if one.awaits]
-    parts.append(_LATER + "\n" + _table(later, [one.awaits for one in later], "Waits for"))
     return "\n".join(parts)
 
 
@@ -97,12 +88,9 @@ def _waiting(retry_after_s: float | None) -> str:
     return "no" if retry_after_s is None else f"yes, {retry_after_s:g} s"
 
 
-def _table(settings: list[Setting], extra: Sequence[str] = (), extra_title: str = "") -> str:
+def _table(settings: list[Setting]) -> str:
     rows = [["Setting", "Default", "Unit or kind", "Environment", "What it is for"]]
     rows += [_row(one) for one in settings]
-    if extra_title:
-        for row, cell in zip(rows, [extra_title, *extra], strict=True):
-            row.append(cell)
     rows.insert(1, ["---"] * len(rows[0]))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 

@@ -160,7 +160,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
       deepgram_api_key: a key of the Deepgram recogniser.
       deepgram_api_keys: further keys of it, in the order they take over when one fails: of other projects,
         since limits and credits belong to a project.
-      gemini_api_key: the key of the desktop daemon's observer.
     """
 
     data: str = ""
@@ -237,8 +236,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keeper: KeeperTimes = KeeperTimes()
     admin: AdminSettings = AdminSettings()
 
-    gemini_api_key: Annotated[str, Meta(extra={**SECRET, "awaits": "the desktop daemon"})] = ""
-
     @property
     def domain(self) -> DomainSettings:
         """What the actors are handed."""
@@ -287,7 +284,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "anthropic_api_key": ("ANTHROPIC_API_KEY",),
     "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
     "deepgram_api_key": ("DEEPGRAM_API_KEY",),
-    "gemini_api_key": ("GEMINI_API_KEY",),
     "soga.package_name": ("PACKAGE_NAME",),
     "soga.api_key": ("MENTRAOS_API_KEY",),
 }

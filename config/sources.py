@@ -129,7 +129,7 @@ def load(*, flags: Mapping[str, str], environ: Mapping[str, str], file: str | No
             problems.append(_problem(catalogue()[name], given[name], expected))
     if problems:
         raise SettingsError(problems)
-    notices += _remarks(settings, values)
+    notices += _remarks(settings)
     if not settings.data:
         folder = platformdirs.user_data_path(DATA_NAME, appauthor=False)
         settings = msgspec.structs.replace(settings, data=str(folder))
@@ -286,7 +286,7 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
     return found
 
 
-def _remarks(settings: Settings, values: Mapping[str, Any]) -> list[str]:
+def _remarks(settings: Settings) -> list[str]:
     remarks = []
     if _is_weak(settings.jwt_secret):
         remarks.append(
@@ -294,10 +294,6 @@ def _remarks(settings: Settings, values: Mapping[str, Any]) -> list[str]:
         )
     if settings.mongodb_uri and settings.store != "mongodb":
         remarks.append("mongodb_uri is set but does nothing: store is sqlite; store=mongodb uses it")
-    for name in values:
-        awaits = catalogue()[name].awaits
-        if awaits:
-            remarks.append(f"{name} is set but does nothing yet: it waits for {awaits}")
     return remarks
 
 

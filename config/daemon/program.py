@@ -12,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+import msgspec
 import trio
 
+from actors.desktop_daemon.messages import AgentRecord
 from actors.desktop_daemon.parts import DaemonParts
 from actors.desktop_daemon.ports import Dialler, Reports, StateError
 from actors.desktop_daemon.server_time import ServerTime
@@ -123,7 +125,14 @@ async def _unfinished(folder: DocumentFolder) -> list[str]:
         documents = await folder.load()
     except StateError:
         return []  # the ledger reads it too, and says what is wrong
-    return [agent_id for agent_id, body in documents.items() if b'"is_over":true' not in body]
+    return [agent_id for agent_id, body in documents.items() if not _is_over(body)]
+
+
+def _is_over(body: bytes) -> bool:
+    try:
+        return msgspec.json.decode(body, type=AgentRecord).is_over
+    except msgspec.DecodeError:
+        return False  # what nobody can read may have left something running too
 
 
 def open_log(file: DaemonFile, system: ActorSystem, stream: TextIO) -> LogTelemetry:

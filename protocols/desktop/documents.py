@@ -193,4 +193,3 @@ class Daemon(Document, frozen=True, kw_only=True):
     hashed_token: str
     created_at: int
     last_seen: int | None = None
-    is_revoked: bool = False

@@ -92,7 +92,6 @@ def test_environment_can_name_the_file(toml: Path) -> None:
         ("ANTHROPIC_API_KEY", "anthropic_api_key", "key"),
         ("ANTHROPIC_BASE_URL", "anthropic_base_url", "http://localhost"),
         ("DEEPGRAM_API_KEY", "deepgram_api_key", "key"),
-        ("GEMINI_API_KEY", "gemini_api_key", "key"),
         ("PACKAGE_NAME", "soga.package_name", "com.example.a"),
         ("MENTRAOS_API_KEY", "soga.api_key", "key"),
         ("AUGMENTOS_AUTH_JWT_SECRET", "jwt_secret", LONG),
@@ -332,13 +331,6 @@ def test_a_short_storage_key_is_refused_even_on_loopback_and_not_shown() -> None
 
     assert "short-key" not in message
     assert "openssl rand" in message
-
-
-def test_a_setting_that_does_nothing_yet_says_so() -> None:
-    (notice,) = _load(environ={"GEMINI_API_KEY": "key"}).notices
-
-    assert "gemini_api_key" in notice
-    assert "does nothing yet" in notice
 
 
 def test_a_mongodb_that_is_not_used_says_so_and_one_that_is_missing_is_refused() -> None:
