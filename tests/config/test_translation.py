@@ -8,6 +8,7 @@ import trio
 from actors.assistant.rules import RulesModel
 from actors.language_ports import TranslationRequest
 from adapters.simulated.telemetry import RecordingTelemetry
+from adapters.simulated.translation import ScriptedModel
 from clients.messages_loopback import MessagesLoopback, open_messages_loopback
 from config.language_model import model_of
 from config.settings import Settings
@@ -36,21 +37,11 @@ def test_without_a_key_the_assistant_goes_by_rules_and_no_process_runs() -> None
     assert ("rules", ()) == (model.name, services)
 
 
-@pytest.mark.parametrize(
-    ("names", "model"),
-    [
-        ({}, "claude-haiku-4-5"),
-        ({"GLASSHOUSE_ANTHROPIC_MODEL": "one"}, "one"),
-        ({"GLASSHOUSE_ANTHROPIC_MODEL": "one", "GLASSHOUSE_TRANSLATION_MODEL": "two"}, "two"),
-    ],
-)
-async def test_a_key_and_an_address_from_the_environment_make_a_translator(
-    names: dict[str, str], model: str
-) -> None:
+async def test_a_key_and_an_address_from_the_environment_make_a_translator() -> None:
     loopback = MessagesLoopback(lambda _: "hello", keys=frozenset({KEY}))
     async with open_messages_loopback(loopback), trio.open_nursery() as nursery:
-        environ = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": loopback.url, **names}
-        loaded = load(flags={}, environ=environ)
+        named = {"GLASSHOUSE_ANTHROPIC_MODEL": "one", "ANTHROPIC_BASE_URL": loopback.url}
+        loaded = load(flags={}, environ={"ANTHROPIC_API_KEY": KEY, **named})
         language_model, (service,) = model_of(loaded.settings, RecordingTelemetry())
         nursery.start_soon(service.run)
         translator = translator_of(loaded.settings, language_model)
@@ -60,7 +51,18 @@ async def test_a_key_and_an_address_from_the_environment_make_a_translator(
         nursery.cancel_scope.cancel()
 
     assert [] == list(loaded.notices)
-    assert model == loopback.asked[0].model
+    assert "one" == loopback.asked[0].model
+
+
+async def test_the_translators_own_model_goes_before_everybodys() -> None:
+    named = {"GLASSHOUSE_ANTHROPIC_MODEL": "one", "GLASSHOUSE_TRANSLATION_MODEL": "two"}
+    scripted = ScriptedModel(lambda _: "hello")
+    translator = translator_of(load(flags={}, environ={"ANTHROPIC_API_KEY": KEY, **named}).settings, scripted)
+    assert translator is not None
+
+    await translator.translate(HELLO, timeout_s=60)
+
+    assert ["two"] == [request.model for request in scripted.requests]
 
 
 def test_the_seeds_names_for_the_models_are_understood() -> None:
