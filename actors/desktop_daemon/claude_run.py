@@ -138,14 +138,20 @@ _Stepped = tuple[ClaudeRun, tuple[ProgramEffect, ...]]
 _with = msgspec.structs.replace
 
 
-def first_prompt(goal: str, *, is_resume: bool) -> str:
+def first_prompt(goal: str, *, is_resume: bool, lost_goal: str = "") -> str:
     """What the program is told first, harmless whatever the goal is.
+
+    Args:
+      lost_goal: what came before the goal, where the program has nothing of that conversation any more.
 
     In its input box `!` at the beginning runs a command unasked, `/` is a command of its own, a backslash at
     the end makes Enter a line break, and `@` with a path attaches a file from anywhere.
     """
     text = re.sub(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]", " ", goal).strip().rstrip("\\")
     text = re.sub(r"(^|\s)@(?=\S*[~/.])", r"\1", text)
+    if lost_goal:
+        text = f"{text}\n\nWhat you are to go on with is not kept any more. It began with: {lost_goal}"
+        return first_prompt(text, is_resume=is_resume)
     if is_resume:
         return (
             "You were cut off while you did this. Go on where you stopped; if you were waiting for a "

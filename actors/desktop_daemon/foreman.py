@@ -18,13 +18,14 @@ from protocols.desktop.reports import CompleteReport
 from runtime import Actor, ChildSpec, Ref, RestartInfo, SupervisorMessage, Terminated
 
 from . import life
-from .goals import GoalError, understood
+from .goals import GoalError, said_next, understood
 from .messages import (
     AgentMoved,
     AgentRecord,
     AskHeld,
     Entered,
     ForemanMessage,
+    FormerFound,
     HeartbeatDue,
     HeartbeatTick,
     KeepOutcome,
@@ -46,9 +47,11 @@ from .messages import (
     WriteAgain,
     counting,
     entering,
+    finding,
 )
 from .parts import DaemonParts
 from .ports import AgentOrder, PlaceError, StateError
+from .resuming import MOVED, STILL_RUNS, TAKEN, ResumeError, first_goal, must_be_resumable
 from .terminal_agent import TerminalAgentActor
 
 _READ_AGAIN_S = 1.0
@@ -68,10 +71,11 @@ class Hand(msgspec.Struct, frozen=True, kw_only=True):
     """An agent, as the foreman knows it.
 
     Attributes:
-      phase: placing: its directory is looked for. entering, counting: its record is being written.
+      phase: placing: its directory is looked for, before that the agent that it goes on with, whose end is
+        waited for. entering, counting: its record is being written.
         live: its actor is there. over: its outcome waits for the server.
       frame: what it was asked for with, until it is kept.
-      is_unwanted: it was killed before its actor was there.
+      is_unwanted: it was killed; perhaps before its actor was there.
       is_settled: the server has its outcome; its processes are still ending.
     """
 
@@ -83,6 +87,11 @@ class Hand(msgspec.Struct, frozen=True, kw_only=True):
     ref: Ref[TerminalMessage] | None = None
     is_unwanted: bool = False
     is_settled: bool = False
+
+    @property
+    def is_ending(self) -> bool:
+        """It has its end, and its processes have not."""
+        return self.phase == "live" and (self.is_unwanted or self.is_settled or self.status in FINAL)
 
 
 class ForemanState(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,11 +140,8 @@ class Foreman(Actor[ForemanMessage]):
         if not self.state.has_read:
             self._read()
         # What was asked by an incarnation that crashed is asked once more.
-        for agent_id, hand in self.state.hands.items():
-            if hand.phase == "placing" and hand.frame is not None:
-                self._find_place(hand.frame)
-            else:
-                self._write(agent_id, hand)
+        for agent_id, hand in tuple(self.state.hands.items()):
+            self._ask_ledger_or_place(agent_id, hand)
         if self.state.is_online:
             self._beat()
 
@@ -157,6 +163,8 @@ class Foreman(Actor[ForemanMessage]):
                 self._beat()
             case AgentMoved(agent_id, status, seq):
                 self._change(agent_id, status=status, seq=seq)
+            case FormerFound():
+                self._former_found(message)
             case PlaceFound():
                 self._placed(message)
             case Entered():
@@ -172,7 +180,7 @@ class Foreman(Actor[ForemanMessage]):
             case WriteAgain(agent_id):
                 hand = self.state.hands.get(agent_id)
                 if hand is not None:
-                    self._write(agent_id, hand)
+                    self._ask_ledger_or_place(agent_id, hand)
             case Terminated():
                 self._ended(message)
 
@@ -216,13 +224,16 @@ class Foreman(Actor[ForemanMessage]):
             self._hand(order.agent_id, Hand(phase="counting", status="running", order=order))
             self._count(order.agent_id)
 
-    def _write(self, agent_id: str, hand: Hand) -> None:
-        if hand.phase == "entering" and hand.order is not None:
+    def _ask_ledger_or_place(self, agent_id: str, hand: Hand) -> None:
+        """Ask once more what an agent waits for."""
+        if hand.phase == "placing" and hand.frame is not None:
+            self._look_for(hand.frame)
+        elif hand.phase == "entering" and hand.order is not None:
             self._enter(agent_id, hand.order)
         elif hand.phase == "counting":
             self._count(agent_id)
 
-    def _write_later(self, agent_id: str) -> None:
+    def _ask_later(self, agent_id: str) -> None:
         """The ledger has crashed, or the disk takes long: it may be written or not."""
         self.set_timer(f"write {agent_id}", _READ_AGAIN_S, WriteAgain(agent_id))
 
@@ -243,7 +254,7 @@ class Foreman(Actor[ForemanMessage]):
         if isinstance(outcome, StateError):
             self._conclude(message.agent_id, f"The desktop could not write down that it goes on: {outcome}")
         elif isinstance(outcome, Exception):
-            self._write_later(message.agent_id)
+            self._ask_later(message.agent_id)
         elif hand.is_unwanted:
             self._cancel(message.agent_id)
         else:
@@ -291,8 +302,7 @@ class Foreman(Actor[ForemanMessage]):
             return
         if hand.phase == "live":
             self._hand_over(agent_id, life.KillAsked())
-        else:
-            self._change(agent_id, is_unwanted=True)
+        self._change(agent_id, is_unwanted=True)
 
     # -- a new agent --------------------------------------------------------------------------------------
 
@@ -310,26 +320,80 @@ class Foreman(Actor[ForemanMessage]):
             self._refuse(agent_id, f"Max concurrent agents ({self.settings.most}) reached")
         else:
             self._hand(agent_id, Hand(phase="placing", frame=frame))
-            self._find_place(frame)
+            self._look_for(frame)
 
-    def _find_place(self, frame: frames.SpawnAgent) -> None:
+    def _look_for(self, frame: frames.SpawnAgent) -> None:
+        """The agent's place; before that the agent that it goes on with."""
+        if frame.resumes:
+            self.ask(
+                self.ledger,
+                finding(frame.resumes),
+                then=lambda record: FormerFound(frame.agent_id, record),
+                failed=lambda error: FormerFound(frame.agent_id, error),
+                timeout_s=_LEDGER_S,
+            )
+            return
         try:
             adapter, goal = understood(frame.goal, self.parts.terminals.names, self.settings)
         except GoalError as error:
             self._refuse(frame.agent_id, str(error))
+        else:
+            self._find_place(frame, adapter, goal, None)
+
+    def _former_found(self, message: FormerFound) -> None:
+        agent_id, record = message.agent_id, message.former
+        hand = self.state.hands.get(agent_id)
+        if hand is None or hand.phase != "placing" or hand.frame is None:
             return
+        if isinstance(record, Exception):
+            self._ask_later(agent_id)
+            return
+        terminals = self.parts.terminals
+        try:
+            former = must_be_resumable(
+                None if record is None else record.order,
+                terminals.names,
+                can_resume=record is not None and terminals.can_resume(record.order.adapter),
+            )
+            goal = said_next(hand.frame.goal, self.settings)
+        except (GoalError, ResumeError) as error:
+            self._refuse(agent_id, str(error))
+            return
+        using = self._hands_in(former.session_uuid)
+        if any(not other.is_ending for other in using.values()):
+            self._refuse(agent_id, STILL_RUNS if former.agent_id in using else TAKEN)
+        elif not using:  # else it is asked again when they have ended
+            self._find_place(hand.frame, former.adapter, goal, former)
+
+    def _hands_in(self, session_uuid: str) -> dict[str, Hand]:
+        """Agents in a session, until their processes have ended."""
+        return {
+            agent_id: hand
+            for agent_id, hand in self.state.hands.items()
+            if hand.order is not None and hand.order.session_uuid == session_uuid and hand.phase != "over"
+        }
+
+    def _find_place(
+        self, frame: frames.SpawnAgent, adapter: str, goal: str, former: AgentOrder | None
+    ) -> None:
         self.start(
             self._order_of,
             frame,
             adapter,
             goal,
+            former,
             then=lambda order: PlaceFound(frame.agent_id, order),
             failed=lambda error: PlaceFound(frame.agent_id, None, _said(error)),
             name="find the place",
         )
 
-    async def _order_of(self, frame: frames.SpawnAgent, adapter: str, goal: str) -> AgentOrder:
-        place = await self.parts.places.find(frame.working_directory)
+    async def _order_of(
+        self, frame: frames.SpawnAgent, adapter: str, goal: str, former: AgentOrder | None
+    ) -> AgentOrder:
+        place = await self.parts.places.find(frame.working_directory if former is None else former.cwd)
+        if former is not None and place.cwd != former.cwd:
+            raise PlaceError(MOVED)
+        fresh = _uuid(self.system.random.getrandbits(128))
         asked_ms = frame.options.timeout
         timeout_s = self.settings.timeout_s
         return AgentOrder(
@@ -337,7 +401,8 @@ class Foreman(Actor[ForemanMessage]):
             adapter=adapter,
             goal=goal,
             cwd=place.cwd,
-            session_uuid=_uuid(self.system.random.getrandbits(128)),
+            session_uuid=fresh if former is None else former.session_uuid,
+            former_goal="" if former is None else first_goal(former),
             timeout_s=timeout_s if asked_ms is None else max(1.0, min(asked_ms / 1000, timeout_s)),
             allowed=place.allowed,
         )
@@ -349,6 +414,9 @@ class Foreman(Actor[ForemanMessage]):
             return
         if order is None or hand.is_unwanted:
             self._refuse(agent_id, message.cause or "it was stopped before it began")
+            return
+        if self._hands_in(order.session_uuid):
+            self._refuse(agent_id, TAKEN)
             return
         self._change(agent_id, phase="entering", order=order)
         self._enter(agent_id, order)
@@ -372,7 +440,7 @@ class Foreman(Actor[ForemanMessage]):
             self._refuse(agent_id, f"this desktop could not keep it: {message.error}")
             return
         if message.error is not None:
-            self._write_later(agent_id)
+            self._ask_later(agent_id)
             return
         self._say(frames.AgentAck(agent_id=agent_id, status="started"))
         if hand.is_unwanted:
@@ -412,7 +480,14 @@ class Foreman(Actor[ForemanMessage]):
             else:
                 # Where it has an outcome that counts: the ledger has it already. Else it crashed for good.
                 self._conclude(agent_id, "The desktop daemon failed while it ran.", keeps_status=True)
+            self._look_for_those_that_waited()
             return
+
+    def _look_for_those_that_waited(self) -> None:
+        """One that goes on with a session waits until nothing runs in it."""
+        for hand in tuple(self.state.hands.values()):
+            if hand.phase == "placing" and hand.frame is not None and hand.frame.resumes:
+                self._look_for(hand.frame)
 
     def _conclude(self, agent_id: str, error: str, *, keeps_status: bool = False) -> None:
         self.ledger.tell(KeepOutcome(agent_id, CompleteReport(status="failed", error=error)))

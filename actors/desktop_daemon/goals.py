@@ -49,12 +49,28 @@ def understood(goal: str, names: Sequence[str], settings: AgentSettings) -> tupl
     adapter = settings.adapter
     if found is not None and found[1] in names:
         adapter, text = found[1], text[found.end() :]
-    if not text:
-        raise GoalError("the goal is empty")
-    if len(text) > settings.largest_goal:
-        raise GoalError(f"the goal is longer than {settings.largest_goal} characters")
+    text = _checked(text, settings)
     if not adapter:
         adapter = next((name for name in ("claude", "bash") if name in names), "")
     if adapter not in names:
         raise GoalError(f"{adapter or 'no agent'} cannot run on this desktop")
     return adapter, text
+
+
+def said_next(goal: str, settings: AgentSettings) -> str:
+    """What an agent that goes on with a session is told, without control characters.
+
+    Which adapter it is was settled when the session began: a prefix is text like any other.
+
+    Raises:
+      GoalError: it is empty or too long.
+    """
+    return _checked(plain(goal).strip(), settings)
+
+
+def _checked(text: str, settings: AgentSettings) -> str:
+    if not text:
+        raise GoalError("the goal is empty")
+    if len(text) > settings.largest_goal:
+        raise GoalError(f"the goal is longer than {settings.largest_goal} characters")
+    return text

@@ -20,6 +20,7 @@ from .messages import (
     AgentRecord,
     CountRun,
     Enter,
+    FindRecord,
     KeepOutcome,
     LedgerMessage,
     LedgerTick,
@@ -124,6 +125,8 @@ class Ledger(Actor[LedgerMessage]):
                 record = self.state.records.get(agent_id)
                 if record is not None:
                     self._put(msgspec.structs.replace(record, is_over=True, outcome=None))
+            case FindRecord(agent_id, reply_to):
+                reply_to.tell(self.state.records.get(agent_id))
             case ListRecords(reply_to):
                 reply_to.tell(tuple(self.state.records.values()))
             case RecordWritten():

@@ -179,11 +179,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
       timestamp_ms: epoch milliseconds now, by the server's clock where it is known.
+      can_resume: another agent can go on with this one's session, once it has ended.
     """
 
     approval_s: float
     result_bytes: int
     timestamp_ms: int
+    can_resume: bool = False
 
 
 def step(life: Life, event: Event, now: float, rules: Rules) -> tuple[Life, tuple[Effect, ...]]:
@@ -367,6 +369,7 @@ def _told(
         approval=None if after.asked is None else after.asked.approval,
         seq=after.seq,
         timestamp=rules.timestamp_ms,
+        can_resume=rules.can_resume,
     )
     return after, (Report(report, is_urgent or after.asked is not None), *effects)
 
@@ -380,5 +383,6 @@ def _over(life: Life, report: CompleteReport, now: float, rules: Rules) -> tuple
         execution_time_ms=round((now - life.began_at) * 1000) if life.phase != "new" else 0,
         seq=None if life.phase == "new" else after.seq,  # what was told before is forgotten: never stale
         timestamp=rules.timestamp_ms,
+        can_resume=rules.can_resume,
     )
     return after, (Conclude(complete),)

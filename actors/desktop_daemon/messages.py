@@ -65,6 +65,13 @@ class OutcomeDelivered(msgspec.Struct, frozen=True):
     agent_id: str
 
 
+class FindRecord(msgspec.Struct, frozen=True):
+    """Answered with an agent's record; None where there is none, or it was forgotten."""
+
+    agent_id: str
+    reply_to: ReplyTo[AgentRecord | None]
+
+
 class ListRecords(msgspec.Struct, frozen=True):
     """Answered with all records, the oldest first."""
 
@@ -97,11 +104,17 @@ def counting(agent_id: str) -> Callable[[ReplyTo[AgentRecord]], CountRun]:
     return lambda reply_to: CountRun(agent_id, reply_to)
 
 
+def finding(agent_id: str) -> Callable[[ReplyTo[AgentRecord | None]], FindRecord]:
+    """What an ask for an agent's record is made with."""
+    return lambda reply_to: FindRecord(agent_id, reply_to)
+
+
 LedgerMessage = (
     Enter
     | CountRun
     | KeepOutcome
     | OutcomeDelivered
+    | FindRecord
     | ListRecords
     | RecordsLoaded
     | RecordWritten
@@ -262,6 +275,13 @@ class Settled(msgspec.Struct, frozen=True):
     agent_id: str
 
 
+class FormerFound(msgspec.Struct, frozen=True):
+    """What the ledger has of the agent that this one goes on with; or why it did not say."""
+
+    agent_id: str
+    former: AgentRecord | Exception | None
+
+
 class PlaceFound(msgspec.Struct, frozen=True):
     """Where an agent is to work; or why not."""
 
@@ -285,7 +305,7 @@ class RunCounted(msgspec.Struct, frozen=True):
 
 
 class WriteAgain(msgspec.Struct, frozen=True):
-    """Ask the ledger once more to write this agent down: it did not answer."""
+    """Ask the ledger once more about this agent: it did not answer."""
 
     agent_id: str
 
@@ -305,6 +325,7 @@ ForemanMessage = (
     | AskHeld
     | AgentMoved
     | Settled
+    | FormerFound
     | PlaceFound
     | Entered
     | RunCounted

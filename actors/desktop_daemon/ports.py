@@ -24,8 +24,11 @@ class AgentOrder(msgspec.Struct, frozen=True, kw_only=True):
       adapter: one of the names that `TerminalAgents` offers.
       goal: what it is to do. No control characters but newline and tab.
       cwd: absolute, without symbolic links, inside the allow-list.
-      session_uuid: of the agent, chosen by the daemon; every run of an agent has the same.
+      session_uuid: of the agent, chosen by the daemon; every run of an agent has the same, and so has an
+        agent that goes on with its session.
       is_resume: an earlier run of this agent was cut off, by a crash of the daemon for instance.
+      former_goal: what the session began with, where another agent had it before; `goal` is what it is told
+        next. Empty for a session of its own.
       timeout_s: the daemon cancels the run after so long; it is here for what the adapter sets up itself.
       allowed: tools that the user allowed in `cwd`, in the agent's own words: `Read`, `Bash(npm test:*)`.
     """
@@ -36,6 +39,7 @@ class AgentOrder(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     session_uuid: str
     is_resume: bool = False
+    former_goal: str = ""
     timeout_s: float = 1800.0
     allowed: tuple[str, ...] = ()
 
@@ -136,7 +140,7 @@ class TerminalAgents(Protocol):
         """The adapters that can run here: claude, bash, python, command."""
 
     def can_resume(self, adapter: str) -> bool:
-        """Whether an agent of this adapter goes on where its last run was cut off."""
+        """Whether an agent of this adapter goes on where its last run was cut off, or had ended."""
 
     def open(self, order: AgentOrder) -> TerminalAgent:
         """A run of `order`, not started yet. Never raises: what is wrong comes from the run as Failed."""

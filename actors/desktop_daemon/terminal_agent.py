@@ -108,6 +108,7 @@ class TerminalAgentActor(Actor[TerminalMessage]):
             approval_s=self.settings.agents.approval_s,
             result_bytes=self.settings.reports.result_bytes,
             timestamp_ms=self.time.now_ms(),
+            can_resume=self.terminals.can_resume(self.state.life.order.adapter),
         )
         lives, effects = life.step(self.state.life, event, self.now, rules)
         self.state = msgspec.structs.replace(self.state, life=lives)

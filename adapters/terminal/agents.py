@@ -47,7 +47,7 @@ class Terminals:
         return tuple(self._adapters)
 
     def can_resume(self, adapter: str) -> bool:
-        """Whether an agent of this adapter goes on where its last run was cut off."""
+        """Whether an agent of this adapter goes on where its last run was cut off, or had ended."""
         return adapter == "claude"
 
     def open(self, order: AgentOrder) -> TerminalAgent:

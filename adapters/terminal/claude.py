@@ -57,7 +57,10 @@ def open_claude(
     settings: TerminalSettings, order: AgentOrder, ours: Mapping[str, str], model: LanguageModel | None
 ) -> TerminalAgent:
     """Claude Code in a terminal, with hooks."""
-    prompt = first_prompt(order.goal, is_resume=order.is_resume)
+    is_kept = _has_session(_config_of(settings, ours), order.session_uuid)
+    prompt = first_prompt(
+        order.goal, is_resume=order.is_resume, lost_goal="" if is_kept else order.former_goal
+    )
     state = ClaudeRun(ids=approval_ids(order), prompts=(prompt,))
     return AgentRun(order, claude_run, state, _Claude(settings, order, ours, model))
 
@@ -99,10 +102,8 @@ class _Claude:
             **_FIXED,
             "CLAUDE_ENV_FILE": str(self._folder / "tools.sh"),
         }
-        config = self._settings.claude_config or self._settings.folder / "claude"
-        if self._settings.shares_claude:
-            config = Path(self._ours.get("HOME", "/")) / ".claude"
-        else:
+        config = _config_of(self._settings, self._ours)
+        if not self._settings.shares_claude:
             environment["CLAUDE_CONFIG_DIR"] = str(config)
             self._seed(config)
         write_private(
@@ -126,7 +127,6 @@ class _Claude:
 
     def _argv(self, config: Path) -> tuple[str, ...]:
         session = self._order.session_uuid
-        is_known = self._order.is_resume and _has_session(config, session)
         return (
             find_claude(self._settings, self._ours) or self._settings.claude,
             # Without it this version runs commands unasked.
@@ -134,7 +134,7 @@ class _Claude:
             *("--settings", str(self._folder / "settings.json")),
             *("--setting-sources", "user"),
             "--strict-mcp-config",
-            *(("--resume", session) if is_known else ("--session-id", session)),
+            *(("--resume", session) if _has_session(config, session) else ("--session-id", session)),
         )
 
     def _own_settings(self) -> dict[str, Any]:
@@ -191,6 +191,12 @@ def _seeded(known: dict[str, Any], cwd: str, key: str) -> dict[str, Any]:
         "customApiKeyResponses": keys,
         "projects": {**projects, cwd: trusted},
     }
+
+
+def _config_of(settings: TerminalSettings, ours: Mapping[str, str]) -> Path:
+    if settings.shares_claude:
+        return Path(ours.get("HOME", "/")) / ".claude"
+    return settings.claude_config or settings.folder / "claude"
 
 
 def _has_session(config: Path, session: str) -> bool:

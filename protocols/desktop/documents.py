@@ -61,6 +61,8 @@ class SubAgent(Document, frozen=True, kw_only=True):
 
     Attributes:
       task_id: the task that it was started for; empty for one of the test routes.
+      resumes: the agent whose session it goes on with.
+      can_resume: its daemon can go on with its session, once it has ended.
       notes: the newest 50.
       seq: of the newest report that counted.
       is_lost: its daemon is away; it has until the end of the grace to come back.
@@ -76,6 +78,8 @@ class SubAgent(Document, frozen=True, kw_only=True):
     working_directory: str | None = None
     status: AgentStatus = "pending"
     task_id: str = ""
+    resumes: str | None = None
+    can_resume: bool = False
     current_step: str | None = None
     notes: tuple[str, ...] = ()
     approval: Approval | None = None
@@ -130,6 +134,7 @@ class Task(Document, frozen=True, kw_only=True):
       error_detail: what a developer wants to know of it.
       is_cancelled: the user gave it up; its status is `failed` then.
       working_directory: where an agent of it is to work, as whoever asked named it.
+      resumes: an agent that has ended, which is told the query and goes on: nothing is decided then.
       source: where it was asked for: a voice's answer is for the lens, whoever has to remember it.
     """
 
@@ -145,6 +150,7 @@ class Task(Document, frozen=True, kw_only=True):
     error_detail: str | None = None
     is_cancelled: bool = False
     working_directory: str | None = None
+    resumes: str | None = None
     agent_id: str | None = None
     approval: Approval | None = None
     usage: tuple[ModelUse, ...] = ()

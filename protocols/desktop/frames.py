@@ -34,11 +34,19 @@ class SpawnOptions(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SpawnAgent(Frame, frozen=True, kw_only=True, tag="spawn_agent", omit_defaults=False):
+    """Start an agent.
+
+    Attributes:
+      resumes: an agent that has ended on that daemon, whose session this one goes on with: in its directory,
+        with `goal` as the next thing that it is told. Left out where there is none.
+    """
+
     agent_id: str
     agent_type: Literal["terminal", "coding"] = "terminal"
     goal: str
     working_directory: str | None = None
     options: SpawnOptions = SpawnOptions()
+    resumes: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class KillAgent(Frame, frozen=True, kw_only=True, tag="kill_agent"):

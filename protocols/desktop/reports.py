@@ -25,23 +25,30 @@ class Heartbeat(Report, frozen=True, kw_only=True):
 
 
 class StatusReport(Report, frozen=True, kw_only=True):
-    """An agent's state. `approval` goes with needs_approval."""
+    """An agent's state.
+
+    Attributes:
+      approval: goes with needs_approval.
+      can_resume: another agent can go on with this one's session, once it has ended.
+    """
 
     status: AgentStatus
     current_step: str | None = None
     notes: tuple[str, ...] = ()
     approval: Approval | None = None
     seq: int | None = None
+    can_resume: bool = False
 
 
 class CompleteReport(Report, frozen=True, kw_only=True):
-    """An agent's end."""
+    """An agent's end. `can_resume` as in StatusReport."""
 
     status: Literal["completed", "failed", "cancelled"]
     result: str | None = None
     error: str | None = None
     execution_time_ms: int | float = 0
     seq: int | None = None
+    can_resume: bool = False
 
 
 class LogReport(Report, frozen=True, kw_only=True):

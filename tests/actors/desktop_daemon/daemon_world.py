@@ -128,7 +128,7 @@ class ScriptedRun:
 class ScriptedTerminals:
     """Terminal agents of a computer, with every run that there was."""
 
-    names = ("claude", "bash")
+    names: tuple[str, ...] = ("claude", "bash")
 
     def __init__(self) -> None:
         self.runs: dict[str, list[ScriptedRun]] = {}

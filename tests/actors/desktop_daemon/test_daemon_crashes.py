@@ -126,6 +126,12 @@ async def _day(server: ScriptedServer, desktop: Desktop) -> None:
         runs["agent_2"][-1].end()
     await server.complete("agent_2")
     await server.complete("agent_end")
+    await _insist(
+        functools.partial(server.spawn, "agent_4", "And now?", resumes="agent_1"),
+        lambda: any(ack.agent_id == "agent_4" for ack in server.acks),
+    )
+    (await desktop.started("agent_4")).emit(Done("gone on"))
+    await server.complete("agent_4")
     await trio.sleep(40)
 
 
@@ -162,6 +168,7 @@ def _problems(server: ScriptedServer, desktop: Desktop) -> list[str]:
         "agent_old": {("cancelled", None)},
         "agent_1": {("completed", "the true result")},
         "agent_2": {("failed", None)},
+        "agent_4": {("completed", "gone on")},
         "agent_end": {("completed", "from before")},
     }
     for agent_id, outcome in expected.items():
