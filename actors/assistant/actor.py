@@ -276,7 +276,9 @@ class Assistant(Actor[AssistantInbox]):
             conversation_id=conversation.conversation_id,
             query=query.query,
             source=query.source,
+            phase="deciding" if query.resumes is None else "spawning",
             working_directory=query.working_directory,
+            resumes=query.resumes,
             created_at=now_ms,
             updated_at=now_ms,
         )
@@ -434,6 +436,7 @@ class Assistant(Actor[AssistantInbox]):
                 goal=known.start.goal,
                 working_directory=known.start.working_directory,
                 daemon_hint=named_daemon(task.query, known.daemons),
+                resumes=known.start.resumes,
                 listener=self.ref,
             )
         )

@@ -1,5 +1,8 @@
 """One task, from its query to its end, as a machine: decide, formulate the goal, spawn, wait, synthesise.
 
+A task that goes on with an agent that has ended begins with the third: what the user says is what the agent
+is told, and no model is asked about it.
+
 It knows no model, no desktop and no clock. What it asks of them are effects, what comes of it are events; a
 number says which of its questions an answer belongs to, so one that nobody waits for any more changes
 nothing. The document that outsiders see is a part of its state: whoever runs the machine keeps it, tells of
@@ -134,10 +137,11 @@ class RunTools(msgspec.Struct, frozen=True, tag=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """Have a desktop start an agent; once, however often it is asked for."""
+    """Have a desktop start an agent; once, however often it is asked for. `resumes` as in the task."""
 
     goal: str
     working_directory: str | None
+    resumes: str | None = None
 
 
 class Kill(msgspec.Struct, frozen=True, tag=True):
@@ -257,10 +261,13 @@ class _Turn:
             self._synthesize(agent)
         elif agent is not None:
             # Asking for it again tells whoever runs it that somebody waits here.
-            self.effects.append(Start(agent.goal, agent.working_directory))
+            self.effects.append(Start(agent.goal, agent.working_directory, task.resumes))
             self._agent_moved(agent)
         elif task.agent_id is not None:
             self._fail(AGENT_GONE)
+        elif task.resumes is not None:
+            self._put(goal=task.query)
+            self._spawn()
         elif task.phase == "spawning" and self.work.goal:
             self._spawn()
         elif task.phase == "formulating" and self.work.goal:
@@ -280,7 +287,7 @@ class _Turn:
     def _spawn(self) -> None:
         self._phase("spawning")
         self._put(due_at=self.now + self.settings.spawn_s)
-        self.effects.append(Start(self.work.goal, self.work.directory))
+        self.effects.append(Start(self.work.goal, self.work.directory, self.work.task.resumes))
 
     def _synthesize(self, agent: SubAgent) -> None:
         ended = AgentResult(

@@ -25,6 +25,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       query: trimmed, not empty, at most 4,000 characters.
       working_directory: where an agent of it works; None for the daemon's root.
+      resumes: an agent of the user's that has ended, which is to go on with this.
       is_status: asked of the route for the agents' status, which shows in the task's id.
     """
 
@@ -33,6 +34,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: ReplyTo[Task]
     working_directory: str | None = None
     is_status: bool = False
+    resumes: str | None = None
 
 
 class TooManyQueriesError(Exception):

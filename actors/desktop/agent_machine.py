@@ -302,7 +302,9 @@ def _completed(state: AgentState, report: CompleteReport, moment: Moment) -> Ste
     ended = _ended(state, report.status, moment, error=error, result=report.result)
     seq = max(report.seq or 0, state.agent.seq)
     took_ms = max(0, int(report.execution_time_ms)) or ended.agent.execution_time_ms
-    return Step(replace(ended, agent=replace(ended.agent, seq=seq, execution_time_ms=took_ms)))
+    can_resume = ended.agent.can_resume or report.can_resume
+    agent = replace(ended.agent, seq=seq, execution_time_ms=took_ms, can_resume=can_resume)
+    return Step(replace(ended, agent=agent))
 
 
 def _answered(state: AgentState, given: Answered, moment: Moment) -> Step:
@@ -389,6 +391,7 @@ def _order(agent: SubAgent) -> SpawnAgent:
         goal=agent.goal,
         working_directory=agent.working_directory,
         options=SpawnOptions(),
+        resumes=msgspec.UNSET if agent.resumes is None else agent.resumes,
     )
 
 
@@ -453,7 +456,9 @@ def _noted(state: AgentState, report: StatusReport, moment: Moment) -> AgentStat
     if report.current_step and report.current_step[:LONGEST_STEP] != current:
         current = report.current_step[:LONGEST_STEP]
         notes.append(current)
-    return _with(state, moment, current_step=current, notes=tuple(notes[-NOTES_KEPT:]))
+    can_resume = agent.can_resume or report.can_resume
+    kept = tuple(notes[-NOTES_KEPT:])
+    return _with(state, moment, current_step=current, notes=kept, can_resume=can_resume)
 
 
 def _heard(state: AgentState) -> AgentState:

@@ -47,12 +47,14 @@ from .state import (
     LOGS,
     After,
     AgentEntry,
+    DaemonEntry,
     Order,
     Publish,
     Reply,
     Tell,
     agent_document,
     choice,
+    home,
     log_document,
     read_agent,
 )
@@ -73,6 +75,10 @@ class AgentKeeping(DesktopsCore):
             self._spawn(message, self._random_id(), None)
             return
         agent_id = _agent_of_task(message.task_id) if isinstance(message, Spawn) else message.agent_id
+        self._about_agent(agent_id, message)
+
+    def _about_agent(self, agent_id: str, message: AboutAgent) -> None:
+        """Handle it with that agent at hand."""
         entry = self.state.agents.get(agent_id)
         if entry is not None:
             self._handle(message, agent_id, entry)
@@ -138,6 +144,8 @@ class AgentKeeping(DesktopsCore):
 
     def _handle(self, message: AboutAgent, agent_id: str, entry: AgentEntry | None) -> None:
         match message:
+            case Spawn() if message.resumes == agent_id:
+                self._spawn_after(message, None if entry is None else entry.machine.agent)
             case Spawn():
                 self._spawn(message, agent_id, entry)
             case Kill(_, reply_to):
@@ -156,8 +164,24 @@ class AgentKeeping(DesktopsCore):
     def _spawn(self, order: Spawn, agent_id: str, entry: AgentEntry | None) -> None:
         if entry is not None:
             self._spawned_before(order, entry)
+        elif order.resumes is not None:
+            self._about_agent(order.resumes, order)
+        else:
+            self._spawn_on(choice(self.state, order), order, agent_id, order.working_directory)
+
+    def _spawn_after(self, order: Spawn, former: SubAgent | None) -> None:
+        agent_id = _agent_of_task(order.task_id) if order.task_id else self._random_id()
+        entry = self.state.agents.get(agent_id)
+        if entry is not None:  # the order came twice while the former agent was read
+            self._spawned_before(order, entry)
             return
-        daemon = choice(self.state, order)
+        directory = None if former is None else former.working_directory
+        self._spawn_on(home(self.state, former), order, agent_id, directory)
+
+    def _spawn_on(
+        self, daemon: DaemonEntry | str, order: Spawn, agent_id: str, directory: str | None
+    ) -> None:
+        """Start it there, or say why it cannot be started."""
         if isinstance(daemon, str):
             order.listener.tell(SpawnRefused(order.task_id, daemon))
             return
@@ -168,8 +192,9 @@ class AgentKeeping(DesktopsCore):
             user_id=self.user_id,
             session_id=order.session_id,
             goal=order.goal,
-            working_directory=order.working_directory,
+            working_directory=directory,
             task_id=order.task_id,
+            resumes=order.resumes,
             created_at=wall_ms,
             updated_at=wall_ms,
         )

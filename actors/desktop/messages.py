@@ -129,6 +129,8 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
       task_id: idempotent by it: a second Spawn of a task that has an agent is answered with that agent.
       working_directory: on the daemon's machine; None for the daemon's own root.
       daemon_hint: a name of a daemon, as the user said it; None for the most recently active one online.
+      resumes: an agent of the user's that has ended. The new one goes on with its session, on its daemon and
+        in its directory, whatever else is said here.
     """
 
     task_id: str
@@ -136,6 +138,7 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
     goal: str
     working_directory: str | None = None
     daemon_hint: str | None = None
+    resumes: str | None = None
     listener: Recipient[SpawnNews]
 
 

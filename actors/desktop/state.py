@@ -220,6 +220,22 @@ def choice(state: DesktopsState, order: Spawn) -> DaemonEntry | str:
     return "No daemon online: your computer is not connected"
 
 
+def home(state: DesktopsState, former: SubAgent | None) -> DaemonEntry | str:
+    """The daemon on which an agent's session can be gone on with, or why it cannot, for the lens."""
+    if former is None:
+        return "That agent is not known any more"
+    if former.status not in FINAL:
+        return "That agent is still at work"
+    if not former.can_resume:
+        return "That agent cannot be gone on with"
+    entry = state.daemons.get(former.daemon_id)
+    if entry is None:
+        return "The computer of that agent was removed"
+    if entry.connection is None:
+        return f"No daemon online: {entry.daemon.name} is not connected"
+    return entry
+
+
 def daemons_due(state: DesktopsState, ping_s: float, silence_s: float) -> float | None:
     """When the next daemon is to be asked whether it is there, or has been silent for too long."""
     moments = [

@@ -30,7 +30,7 @@ from actors.desktop.messages import (
 )
 from actors.ports import StorageError, Store, Telemetry, Tokens
 from adapters.http.application import json_response
-from adapters.http.callers import caller_of
+from adapters.http.callers import caller_of, is_admitted
 from adapters.http.refusals import Refusal, try_again
 from protocols import timestamps
 from protocols.desktop.documents import FINAL, AgentStatus, Decision, Document, SubAgent, Task
@@ -41,6 +41,7 @@ LONGEST_INPUT: Final = 4_000
 """Characters, before it is trimmed (desktop.md section 2)."""
 
 _LONGEST_PATH: Final = 4_096
+_LONGEST_ID: Final = 200
 _LONGEST_MESSAGE: Final = 2_000
 _HEALTH_S: Final = 2.0
 
@@ -151,15 +152,19 @@ class AssistantRoutes:
 
     async def _ask_the_assistant(self, user_id: str, body: Mapping[str, Any], *, is_status: bool) -> Task:
         query, directory = _query_of(body), _directory_of(body)
+        resumes = None if is_status else _resumes_of(body)
         desk = await self._desk(user_id)
+        if resumes is not None:
+            await _must_be_resumable(desk, user_id, resumes)
 
         def make(reply_to: ReplyTo[Task]) -> Query:
             return Query(
                 query=query,
-                source="rest",
+                source="page" if is_admitted() else "rest",
                 reply_to=reply_to,
                 working_directory=directory,
                 is_status=is_status,
+                resumes=resumes,
             )
 
         return await desk.assistant.ask(make)
@@ -332,6 +337,29 @@ def _directory_of(body: Mapping[str, Any]) -> str | None:
     if not isinstance(directory, str) or len(directory) > _LONGEST_PATH or not directory.isprintable():
         raise Refusal(400, "workingDirectory must be a path", "INVALID_REQUEST")
     return directory
+
+
+def _resumes_of(body: Mapping[str, Any]) -> str | None:
+    agent_id = body.get("resumes")
+    if agent_id is None:
+        return None
+    if not isinstance(agent_id, str) or not 0 < len(agent_id) <= _LONGEST_ID:
+        raise Refusal(400, "resumes must be an agent's id", "INVALID_REQUEST")
+    return agent_id
+
+
+async def _must_be_resumable(desk: Desk, user_id: str, agent_id: str) -> None:
+    """Say at once what stands in the way; what comes up later fails the task."""
+    agent = await desk.desktops.ask(_find_agent(agent_id))
+    if agent is None or agent.user_id != user_id:
+        raise _no_agent()
+    if agent.status not in FINAL:
+        raise Refusal(409, "The agent is still at work: say it to it instead", "AGENT_RUNNING")
+    if not agent.can_resume:
+        raise Refusal(409, "That agent cannot be gone on with", "NOT_RESUMABLE")
+    daemons = await desk.desktops.ask(ListDaemons)
+    if not any(one.daemon_id == agent.daemon_id and one.is_online for one in daemons):
+        raise Refusal(409, "Its computer is not connected", "NO_DAEMON")
 
 
 class _Answer(msgspec.Struct, frozen=True, rename="camel"):

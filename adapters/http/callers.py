@@ -25,6 +25,11 @@ def admit(user_id: str) -> None:
     g.admitted = user_id
 
 
+def is_admitted() -> bool:
+    """Whether the request under way comes from one of the console's pages, by its login."""
+    return "admitted" in g
+
+
 def caller_of(request: Request, tokens: Tokens, telemetry: Telemetry) -> str | Response:
     """The user of the request's core token, or the 401 of a request without a good one.
 

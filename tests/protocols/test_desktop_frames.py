@@ -29,6 +29,12 @@ from protocols.desktop.frames import (
             b'"workingDirectory":null,'
             b'"options":{"autoApprove":false,"timeout":null,"streamOutput":true}}',
         ),
+        (
+            SpawnAgent(agent_id="b", goal="go on", working_directory="/srv", resumes="a"),
+            b'{"type":"spawn_agent","agentId":"b","agentType":"terminal","goal":"go on",'
+            b'"workingDirectory":"/srv",'
+            b'"options":{"autoApprove":false,"timeout":null,"streamOutput":true},"resumes":"a"}',
+        ),
         (KillAgent(agent_id="a"), b'{"type":"kill_agent","agentId":"a"}'),
         (
             ApproveAgent(agent_id="a", approval_id="1", decision="deny", message="no"),

@@ -200,6 +200,17 @@ class Desk:
         spawned = await self.ask("POST", "/daemon-api/test/spawn", body, token=self.token)
         return str(spawned["agentId"])
 
+    async def task(self, task_id: str, phase: str | None) -> dict[str, Any]:
+        """The task, once it is in this phase; None for one that has ended."""
+        view: dict[str, Any] = {}
+        with trio.move_on_after(PATIENCE_S):
+            while True:
+                view = await self.ask("GET", f"/api/master-agent/task/{task_id}")
+                if view.get("phase") == phase:
+                    return view
+                await trio.sleep(0.05)
+        raise AssertionError(f"{view} is not {phase}; the daemon logged\n{self.log()}")
+
     async def answer(self, agent_id: str, view: dict[str, Any], decision: str) -> None:
         """Answer the approval that the agent's view has, as its user."""
         body = {"approvalId": view["approval"]["approvalId"], "decision": decision}

@@ -185,13 +185,16 @@ async def test_an_answer_that_comes_too_late_is_said_to_be(browser: Chromium) ->
         await page.shows("document.querySelector('[role=alert]').textContent.includes('not open any more')")
 
 
-async def test_a_person_stops_and_speaks_to_what_runs(browser: Chromium) -> None:
+async def test_a_person_stops_speaks_to_and_goes_on_with_an_agent(browser: Chromium) -> None:
     async with shown(browser) as one:
         page, book = one.page, one.book
+        book.put_daemons(a_laptop())
         book.task("A question")
-        book.agent("Mend it")
+        agent = book.agent("Mend it", can_resume=True)
+        book.log(agent, "12 of 13\n")
         await one.log_in()
 
+        await page.reads("12 of 13")
         await page.click("#agents .say input")
         await page.type("and the docs too")
         await page.press("Enter")
@@ -206,6 +209,21 @@ async def test_a_person_stops_and_speaks_to_what_runs(browser: Chromium) -> None
 
         assert ["and the docs too"] == [typed.text for typed in book.heard_of(SendToAgent)]
         assert (1, 1) == (len(book.heard_of(Kill)), len(book.heard_of(CancelTask)))
+
+        assert "12 of 13\n" == await page.value("document.querySelector('.terminal').textContent")
+        go_on = "document.querySelector('#agents .say input[name=query]')"
+        assert "Go on" == await page.value(f"{go_on}.value")
+        await page.value(f"{go_on}.select()")
+        await page.type("Only the docs")
+        await page.press("Tab")
+        assert "Resume" == await page.value("document.activeElement.textContent")
+        await page.press("Enter")
+        await page.shows("document.querySelector('#toast').textContent === 'Asked to go on'")
+        await page.shows(f"{go_on}.value === 'Go on'")
+        (query,) = book.heard_of(Query)
+        assert ("Only the docs", agent.agent_id, "page") == (query.query, query.resumes, query.source)
+        book.agent("Only the docs", resumes=agent.agent_id)
+        await page.reads("Goes on with an earlier agent")
 
 
 async def test_a_person_adds_a_computer_by_its_code_or_by_a_token_and_removes_it(browser: Chromium) -> None:

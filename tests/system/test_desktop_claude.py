@@ -21,12 +21,16 @@ def _bash(command: str) -> ToolUse:
     return ToolUse("Bash", {"command": command, "description": "A step"})
 
 
-async def test_claude_goes_on_after_its_daemon_was_killed_while_it_asked(claude: str, tmp_path: Path) -> None:
+async def test_claude_goes_on_after_its_daemon_was_killed_and_again_after_its_end(
+    claude: str, tmp_path: Path
+) -> None:
     replies: list[Reply] = [
         ["First.", _bash("touch first.txt")],
         ["Second.", _bash("touch second.txt")],
         ["Second, again.", _bash("touch second.txt")],
         "Both files are there.",
+        ["A third one.", _bash("touch third.txt")],
+        "Now there are three.",
     ]
     loopback = MessagesLoopback(
         lambda asked: (replies.pop(0) if replies else "Nothing more.") if asked.tools else "Fine."
@@ -62,13 +66,33 @@ async def test_claude_goes_on_after_its_daemon_was_killed_while_it_asked(claude:
             await desk.answer(agent_id, again, "approve")
             done = await desk.agent(agent_id, "completed", "failed")
 
+            ask = {"query": "And one more, please.", "resumes": agent_id}
+            asked = await desk.ask("POST", "/api/master-agent/query", ask)
+            task = await desk.task(asked["taskId"], "needs_approval")
+            third = task["agentId"]
+            await desk.answer(third, await desk.agent(third, "needs_approval"), "approve")
+            beyond = await desk.task(asked["taskId"], None)
+
     assert ("completed", "Both files are there.") == (done["status"], done["result"])
     assert (desk.root / "second.txt").exists()
     assert 3 == len({view["approval"]["approvalId"] for view in (first, second, again)})
-    assert _is_told_to_go_on(loopback.asked)
+    assert "completed" == beyond["status"]
+    assert "Now there are three." == beyond["result"]["agentResult"]["result"]
+    assert (desk.root / "third.txt").exists()
+    told = _prompts(loopback.asked)
+    assert ["Make two files.", "And one more, please."] == [told[0], told[-1]]
+    assert "You were cut off while you did this." in told[1]
+    assert "Both files are there." in str(loopback.asked[-1].body["messages"])
     assert KEY not in desk.log()
 
 
-def _is_told_to_go_on(asked: list[Asked]) -> bool:
-    """The last conversation has the first one's history: it is the same session."""
-    return "Make two files." in str(asked[-1].body["messages"])
+def _prompts(asked: list[Asked]) -> list[str]:
+    """What the program was told, as the last conversation with its model has it: one session."""
+    last = next(one for one in reversed(asked) if one.tools)
+    texts = []
+    for message in last.body["messages"]:
+        blocks = message["content"]
+        if message["role"] == "user":
+            plain = [blocks] if isinstance(blocks, str) else [one.get("text", "") for one in blocks]
+            texts += [text for text in plain if text and not text.startswith("<")]
+    return texts

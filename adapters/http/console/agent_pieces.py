@@ -16,6 +16,7 @@ import trio
 
 from actors.console.reader import SHOWN_AGENTS, SHOWN_TASKS, AgentsListed, PageNews, TasksListed
 from actors.desktop.messages import AgentChanged, AgentLogged, DaemonsChanged, DaemonView, TaskChanged
+from adapters.http.assistant_routes import LONGEST_QUERY
 from adapters.http.console import agent_view
 from adapters.http.console.feed import LogPieces
 from adapters.http.console.frame import Frame
@@ -202,6 +203,7 @@ class AgentPage:
             is_over=agent.status in FINAL,
             daemon="" if daemon is None else daemon.name,
             took=None if agent.execution_time_ms is None else agent_view.took_words(agent.execution_time_ms),
+            longest_query=LONGEST_QUERY,
         )
         orders: list[Order] = [
             Put(id=_agent_id(agent), into="agents", html=html, order=agent.created_at),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 from unittest import mock
 
 import msgspec
@@ -111,15 +111,17 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
             spawn.listener.tell(SpawnRefused(spawn.task_id, self.refusal))
             return
         known = next((one for one in self.agents.values() if one.task_id == spawn.task_id), None)
-        agent = known or self.made(f"agent_{len(self.agents) + 1}", spawn.task_id, spawn.goal)
+        name = f"agent_{len(self.agents) + 1}"
+        agent = known or self.made(name, spawn.task_id, spawn.goal, resumes=spawn.resumes)
         self.listeners[agent.agent_id] = spawn.listener
         spawn.listener.tell(AgentSpawned(spawn.task_id, agent, "laptop"))
 
-    def made(self, agent_id: str, task_id: str, goal: str, status: AgentStatus = "initializing") -> SubAgent:
+    def made(
+        self, agent_id: str, task_id: str, goal: str, status: AgentStatus = "initializing", **fields: Any
+    ) -> SubAgent:
         now_ms = round(self.system.clock.wall() * 1000)
         agent = SubAgent(
             agent_id=agent_id,
-            daemon_id="daemon_1",
             user_id=self.user_id,
             session_id="master_1",
             goal=goal,
@@ -127,6 +129,7 @@ class ScriptedDesktops(Actor[DesktopsMessage]):
             status=status,
             created_at=now_ms,
             updated_at=now_ms,
+            **{"daemon_id": "daemon_1", **fields},
         )
         self.agents[agent_id] = agent
         return agent

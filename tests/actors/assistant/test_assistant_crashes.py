@@ -93,8 +93,8 @@ class Day:
         self.tasks: dict[str, str] = {}
         self.problems_met: list[str] = []
 
-    async def ask(self, query: str) -> str:
-        task = await sure(lambda: self.desk.ask(query))
+    async def ask(self, query: str, **fields: object) -> str:
+        task = await sure(lambda: self.desk.ask(query, **fields))
         self.tasks[query] = task.task_id
         return task.task_id
 
@@ -107,9 +107,9 @@ class Day:
         agents = self.desk.desktops.agents.values()
         return next((agent for agent in agents if agent.task_id == task_id), None)
 
-    async def agent(self, query: str) -> str:
+    async def agent(self, query: str, **fields: object) -> str:
         """A task with an agent that runs."""
-        task_id = await self.ask(query)
+        task_id = await self.ask(query, **fields)
         await self.until(lambda: self.agent_of(task_id) is not None)
         agent = self.agent_of(task_id)
         assert agent is not None
@@ -131,6 +131,12 @@ class Day:
         done = await self.agent("agent to complete")
         desktops.move(done, "running")
         desktops.move(done, "completed", result="x")
+        await trio.sleep(1.0)
+
+        beyond = await self.agent("go on with it", resumes=done)
+        if [desktops.agents[beyond].resumes, desktops.agents[beyond].goal] != [done, "go on with it"]:
+            self.problems_met.append(f"{desktops.agents[beyond]} does not go on with {done}")
+        desktops.move(beyond, "completed", result="y")
         await trio.sleep(1.0)
 
         desktops.is_failing = True
@@ -201,6 +207,7 @@ class Day:
             "look around": ("completed", "For the lens."),
             "fail": ("failed", "The assistant's key was refused. Its server needs a good one."),
             "agent to complete": ("completed", "Summed up."),
+            "go on with it": ("completed", "Summed up."),
             "agent while the desktops come back": ("completed", "Summed up."),
             "agent that nobody starts": ("failed", "No computer is online."),
             "agent to give up": ("failed", "Cancelled."),
@@ -209,7 +216,7 @@ class Day:
         }
         if ends != expected:
             found.append(f"the tasks ended as {ends}")
-        if len(desk.desktops.agents) != 5:
+        if len(desk.desktops.agents) != 6:
             found.append(f"{len(desk.desktops.agents)} agents were started")
         if not await sure(lambda: desk.assistant.ask(IsIdle)) and desk.facts()["tasks"]:
             found.append("something is still under way")

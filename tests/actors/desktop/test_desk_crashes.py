@@ -91,7 +91,7 @@ class Day:
         if outcome not in ("taken", "ignored"):
             self.problems.append(f"a report on {agent_id} was {outcome}")
 
-    async def order(self, task_id: str, daemon: FakeDaemon) -> str:
+    async def order(self, task_id: str, daemon: FakeDaemon, *, resumes: str | None = None) -> str:
         """Order an agent, and order it again until it is told: as an assistant does after a crash."""
         agent_id = task_id.replace("task", "agent")
         spawn = Spawn(
@@ -99,6 +99,7 @@ class Day:
             session_id="s",
             goal="mend it",
             daemon_hint=daemon.id.rpartition("-")[2],
+            resumes=resumes,
             listener=self.follower.ref,
         )
         for _ in range(20):
@@ -152,7 +153,13 @@ class Day:
         if one not in study.told("welcome")[0]["lost"]:
             self.problems.append("the daemon was not told of the kill")
         await self.report(study, one, CompleteReport(status="failed", error="killed"))
-        await self.report(study, OLD, CompleteReport(status="completed", result="the true result"))
+        await self.report(
+            study, OLD, CompleteReport(status="completed", result="the true result", can_resume=True)
+        )
+        beyond = await self.order("task_4_x", study, resumes=OLD)
+        if [told["resumes"] for told in study.told("spawn_agent") if told["agentId"] == beyond][:1] != [OLD]:
+            self.problems.append("the daemon was not told what to go on with")
+        await self.report(study, beyond, CompleteReport(status="completed", result="gone on"))
 
         two = await self.order("task_3_x", attic)
         await self.report(attic, two, StatusReport(status="running", seq=1))
@@ -276,6 +283,7 @@ def _wrong(documents: SimulatedDocuments, day: Day) -> list[str]:
         OLD: ("completed", "the true result", None, None),
         "agent_2_x": ("cancelled", None, None, "killed"),
         "agent_3_x": ("failed", None, "Daemon disconnected", None),
+        "agent_4_x": ("completed", "gone on", None, None),
     }
     ends = {}
     for (collection, key), kept in documents.documents.items():

@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 from quart.testing import QuartClient
 from trio.testing import MockClock
 
@@ -19,7 +20,7 @@ from adapters.http import create_application
 from adapters.http.assistant_routes import assistant_routes
 from protocols.desktop.documents import Approval, Option
 from runtime import Actor, ChildSpec
-from tests.actors.assistant.desk import Desk, by_shape, open_desk, spawns
+from tests.actors.assistant.desk import LAPTOP, TOWER, Desk, by_shape, open_desk, spawns
 from tests.actors.world import ADA
 
 BOB = "bob@example.org"
@@ -245,6 +246,59 @@ async def test_a_working_directory_goes_to_the_agent(autojump_clock: MockClock) 
         await server.ada.settle()
 
         assert ["/srv/my app"] == [spawn.working_directory for spawn in server.ada.desktops.spawns]
+
+
+async def test_an_ended_agent_is_gone_on_with_by_what_its_user_says(autojump_clock: MockClock) -> None:
+    async with open_server() as server:
+        server.ada.desktops.made("agent_0", "task_0", "run tests", "failed", can_resume=True)
+        body = {"query": " And the docs? ", "resumes": "agent_0", "workingDirectory": "/srv"}
+
+        status, said = await server.post("/api/master-agent/query", body)
+        await server.ada.settle()
+
+        (spawn,) = server.ada.desktops.spawns
+        assert (200, "And the docs?", "agent_0") == (status, spawn.goal, spawn.resumes)
+        _, task = await server.get(f"/api/master-agent/task/{said['taskId']}")
+        assert ("running", "agent_0") == (task["phase"], task["resumes"])
+        assert [] == server.ada.model.requests
+
+
+@pytest.mark.parametrize(
+    ("resumes", "status", "code"),
+    [
+        ("agent_bob", 404, "AGENT_NOT_FOUND"),
+        ("agent_nobody", 404, "AGENT_NOT_FOUND"),
+        ("x" * 200, 404, "AGENT_NOT_FOUND"),
+        ("agent_runs", 409, "AGENT_RUNNING"),
+        ("agent_bash", 409, "NOT_RESUMABLE"),
+        ("agent_away", 409, "NO_DAEMON"),
+        ("agent_removed", 409, "NO_DAEMON"),
+        ("", 400, "INVALID_REQUEST"),
+        ("x" * 201, 400, "INVALID_REQUEST"),
+        (7, 400, "INVALID_REQUEST"),
+        (["agent_runs"], 400, "INVALID_REQUEST"),
+        ({}, 400, "INVALID_REQUEST"),
+    ],
+)
+async def test_an_agent_that_cannot_be_gone_on_with_is_refused_with_a_code(
+    resumes: object, status: int, code: str, autojump_clock: MockClock
+) -> None:
+    async with open_server() as server:
+        made = server.ada.desktops.made
+        server.ada.desktops.daemons = (LAPTOP, replace(TOWER, is_online=False))
+        made("agent_runs", "task_1", "run tests", "running", can_resume=True)
+        made("agent_bash", "task_2", "run tests", "completed")
+        made("agent_away", "task_3", "run tests", "completed", can_resume=True, daemon_id="daemon_2")
+        made("agent_removed", "task_4", "run tests", "completed", can_resume=True, daemon_id="daemon_3")
+        server.bob.desktops.made("agent_bob", "task_5", "run tests", "completed", can_resume=True)
+
+        answered, said = await server.post("/api/master-agent/query", {"query": "Go on", "resumes": resumes})
+        await server.ada.settle()
+
+        assert (status, code) == (answered, said["code"])
+        assert said["error"]
+        assert [] == server.ada.desktops.spawns == server.bob.desktops.spawns
+        assert () == await server.ada.listed()
 
 
 async def test_too_many_queries_are_told_when_to_come_back(autojump_clock: MockClock) -> None:

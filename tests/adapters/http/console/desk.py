@@ -149,7 +149,7 @@ class ScriptedAssistant(Actor[AssistantMessage]):
         match message:
             case Query(query=query, reply_to=reply_to):
                 self.book.heard.append(message)
-                task = self.book.task(query)
+                task = self.book.task(query, source=message.source, resumes=message.resumes)
                 reply_to.tell(task)
                 self.book.on_query(task)
             case FindTask(task_id, reply_to):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import trio
 import trio.testing
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from actors.assistant.messages import CancelTask, Query
 from actors.console.reader import SHOWN_AGENTS, SHOWN_TASKS, TasksListed
 from actors.desktop.messages import AnswerApproval, DaemonView, Kill, TaskChanged
 from adapters.http.console.agent_pieces import AgentPage, Keep, Put, Results
-from protocols.desktop.documents import AgentResult, ModelUse, Option, TaskResult
+from protocols.desktop.documents import AgentResult, AgentStatus, ModelUse, Option, TaskResult
 from tests.adapters.http.console.desk import ADA, BOB, now_ms
 from tests.adapters.http.console.scene import Scene, Visitor, console
 
@@ -277,6 +278,48 @@ async def test_an_agent_is_killed_once_and_a_task_cancelled() -> None:
         assert (2, 1) == (len(book.heard_of(Kill)), len(book.heard_of(CancelTask)))
 
 
+async def test_an_ended_agent_that_can_be_gone_on_with_is_asked_to_by_the_page() -> None:
+    async with console() as scene:
+        book, visitor = scene.book(), await scene.logged_in()
+        book.put_daemons(DaemonView("daemon_1", "laptop", True, 1, ("claude",), now_ms()))
+        agent = book.agent("write the tests", status="failed", can_resume=True)
+        fields = {"query": "Go on", "resumes": agent.agent_id}
+
+        asked = await visitor.act(QUERY, fields)
+        unmarked = await visitor.act(QUERY, fields, X_Glasshouse_Mark="another")
+        foreign = await visitor.act(QUERY, fields, Origin="https://evil.example")
+        bob = await (await scene.logged_in(BOB)).act(QUERY, fields)
+
+        assert [200, 403, 403, 404] == [one.status for one in (asked, unmarked, foreign, bob)]
+        (query,) = book.heard_of(Query)
+        assert ("Go on", agent.agent_id, "page") == (query.query, query.resumes, query.source)
+        assert [] == scene.book(BOB).heard
+
+
+@pytest.mark.parametrize(
+    ("status", "can_resume", "is_shown"),
+    [
+        ("completed", True, True),
+        ("failed", True, True),
+        ("cancelled", True, True),
+        ("running", True, False),
+        ("needs_approval", True, False),
+        ("failed", False, False),
+    ],
+)
+async def test_only_an_ended_agent_whose_daemon_can_has_a_button_to_go_on(
+    status: AgentStatus, can_resume: bool, is_shown: bool
+) -> None:
+    async with console() as scene:
+        visitor = await scene.logged_in()
+        agent = scene.book().agent("write <the> tests", status=status, can_resume=can_resume)
+
+        (html,) = await html_of(scene, visitor, "write &lt;the&gt; tests")
+
+        assert is_shown == (">Resume</button>" in html)
+        assert is_shown == (f'name="resumes" value="{agent.agent_id}"' in html)
+
+
 async def test_what_is_another_users_is_not_there() -> None:
     async with console() as scene:
         book, bob = scene.book(), await scene.logged_in(BOB)
@@ -294,10 +337,16 @@ async def test_what_is_another_users_is_not_there() -> None:
 
 
 async def html_of(scene: Scene, visitor: Visitor, *texts: str) -> list[str]:
-    """The pieces with these texts in them."""
+    """The first pieces with these texts in them, in whatever order they come."""
+    found: dict[str, str] = {}
     with trio.fail_after(10):
         async with visitor.watching() as page:
-            return [str((await page.until(text))["html"]) for text in texts]
+            while len(found) < len(texts):
+                piece = await page.until("html")
+                for text in texts:
+                    if text in str(piece):
+                        found.setdefault(text, piece["html"])
+    return [found[text] for text in texts]
 
 
 async def test_a_task_shows_what_it_cost_by_model() -> None:
