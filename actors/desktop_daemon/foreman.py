@@ -316,7 +316,7 @@ class Foreman(Actor[ForemanMessage]):
                 self._say(frames.AgentAck(agent_id=agent_id, status="started"))
         elif not _AGENT_ID.fullmatch(agent_id):
             self._refuse(agent_id, "its id is not one")
-        elif self._busy() >= self.settings.most:
+        elif self._busy(but=frame.resumes) >= self.settings.most:
             self._refuse(agent_id, f"Max concurrent agents ({self.settings.most}) reached")
         else:
             self._hand(agent_id, Hand(phase="placing", frame=frame))
@@ -520,8 +520,12 @@ class Foreman(Actor[ForemanMessage]):
 
     # -- what it knows ------------------------------------------------------------------------------------
 
-    def _busy(self) -> int:
-        return sum(hand.phase != "over" for hand in self.state.hands.values())
+    def _busy(self, *, but: str | msgspec.UnsetType = msgspec.UNSET) -> int:
+        """Agents that run; not the one that ends before another goes on with it."""
+        return sum(
+            hand.phase != "over" and not (agent_id == but and hand.is_ending)
+            for agent_id, hand in self.state.hands.items()
+        )
 
     def _held(self) -> tuple[frames.HeldAgent, ...]:
         return tuple(

@@ -27,13 +27,10 @@ def _play(scenario: Scenario, settings: DaemonSettings | None = None) -> None:
     simulate(scenario.__qualname__, main, is_strict=True)
 
 
-async def _ended(
-    server: ScriptedServer, desktop: Desktop, agent_id: str, *, kill_s: float = 0.0
-) -> ScriptedRun:
-    """A new agent's run, over as far as the server knows; its processes take `kill_s` to end."""
+async def _ended(server: ScriptedServer, desktop: Desktop, agent_id: str) -> ScriptedRun:
+    """A new agent's run, over as far as the server knows."""
     server.spawn(agent_id, "mend the test", working_directory="/srv/ada/other")
     run = await desktop.started(agent_id)
-    run.kill_s = kill_s
     run.emit(Ready(), Done("mended"))
     await server.complete(agent_id)
     return run
@@ -122,7 +119,7 @@ def test_an_agent_that_still_ends_is_waited_for(is_killed: bool) -> None:
             await desktop.started("agent_2")
             assert first.is_over
 
-    _play(scenario)
+    _play(scenario, DaemonSettings(agents=AgentSettings(most=1)))
 
 
 def test_nobody_comes_between_an_agent_and_its_session() -> None:

@@ -131,6 +131,36 @@ async def test_an_observer_describes_a_screen_and_does_no_more(
     assert b"" == typed.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("is_kept", "flag", "prompt"),
+    [
+        (True, "--resume", "Go on."),
+        (
+            False,
+            "--session-id",
+            "Go on.\n\nWhat you are to go on with is not kept any more. It began with: Do it.",
+        ),
+    ],
+)
+async def test_an_agent_goes_on_with_its_session_or_is_told_what_that_began_with(
+    tmp_path: Path, is_kept: bool, flag: str, prompt: str
+) -> None:
+    pasted = f"\x1b[200~{prompt}\x1b[201~\r"
+    script = f'printf "%s\\n" "$@" > args; {BOX}; head -c {len(pasted)} > typed; exit 0'
+    terminals, ordered = stand_in(tmp_path, script)
+    if is_kept:
+        kept = tmp_path / "agents" / "claude" / "projects" / "-srv"
+        kept.mkdir(parents=True)
+        (kept / f"{ordered.session_uuid}.jsonl").touch()
+    beyond = msgspec.structs.replace(ordered, goal="Go on.", former_goal="Do it.")
+
+    async with running(terminals.open(beyond)) as run:
+        await run.outcome()
+
+    assert [flag, ordered.session_uuid] == (tmp_path / "args").read_text().splitlines()[-2:]
+    assert pasted.encode() == (tmp_path / "typed").read_bytes()
+
+
 def test_a_claude_that_is_not_installed_is_not_offered(tmp_path: Path) -> None:
     settings = TerminalSettings(folder=tmp_path, claude="no-such-claude")
 
