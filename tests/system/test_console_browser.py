@@ -332,8 +332,10 @@ async def test_nothing_is_wider_than_the_screen(browser: Chromium) -> None:
         book.finish(book.task(wide), markdown)
         agent = book.asks(book.agent(wide, working_directory=f"/{wide}"), wide, tool=wide, detail=wide)
         book.log(agent, f"{wide}\n")
+        book.agent(wide, status="failed", error=wide, can_resume=True, resumes=agent.agent_id)
         await one.log_in()
         await page.shows("document.querySelector('#approvals article')")
+        await page.shows("document.querySelector('#agents input[name=resumes]')")
         await page.shows("document.querySelector('#tasks table')")
 
         for size in (PHONE, DESK):

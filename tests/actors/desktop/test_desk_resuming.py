@@ -171,6 +171,7 @@ def test_an_order_that_its_daemon_never_had_names_the_former_agent_again() -> No
         ((status("running"), done()), False),
         ((status("running", can_resume=True), done()), True),
         ((status("running", can_resume=True), Killed()), True),
+        ((status("running", can_resume=True), status("running"), Killed()), True),
         ((done(can_resume=True),), True),
         ((Acked(is_started=True), DaemonAway(), done(can_resume=True)), True),
         ((Acked(is_started=False, error="no"),), False),
