@@ -322,6 +322,16 @@ async def test_what_is_being_typed_and_read_survives_what_happens_meanwhile(brow
         )
         assert "first line\n" == await page.value("document.querySelector('.terminal').textContent")
 
+        await page.click("#agents .say input")
+        await page.type("What is said to one that runs")
+        book.put_agent(replace(agent, status="completed", can_resume=True, updated_at=now_ms()))
+        await page.reads("Done")
+        await page.type(" is no goal for the next one")
+        await page.press("Enter")
+        assert "Go on" == await page.value("document.querySelector('#agents input[name=query]').value")
+        assert await page.value(f"document.activeElement.id === 'agent-{agent.agent_id}'")
+        assert [] == book.heard_of(Query)
+
 
 async def test_nothing_is_wider_than_the_screen(browser: Chromium) -> None:
     async with shown(browser) as one:
