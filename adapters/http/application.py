@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import Blueprint, Response, request
+from quart.routing import QuartRule
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
 from werkzeug.exceptions import HTTPException
@@ -122,7 +123,24 @@ def _with_limits(large_bodies: Mapping[str, int]) -> type[TrioRequest]:
     return LimitedRequest
 
 
+class _MatchedRule(QuartRule):
+    """A path for requests to match, from which no URL is built.
+
+    werkzeug compiles two functions a path for that, together half of what the start of the server costs its
+    processor, and pages here are linked to by their paths.
+    """
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        return _build_nothing
+
+
+def _build_nothing(rule: object, **_values: object) -> tuple[str, str]:
+    raise NotImplementedError(f"{rule} is written where it is linked to")
+
+
 class _Application(QuartTrio):
+    url_rule_class = _MatchedRule  # type: ignore[assignment]  # as quart says it of its own
+
     def __init__(self, telemetry: Telemetry, node_name: str | None) -> None:
         super().__init__(__name__, static_folder=None)
         self._telemetry = telemetry
