@@ -7,7 +7,6 @@ started twice or left alone.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -26,10 +25,10 @@ from adapters.simulated.language_model import Reply, calls, decides, fails, says
 from adapters.simulated.store import SimulatedDocuments
 from protocols.desktop.documents import SubAgent, Task
 from runtime import RuntimeFailure
-from runtime.testing import CrashPoint, World, handler_point, simulate
+from runtime.testing import World, simulate
 from tests.actors.assistant.desk import Desk, Ear, open_desk
+from tests.actors.sweep import Sweep
 from tests.actors.world import ADA
-from tests.simulation.crashes import messages_of
 
 R = TypeVar("R")
 QUICK = AssistantSettings(agent_s=60.0, spawn_s=5.0, decide_s=20.0)
@@ -262,24 +261,13 @@ def _played(point: str | None) -> tuple[set[str], list[str]]:
     return simulate("a day of an assistant", main, limit_s=20_000).result
 
 
-@functools.cache
-def _uncrashed() -> tuple[set[str], list[str]]:
-    return _played(None)
-
-
-MESSAGES = messages_of(Assistant)
+SWEEP = Sweep([Assistant], _played)
 
 
 def test_a_day_of_an_assistant_without_a_crash_ends_well() -> None:
-    assert [] == _uncrashed()[1]
+    assert [] == SWEEP.problems_without_a_crash()
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=[message.__name__ for message in MESSAGES])
-def test_a_crash_of_an_assistant_costs_one_message(message: type[Any]) -> None:
-    reached = 0
-    for where in CrashPoint:
-        point = handler_point(Assistant, message, where)
-        if point in _uncrashed()[0]:
-            reached += 1
-            assert (where, []) == (where, _played(point)[1])
-    assert reached, "no part of the day sends it"
+@pytest.mark.parametrize(("actor", "message"), SWEEP.pairs, ids=SWEEP.ids)
+def test_a_crash_of_an_assistant_costs_one_message(actor: type[Any], message: type[Any]) -> None:
+    assert {} == SWEEP.problems(actor, message)

@@ -39,9 +39,9 @@ from actors.service import EachAlone
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
 from runtime import ActorSystem, ChildSpec, RuntimeFailure
-from runtime.testing import CrashPoint, World, handler_point, simulate
+from runtime.testing import World, simulate
+from tests.actors.sweep import Sweep
 from tests.adapters.http.console.desk import ADA, Book, scripted_desks
-from tests.simulation.crashes import messages_of
 
 ACTORS: tuple[type[Any], ...] = (ConsoleSessions, PageReader)
 SETTINGS = ConsoleSettings(session_s=120.0)
@@ -219,26 +219,13 @@ def _played(point: str | None) -> tuple[set[str], list[str]]:
     return simulate("an evening at the console", main, limit_s=20_000).result
 
 
-@functools.cache
-def _uncrashed() -> tuple[set[str], list[str]]:
-    return _played(None)
-
-
-PAIRS = [(actor, message) for actor in ACTORS for message in messages_of(actor)]
+SWEEP = Sweep(ACTORS, _played)
 
 
 def test_an_evening_at_the_console_without_a_crash_ends_well() -> None:
-    assert [] == _uncrashed()[1]
+    assert [] == SWEEP.problems_without_a_crash()
 
 
-@pytest.mark.parametrize(
-    ("actor", "message"), PAIRS, ids=[f"{actor.__name__} {message.__name__}" for actor, message in PAIRS]
-)
+@pytest.mark.parametrize(("actor", "message"), SWEEP.pairs, ids=SWEEP.ids)
 def test_a_crash_at_the_console_costs_one_message(actor: type[Any], message: type[Any]) -> None:
-    reached = 0
-    for where in CrashPoint:
-        point = handler_point(actor, message, where)
-        if point in _uncrashed()[0]:
-            reached += 1
-            assert (where, []) == (where, _played(point)[1])
-    assert reached, "no part of the evening sends it"
+    assert {} == SWEEP.problems(actor, message)

@@ -38,10 +38,10 @@ from adapters.simulated.store import SimulatedDocuments
 from protocols.desktop.documents import FINAL, Daemon
 from protocols.desktop.reports import CompleteReport, Heartbeat, LogReport, StatusReport
 from runtime import RuntimeFailure
-from runtime.testing import CrashPoint, Probe, World, handler_point, simulate
+from runtime.testing import Probe, World, simulate
 from tests.actors.desktop.desk_world import ADA, Desks, FakeDaemon, open_desks
 from tests.actors.desktop.lives_of_agents import agent, asks
-from tests.simulation.crashes import messages_of
+from tests.actors.sweep import Sweep
 
 ACTORS: tuple[type[Any], ...] = (Desktops, DeskRoster, Logins)
 R = TypeVar("R")
@@ -299,34 +299,13 @@ def _wrong(documents: SimulatedDocuments, day: Day) -> list[str]:
     return problems if told == set(expected) else [*problems, f"the ends of {told} were told"]
 
 
-@functools.cache
-def _uncrashed() -> tuple[set[str], list[str]]:
-    return _played(None)
-
-
-def _pairs() -> list[tuple[type[Any], type[Any]]]:
-    return [
-        (actor, message)
-        for actor in ACTORS
-        for message in messages_of(actor)
-        if (actor.__name__, message.__name__) not in UNSENT
-    ]
+SWEEP = Sweep(ACTORS, _played, UNSENT)
 
 
 def test_a_day_at_a_desk_without_a_crash_ends_well() -> None:
-    assert [] == _uncrashed()[1]
+    assert [] == SWEEP.problems_without_a_crash()
 
 
-@pytest.mark.parametrize(
-    ("actor", "message"),
-    _pairs(),
-    ids=[f"{actor.__name__} {message.__name__}" for actor, message in _pairs()],
-)
+@pytest.mark.parametrize(("actor", "message"), SWEEP.pairs, ids=SWEEP.ids)
 def test_a_crash_at_a_desk_costs_one_message(actor: type[Any], message: type[Any]) -> None:
-    reached = 0
-    for where in CrashPoint:
-        point = handler_point(actor, message, where)
-        if point in _uncrashed()[0]:
-            reached += 1
-            assert (where, []) == (where, _played(point)[1])
-    assert reached, "no part of the day sends it: write one, or say why in UNSENT"
+    assert {} == SWEEP.problems(actor, message)

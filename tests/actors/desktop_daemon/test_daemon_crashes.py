@@ -33,9 +33,9 @@ from actors.desktop_daemon.uplink import Uplink
 from protocols.desktop import frames
 from protocols.desktop.documents import Approval, Option
 from protocols.desktop.reports import CompleteReport
-from runtime.testing import CrashPoint, World, handler_point, simulate
+from runtime.testing import World, simulate
 from tests.actors.desktop_daemon.daemon_world import Desktop, ScriptedServer, until
-from tests.simulation.crashes import messages_of
+from tests.actors.sweep import Sweep
 
 ACTORS: tuple[type[Any], ...] = (Ledger, Outbox, Uplink, Foreman, TerminalAgentActor)
 
@@ -188,34 +188,13 @@ def _problems(server: ScriptedServer, desktop: Desktop) -> list[str]:
     return problems
 
 
-@functools.cache
-def _uncrashed() -> tuple[set[str], list[str]]:
-    return _played(None)
-
-
-def _pairs() -> list[tuple[type[Any], type[Any]]]:
-    return [
-        (actor, message)
-        for actor in ACTORS
-        for message in messages_of(actor)
-        if (actor.__name__, message.__name__) not in UNSENT
-    ]
+SWEEP = Sweep(ACTORS, _played, UNSENT)
 
 
 def test_a_day_of_the_daemon_without_a_crash_ends_well() -> None:
-    assert [] == _uncrashed()[1]
+    assert [] == SWEEP.problems_without_a_crash()
 
 
-@pytest.mark.parametrize(
-    ("actor", "message"),
-    _pairs(),
-    ids=[f"{actor.__name__} {message.__name__}" for actor, message in _pairs()],
-)
+@pytest.mark.parametrize(("actor", "message"), SWEEP.pairs, ids=SWEEP.ids)
 def test_a_crash_in_the_daemon_costs_one_message(actor: type[Any], message: type[Any]) -> None:
-    reached = 0
-    for where in CrashPoint:
-        point = handler_point(actor, message, where)
-        if point in _uncrashed()[0]:
-            reached += 1
-            assert (where, []) == (where, _played(point)[1])
-    assert reached, "no part of the day sends it: write one, or say why in UNSENT"
+    assert {} == SWEEP.problems(actor, message)
