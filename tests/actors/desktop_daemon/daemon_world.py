@@ -6,7 +6,7 @@ memory of what it was told and faults to choose from.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -19,6 +19,7 @@ from actors.desktop_daemon.ports import (
     Emit,
     Link,
     LinkClosed,
+    NeedsApproval,
     Place,
     PlaceError,
     ReportAnswer,
@@ -30,10 +31,10 @@ from actors.desktop_daemon.settings import DaemonSettings
 from actors.desktop_daemon.tree import daemon_spec
 from adapters.simulated.telemetry import RecordingTelemetry
 from protocols.desktop import frames
-from protocols.desktop.documents import Decision
+from protocols.desktop.documents import Approval, Decision, Option
 from protocols.desktop.reports import CompleteReport, Heartbeat, LogReport, StatusReport
 from runtime import ActorSystem
-from runtime.testing import World
+from runtime.testing import World, simulate
 
 SERVER_MS = 1_800_000_000_000
 
@@ -439,3 +440,22 @@ async def until(is_so: Callable[[], bool], *, within_s: float = 600.0) -> None:
     with trio.fail_after(within_s):
         while not is_so():  # noqa: ASYNC110 - of the virtual clock
             await trio.sleep(0.05)
+
+
+Scenario = Callable[[World, ScriptedServer, Desktop], Awaitable[None]]
+
+
+def play(scenario: Scenario, settings: DaemonSettings | None = None) -> None:
+    """Run it with a server and a desktop, under the virtual clock."""
+
+    async def main(world: World) -> None:
+        server = ScriptedServer()
+        await scenario(world, server, Desktop(world, server, settings))
+
+    simulate(scenario.__qualname__, main, is_strict=True)
+
+
+def asking(approval_id: str = "a1") -> NeedsApproval:
+    """A terminal agent's wish to run something."""
+    yes = Option(id="yes", label="Yes")
+    return NeedsApproval(Approval(approval_id=approval_id, title="Run it?", options=(yes,), tool="Bash"))

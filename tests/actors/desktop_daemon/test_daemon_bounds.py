@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import trio
 
-from actors.desktop_daemon.ports import Done, NeedsApproval, Output, Ready, Working
+from actors.desktop_daemon.ports import Done, Output, Ready, Working
 from actors.desktop_daemon.settings import AgentSettings, DaemonSettings
 from protocols.desktop import frames
-from protocols.desktop.documents import Approval, Option
-from runtime.testing import World, simulate
-from tests.actors.desktop_daemon.daemon_world import Desktop, ScriptedServer
-
-Scenario = Callable[[World, ScriptedServer, Desktop], Awaitable[None]]
-
-
-def _play(scenario: Scenario, settings: DaemonSettings | None = None) -> None:
-    async def main(world: World) -> None:
-        server = ScriptedServer()
-        await scenario(world, server, Desktop(world, server, settings))
-
-    simulate(scenario.__qualname__, main, is_strict=True)
-
-
-def _approval(number: int = 1) -> NeedsApproval:
-    yes = Option(id="yes", label="Yes")
-    return NeedsApproval(Approval(approval_id=f"a{number}", title="Run it?", options=(yes,), tool="Bash"))
+from runtime.testing import World
+from tests.actors.desktop_daemon.daemon_world import Desktop, ScriptedServer, asking, play
 
 
 def test_flood_of_output_delays_neither_approval_nor_result() -> None:
@@ -39,7 +21,7 @@ def test_flood_of_output_delays_neither_approval_nor_result() -> None:
             for number in range(2000):
                 run.emit(*(Output("stdout", f"{number} " + "x" * 50 + "\n") for _ in range(50)))
                 if number == 1000:
-                    run.emit(_approval())
+                    run.emit(asking())
                     asked_at = trio.current_time()
                     await server.status("agent_1", "needs_approval")
                     assert trio.current_time() - asked_at < 0.1
@@ -52,7 +34,7 @@ def test_flood_of_output_delays_neither_approval_nor_result() -> None:
             assert len(server.logs["agent_1"]) <= 24
             assert sum(len(log.content) for log in server.logs["agent_1"]) < 200_000
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_state_is_told_twice_a_second_at_most() -> None:
@@ -70,7 +52,7 @@ def test_state_is_told_twice_a_second_at_most() -> None:
             assert "step 99" == newest.current_step
             assert 8 <= len(server.statuses["agent_1"]) <= 13
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_result_too_large_for_the_server_is_cut_to_what_it_takes() -> None:
@@ -87,7 +69,7 @@ def test_result_too_large_for_the_server_is_cut_to_what_it_takes() -> None:
             assert complete.result.endswith(" tail")
             assert len(complete.result) < 20_000
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_daemon_remembers_so_many_finished_agents_and_no_more() -> None:
@@ -102,4 +84,4 @@ def test_daemon_remembers_so_many_finished_agents_and_no_more() -> None:
         assert 6 >= len(desktop.disk)
         assert "agent_7" in desktop.disk
 
-    _play(scenario, DaemonSettings(agents=AgentSettings(remembered=5)))
+    play(scenario, DaemonSettings(agents=AgentSettings(remembered=5)))

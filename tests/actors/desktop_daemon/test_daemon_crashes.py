@@ -21,7 +21,6 @@ from actors.desktop_daemon.outbox import Outbox
 from actors.desktop_daemon.ports import (
     AgentOrder,
     Done,
-    NeedsApproval,
     Output,
     Ready,
     Withdrawn,
@@ -31,10 +30,9 @@ from actors.desktop_daemon.settings import AgentSettings, DaemonSettings
 from actors.desktop_daemon.terminal_agent import TerminalAgentActor
 from actors.desktop_daemon.uplink import Uplink
 from protocols.desktop import frames
-from protocols.desktop.documents import Approval, Option
 from protocols.desktop.reports import CompleteReport
 from runtime.testing import World, simulate
-from tests.actors.desktop_daemon.daemon_world import Desktop, ScriptedServer, until
+from tests.actors.desktop_daemon.daemon_world import Desktop, ScriptedServer, asking, until
 from tests.actors.sweep import Sweep
 
 ACTORS: tuple[type[Any], ...] = (Ledger, Outbox, Uplink, Foreman, TerminalAgentActor)
@@ -59,11 +57,6 @@ def _order(agent_id: str) -> AgentOrder:
     return AgentOrder(agent_id=agent_id, adapter="claude", goal="old", cwd="/srv/ada", session_uuid="u")
 
 
-def _approval(approval_id: str) -> NeedsApproval:
-    yes = Option(id="yes", label="Yes")
-    return NeedsApproval(Approval(approval_id=approval_id, title="Run?", options=(yes,), tool="Bash"))
-
-
 async def _insist(say: Callable[[], None], has_come: Callable[[], bool]) -> None:
     """Say it, and again while it does not help."""
     for _ in range(20):
@@ -80,7 +73,7 @@ async def _day(server: ScriptedServer, desktop: Desktop) -> None:
     await server.online()
     await until(lambda: "agent_old" in runs)
     old = await desktop.started("agent_old")
-    old.emit(Ready(), Working("goes on"), _approval("a1"))
+    old.emit(Ready(), Working("goes on"), asking("a1"))
     await until(lambda: any(report.approval for report in server.statuses.get("agent_old", ())))
     await _insist(
         lambda: server.say(frames.ApproveAgent(agent_id="agent_old", approval_id="a1", decision="approve")),
@@ -104,7 +97,7 @@ async def _day(server: ScriptedServer, desktop: Desktop) -> None:
     await _insist(
         lambda: server.say(frames.SendInput(agent_id="agent_1", text="go on")), lambda: bool(first.inputs)
     )
-    first.emit(_approval("a1"), _approval("a2"), Withdrawn("a1"))
+    first.emit(asking("a1"), asking("a2"), Withdrawn("a1"))
     await until(lambda: any(answer[0] == "a2" for answer in first.answers))  # nobody answers
 
     server.close(1012)

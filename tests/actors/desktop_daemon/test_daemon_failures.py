@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -11,27 +10,10 @@ import trio
 
 from actors.desktop_daemon import life
 from actors.desktop_daemon.messages import AgentRecord
-from actors.desktop_daemon.ports import Done, NeedsApproval, Output, Ready, Working
-from actors.desktop_daemon.settings import DaemonSettings
+from actors.desktop_daemon.ports import Done, Output, Ready, Working
 from protocols.desktop import frames
-from protocols.desktop.documents import Approval, Option
-from runtime.testing import World, simulate
-from tests.actors.desktop_daemon.daemon_world import SERVER_MS, Desktop, ScriptedServer, until
-
-Scenario = Callable[[World, ScriptedServer, Desktop], Awaitable[None]]
-
-
-def _play(scenario: Scenario, settings: DaemonSettings | None = None) -> None:
-    async def main(world: World) -> None:
-        server = ScriptedServer()
-        await scenario(world, server, Desktop(world, server, settings))
-
-    simulate(scenario.__qualname__, main, is_strict=True)
-
-
-def _approval(number: int = 1) -> NeedsApproval:
-    yes = Option(id="yes", label="Yes")
-    return NeedsApproval(Approval(approval_id=f"a{number}", title="Run it?", options=(yes,), tool="Bash"))
+from runtime.testing import World
+from tests.actors.desktop_daemon.daemon_world import SERVER_MS, Desktop, ScriptedServer, asking, play, until
 
 
 def _record(desktop: Desktop, agent_id: str) -> AgentRecord:
@@ -56,7 +38,7 @@ def test_agent_that_cannot_be_resumed_ends_with_the_reason() -> None:
         assert "bash cannot go on where it was" in (complete.error or "")
         assert 1 == len(desktop.terminals.runs["agent_1"])
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_agent_that_was_never_acknowledged_is_started_once_when_it_is_asked_for_again() -> None:
@@ -79,7 +61,7 @@ def test_agent_that_was_never_acknowledged_is_started_once_when_it_is_asked_for_
 
         assert 1 == len(desktop.terminals.runs["agent_1"])
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_result_that_was_not_delivered_is_delivered_by_the_next_daemon() -> None:
@@ -102,7 +84,7 @@ def test_result_that_was_not_delivered_is_delivered_by_the_next_daemon() -> None
             await trio.sleep(60)
         assert 1 == len(server.completes["agent_1"])
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_agent_that_is_cut_off_again_and_again_ends_at_last() -> None:
@@ -123,7 +105,7 @@ def test_agent_that_is_cut_off_again_and_again_ends_at_last() -> None:
         assert "cut off 5 times" in (complete.error or "")
         assert 5 == len(desktop.terminals.runs["agent_1"])
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_daemon_that_is_stopped_in_order_resumes_too() -> None:
@@ -137,7 +119,7 @@ def test_daemon_that_is_stopped_in_order_resumes_too() -> None:
         async with desktop.daemon():
             await until(lambda: len(desktop.terminals.runs["agent_1"]) == 2)
 
-    _play(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xfe", b'{"order": 1}', b"[" * 100_000])
@@ -152,7 +134,7 @@ def test_document_that_cannot_be_read_is_nobody_elses_trouble(body: bytes) -> No
             {"key": fields["key"]} for fields in desktop.telemetry.of("daemon_record_unreadable")
         ]
 
-    _play(scenario)
+    play(scenario)
 
 
 # -- the network and the server -----------------------------------------------------------------------------
@@ -166,7 +148,7 @@ def test_network_cut_for_a_minute_costs_nothing_but_the_minute() -> None:
                 server.spawn(agent)
             first, second = await desktop.started("agent_1"), await desktop.started("agent_2")
             server.is_cut = True
-            first.emit(Ready(), Working("one"), Working("two"), _approval())
+            first.emit(Ready(), Working("one"), Working("two"), asking())
             second.emit(Ready(), Done("done in the dark"))
             await trio.sleep(60)
             server.is_cut = False
@@ -183,7 +165,7 @@ def test_network_cut_for_a_minute_costs_nothing_but_the_minute() -> None:
                 report.status for report in server.statuses["agent_1"] if report.approval is not None
             ], "what was told in the dark is one report, the newest"
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_report_that_was_lost_on_its_way_is_sent_anew_once_the_server_is_there() -> None:
@@ -202,7 +184,7 @@ def test_report_that_was_lost_on_its_way_is_sent_anew_once_the_server_is_there()
             assert "done" == (await server.complete("agent_1")).result
             assert trio.current_time() - mended_at < 3
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_server_that_restarts_finds_its_agents_again() -> None:
@@ -224,7 +206,7 @@ def test_server_that_restarts_finds_its_agents_again() -> None:
             await until(lambda: len(server.hellos) == 2, within_s=31)
             assert 5 <= dials <= 15
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_agent_that_the_server_gave_up_is_ended_here() -> None:
@@ -238,7 +220,7 @@ def test_agent_that_the_server_gave_up_is_ended_here() -> None:
             await until(lambda: run.was_killed)
             assert "cancelled" == (await server.complete("agent_1")).status
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_revoked_daemon_stops_dialling_until_it_has_another_token() -> None:
@@ -255,7 +237,7 @@ def test_revoked_daemon_stops_dialling_until_it_has_another_token() -> None:
             desktop.token = "second"
             await until(lambda: len(server.hellos) == 2, within_s=10)
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_of_two_daemons_with_one_token_the_older_makes_room() -> None:
@@ -273,7 +255,7 @@ def test_of_two_daemons_with_one_token_the_older_makes_room() -> None:
                 await other.started("agent_1")
         assert {} == desktop.terminals.runs
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_outcome_waits_while_the_token_is_refused() -> None:
@@ -288,7 +270,7 @@ def test_outcome_waits_while_the_token_is_refused() -> None:
             assert "kept" == (await server.complete("agent_1")).result
             assert [] == server.refusals
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_garbage_on_the_socket_is_counted_and_the_socket_stays() -> None:
@@ -303,7 +285,7 @@ def test_garbage_on_the_socket_is_counted_and_the_socket_stays() -> None:
             assert 6 == len(desktop.telemetry.of("daemon_frame_malformed"))
             assert 1 == server.dials
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_silent_server_is_left_and_dialled_anew() -> None:
@@ -315,7 +297,7 @@ def test_silent_server_is_left_and_dialled_anew() -> None:
             server.is_cut = True
             await until(lambda: server.dials == 2, within_s=77)
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_heartbeats_name_the_agents_that_run() -> None:
@@ -330,7 +312,7 @@ def test_heartbeats_name_the_agents_that_run() -> None:
             assert 4 == len(beats)
             assert {("agent_1",)} == {beat.agent_ids for beat in beats}
 
-    _play(scenario)
+    play(scenario)
 
 
 # -- the disk and the clock ---------------------------------------------------------------------------------
@@ -361,7 +343,7 @@ def test_full_disk_refuses_new_agents_and_still_delivers_results() -> None:
         assert {"agent_1", "agent_3"} == set(desktop.disk)
         assert "agent_2" not in desktop.terminals.runs
 
-    _play(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize("jump_s", [-40 * 365 * 86_400.0, 40 * 365 * 86_400.0, 1e12])
@@ -373,7 +355,7 @@ def test_wrong_calendar_moves_neither_reports_nor_expiries(jump_s: float) -> Non
             await until(lambda: bool(server.heartbeats))
             server.spawn("agent_1")
             run = await desktop.started("agent_1")
-            run.emit(_approval())
+            run.emit(asking())
             report = await server.status("agent_1", "needs_approval")
             assert report.approval is not None
             now_ms = SERVER_MS + trio.current_time() * 1000
@@ -384,7 +366,7 @@ def test_wrong_calendar_moves_neither_reports_nor_expiries(jump_s: float) -> Non
             await until(lambda: bool(run.answers), within_s=10)
             assert ("a1", "deny") == run.answers[0][:2]
 
-    _play(scenario)
+    play(scenario)
 
 
 # -- orders -------------------------------------------------------------------------------------------------
@@ -408,7 +390,7 @@ def test_agents_past_the_limit_are_refused_until_the_processes_of_one_have_ended
             server.spawn("agent_6")
             assert "started" == (await server.ack("agent_6")).status
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_same_agent_asked_for_twice_runs_once() -> None:
@@ -433,7 +415,7 @@ def test_same_agent_asked_for_twice_runs_once() -> None:
             assert "ended here already" in (server.acks[-1].error or "")
         assert 1 == len(desktop.terminals.runs["agent_1"])
 
-    _play(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize(
@@ -454,7 +436,7 @@ def test_order_that_cannot_be_followed_is_refused_with_the_reason(
             assert ("error", cause) == (ack.status, ack.error)
         assert {} == desktop.disk
 
-    _play(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize("agent_id", ["", "../../etc/passwd", "a/b", "a b", "x" * 129, "ä"])
@@ -466,7 +448,7 @@ def test_id_that_would_be_a_path_is_refused(agent_id: str) -> None:
             assert "error" == (await server.ack(agent_id)).status
         assert {} == desktop.disk
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_agent_killed_before_it_began_does_not_begin() -> None:
@@ -480,7 +462,7 @@ def test_agent_killed_before_it_began_does_not_begin() -> None:
             assert "cancelled" == (await server.complete("agent_1")).status
         assert {} == desktop.terminals.runs
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_server_cannot_allow_what_the_user_did_not() -> None:
@@ -492,13 +474,13 @@ def test_server_cannot_allow_what_the_user_did_not() -> None:
             server.spawn("agent_2", "bash: rm -rf /", options=options)
             run = await desktop.started("agent_1")
             assert (1800.0, ()) == (run.order.timeout_s, run.order.allowed)
-            run.emit(_approval())
+            run.emit(asking())
             await server.status("agent_1", "needs_approval")
             await server.status("agent_2", "needs_approval")
             assert [] == run.answers
         assert "agent_2" not in desktop.terminals.runs
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_hanging_agent_is_ended_in_time() -> None:
@@ -511,7 +493,7 @@ def test_hanging_agent_is_ended_in_time() -> None:
             assert ("failed", "Not done within 60 seconds.") == (complete.status, complete.error)
             assert run.was_killed
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_agent_that_breaks_ends_with_what_broke() -> None:
@@ -524,7 +506,7 @@ def test_agent_that_breaks_ends_with_what_broke() -> None:
             assert "failed" == complete.status
             assert "OSError: no pseudo-terminals left" in (complete.error or "")
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_what_an_agent_said_outlives_a_handler_that_failed_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -551,4 +533,4 @@ def test_what_an_agent_said_outlives_a_handler_that_failed_over_it(monkeypatch: 
             assert ["hello"] == [log.content for log in server.logs["agent_1"]]
         assert [] == failures
 
-    _play(scenario)
+    play(scenario)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import msgspec
 import pytest
 import trio
@@ -13,18 +11,8 @@ from actors.desktop_daemon.messages import AgentRecord
 from actors.desktop_daemon.ports import AgentOrder, Done, Failed, Ready
 from actors.desktop_daemon.settings import AgentSettings, DaemonSettings
 from protocols.desktop import frames
-from runtime.testing import World, simulate
-from tests.actors.desktop_daemon.daemon_world import Desktop, ScriptedRun, ScriptedServer, until
-
-Scenario = Callable[[World, ScriptedServer, Desktop], Awaitable[None]]
-
-
-def _play(scenario: Scenario, settings: DaemonSettings | None = None) -> None:
-    async def main(world: World) -> None:
-        server = ScriptedServer()
-        await scenario(world, server, Desktop(world, server, settings))
-
-    simulate(scenario.__qualname__, main, is_strict=True)
+from runtime.testing import World
+from tests.actors.desktop_daemon.daemon_world import Desktop, ScriptedRun, ScriptedServer, play, until
 
 
 async def _ended(server: ScriptedServer, desktop: Desktop, agent_id: str) -> ScriptedRun:
@@ -79,7 +67,7 @@ def test_an_ended_agent_is_gone_on_with_in_its_session_and_directory() -> None:
         assert ("Thanks.", "mend the test") == (third.order.goal, third.order.former_goal)
         assert not second.order.is_resume
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_an_agent_of_a_daemon_that_is_gone_is_gone_on_with_by_the_next_one() -> None:
@@ -97,7 +85,7 @@ def test_an_agent_of_a_daemon_that_is_gone_is_gone_on_with_by_the_next_one() -> 
 
         assert first.order.session_uuid == second.order.session_uuid
 
-    _play(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize("is_killed", [True, False])
@@ -119,7 +107,7 @@ def test_an_agent_that_still_ends_is_waited_for(is_killed: bool) -> None:
             await desktop.started("agent_2")
             assert first.is_over
 
-    _play(scenario, DaemonSettings(agents=AgentSettings(most=1)))
+    play(scenario, DaemonSettings(agents=AgentSettings(most=1)))
 
 
 def test_nobody_comes_between_an_agent_and_its_session() -> None:
@@ -143,7 +131,7 @@ def test_nobody_comes_between_an_agent_and_its_session() -> None:
 
         assert {"agent_1", "agent_3"} == set(desktop.terminals.runs)
 
-    _play(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +156,7 @@ def test_what_cannot_be_gone_on_with_is_refused_in_a_sentence(
 
         assert {} == desktop.terminals.runs
 
-    _play(scenario, DaemonSettings(agents=AgentSettings(largest_goal=100)))
+    play(scenario, DaemonSettings(agents=AgentSettings(largest_goal=100)))
 
 
 def test_an_adapter_that_is_not_installed_any_more_is_refused() -> None:
@@ -180,7 +168,7 @@ def test_an_adapter_that_is_not_installed_any_more_is_refused() -> None:
             told = await _refusal(server, "agent_1", "Go on", "agent_old")
             assert "claude cannot run on this desktop" == told
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_a_directory_that_is_another_one_now_is_refused() -> None:
@@ -191,7 +179,7 @@ def test_a_directory_that_is_another_one_now_is_refused() -> None:
             told = await _refusal(server, "agent_1", "Go on", "agent_old")
             assert "the former agent's directory is another one now" == told
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_reports_say_whether_an_agent_can_be_gone_on_with() -> None:
@@ -208,7 +196,7 @@ def test_reports_say_whether_an_agent_can_be_gone_on_with() -> None:
             told = [*server.statuses.get(agent_id, ()), *server.completes[agent_id]]
             assert {can_resume} == {report.can_resume for report in told}
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_a_record_of_an_older_daemon_is_read_and_can_be_gone_on_with() -> None:
@@ -225,7 +213,7 @@ def test_a_record_of_an_older_daemon_is_read_and_can_be_gone_on_with() -> None:
 
         assert ("old-session", "mend it") == (order.session_uuid, order.former_goal)
 
-    _play(scenario)
+    play(scenario)
 
 
 def test_a_conversation_that_is_lost_is_told_of_in_the_prompt() -> None:
