@@ -184,7 +184,8 @@ class HardwareRequirement(msgspec.Struct, frozen=True):
 
 
 class AppDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """An app of the catalogue. `hashed_api_key` is sha256 hex of the key's text (protocol.md 3.2)."""
+    """An app of the catalogue. `hashed_api_key` is sha256 hex of the key's text (protocol.md 3.2); `owner` is
+    who may see its figures in the console, a mail address."""
 
     package_name: str
     public_url: str
@@ -200,6 +201,7 @@ class AppDocument(msgspec.Struct, frozen=True, kw_only=True):
     settings_schema: tuple[msgspec.Raw, ...] = ()  # JSON objects as given (protocol.md 9.3)
     tools: tuple[msgspec.Raw, ...] = ()  # JSON objects as given (protocol.md 9.8)
     hardware: tuple[HardwareRequirement, ...] = ()
+    owner: str = ""
 
 
 class UserDocument(msgspec.Struct, frozen=True, kw_only=True):

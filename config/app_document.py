@@ -68,6 +68,7 @@ class AppOptions(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     logo_url: str | None = None
     webview_url: str | None = None
+    owner: str | None = None
 
 
 def hash_api_key(api_key: str) -> str:
@@ -131,6 +132,7 @@ def make_app(
         "settings_schema": _as_given(file.settings),
         "tools": _as_given(file.tools),
         "hardware": file.hardware_requirements,
+        "owner": None if options.owner is None else options.owner.strip().lower(),
     }
     before = known or AppDocument(
         package_name=options.package_name, public_url="", hashed_api_key="", name=options.package_name
@@ -145,6 +147,7 @@ def make_app(
         *_package_name_problems(options.package_name, file.package_name),
         *_url_problems(url, app, allow_http=allow_http),
         *_choice_problems(app),
+        *_owner_problems(app),
         *schema_problems(file.settings or ()),
         *(problem for item in file.tools or () for problem in _tool_problems(item)),
     ]
@@ -165,6 +168,7 @@ def changes(before: AppDocument, after: AppDocument) -> list[str]:
         "webview URL": (before.webview_url, after.webview_url),
         "version": (before.version, after.version),
         "permissions": (permission_names(before), permission_names(after)),
+        "owner": (before.owner, after.owner),
     }
     lines = [f"{part}: {old or '-'} -> {new or '-'}" for part, (old, new) in parts.items() if old != new]
     for part, is_same in (
@@ -225,6 +229,12 @@ def _url_problems(url: str, app: AppDocument, *, allow_http: bool) -> list[str]:
         if address and not re.match(r"https?://[^/\s]", address):
             problems.append(f"{what}: expected http(s)://..., got {address!r}")
     return problems
+
+
+def _owner_problems(app: AppDocument) -> list[str]:
+    if not app.owner or re.fullmatch(r"[^@\s/]{1,100}@[^@\s/]{1,100}", app.owner):
+        return []
+    return [f"owner: expected a mail address, as ada@example.org, got {app.owner!r}"]
 
 
 def _choice_problems(app: AppDocument) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ import msgspec
 from quart_trio import QuartTrio
 
 from actors.audio.udp import UdpDoor
-from actors.console.ports import ConsoleKeys
+from actors.console.ports import ConsoleKeys, SessionLogs
 from actors.desktop.entrance import DaemonEntrance
 from actors.directory import ListServers
 from actors.domain import Domain, Ports, Urls
@@ -35,7 +35,7 @@ from adapters.http.application import create_application
 from adapters.http.assistant_routes import assistant_routes
 from adapters.http.audio_routes import audio_routes
 from adapters.http.computer_routes import computer_routes
-from adapters.http.console import Pages, console_routes
+from adapters.http.console import House, Pages, console_routes
 from adapters.http.daemon_routes import daemon_routes
 from adapters.http.daemon_test_routes import daemon_test_routes
 from adapters.http.desk import Desk
@@ -53,6 +53,7 @@ from adapters.http.table import LARGE_BODIES, ROUTES
 from adapters.http.tool_routes import tool_routes
 from adapters.http.transcript_routes import transcript_routes
 from adapters.metrics import CONTENT_TYPE, Collector, expose
+from adapters.telemetry import MemoryLogs
 from config import __version__
 from config.identities import provider_tokens, webview_signer
 from config.settings import Settings
@@ -83,6 +84,7 @@ class World:
       health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
       is_taking_over: another server still writes what the desks would read; see `config.taking`.
       process: figures of the process that serves since so long.
+      logs: what the log said lately, for the console.
     """
 
     ports: Ports
@@ -96,6 +98,7 @@ class World:
     desks: Callable[[Domain], ChildSpec[Any]] | None = None
     health: Callable[[], Mapping[str, object]] = dict
     is_taking_over: bool = False
+    logs: SessionLogs = field(default_factory=MemoryLogs)
 
 
 def assemble(
@@ -166,8 +169,17 @@ def entrance(system: ActorSystem, hall: Hall) -> DaemonEntrance:
 
 def console(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls, world: World) -> Pages:
     """The pages for people."""
+    house = House(
+        path=f"/{TREE}",
+        directory=hall.domain.directory,
+        roster=hall.roster,
+        store=world.ports.store,
+        logs=world.logs,
+        allow_kill=settings.admin.allow_kill,
+    )
     return console_routes(
         system=system,
+        house=house,
         sessions=hall.console.sessions,
         readers=hall.console.pages,
         desks=hall.desks,

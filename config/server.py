@@ -35,7 +35,7 @@ from adapters.listener.child import (
 from adapters.listener.handing import HandingError
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.metrics import process_figures
-from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
+from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry, MemoryLogs
 from adapters.udp import NaclBoxes
 from adapters.vad import NoiseFloorVoices
 from adapters.webhooks import HttpWebhooks
@@ -100,9 +100,10 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
     server_file = ServerFile.fresh(internal)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         watchdog, load = Watchdog(limit_s=settings.watchdog_s), PumpLoad()
+        logs = MemoryLogs(lines=settings.console.log_lines, sessions=settings.console.log_sessions)
         async with (
             open_system("glasshouse", watchdog=watchdog) as system,
-            open_ports(system, settings, load) as (ports, media),
+            open_ports(system, settings, load, logs) as (ports, media),
         ):
             front = FrontDoorServices(
                 listening=inherited.listening,
@@ -125,6 +126,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                 health=watch.health,
                 is_taking_over=inherited.taking is not None,
                 process=process_figures,
+                logs=logs,
             )
             tree = await system.spawn(
                 assemble(system, settings=settings, urls=Urls(public, internal), world=world)
@@ -173,17 +175,21 @@ def _calm_the_collector() -> None:
 
 @asynccontextmanager
 async def open_ports(
-    system: ActorSystem, settings: Settings, load: PumpLoad | None = None
+    system: ActorSystem,
+    settings: Settings,
+    load: PumpLoad | None = None,
+    logs: MemoryLogs | None = None,
 ) -> AsyncIterator[tuple[Ports, Sequence[ServiceSpec]]]:
     """The real outside, and the services that belong to it; closed on the way out.
 
     Args:
       load: the engine's own, where there is an engine.
+      logs: what keeps the end of each session's log.
 
     Raises:
       CannotBegin: the store or the token secret cannot be opened.
     """
-    telemetry = open_log(settings, wall=system.clock.wall)
+    telemetry = open_log(settings, wall=system.clock.wall, logs=logs)
     library_logs = LibraryLogs(telemetry)
     logging.getLogger().addHandler(library_logs)
     system.events.listen(lambda event: report(event, telemetry))
@@ -230,7 +236,9 @@ async def open_ports(
                     await translator.aclose()
 
 
-def open_log(settings: Settings, *, wall: Callable[[], float]) -> LogTelemetry:
+def open_log(
+    settings: Settings, *, wall: Callable[[], float], logs: MemoryLogs | None = None
+) -> LogTelemetry:
     """The log on standard error, as the settings want it."""
     limits = LineLimits(burst_lines=settings.log_burst_lines, interval_s=settings.log_interval_s)
     return LogTelemetry(
@@ -239,6 +247,7 @@ def open_log(settings: Settings, *, wall: Callable[[], float]) -> LogTelemetry:
         as_json=settings.log_format == "json",
         limits=Allowances(limits),
         wall=wall,
+        kept=logs if settings.console.enabled else None,
     )
 
 

@@ -12,11 +12,48 @@ class OneTimeLink(msgspec.Struct, frozen=True):
 
     Attributes:
       until: epoch seconds.
+      is_operator: who logs in with it sees everything.
     """
 
     link_id: str
     user_id: str
     until: float
+    is_operator: bool = False
+
+
+class KeptLog(msgspec.Struct, frozen=True):
+    """The end of one session's log.
+
+    Attributes:
+      count: lines that there were, those that are not kept any more among them.
+      lines: the last of them, the newest last.
+    """
+
+    count: int = 0
+    lines: tuple[str, ...] = ()
+
+
+class ErrorRates(msgspec.Struct, frozen=True):
+    """What went wrong lately.
+
+    Attributes:
+      errors, warnings: for each minute, the oldest first, the present one last.
+      events: what it was, and how often over all these minutes; the most frequent first.
+    """
+
+    errors: tuple[int, ...]
+    warnings: tuple[int, ...]
+    events: tuple[tuple[str, int], ...]
+
+
+class SessionLogs(Protocol):
+    """What the log said lately, by session and by app. No call blocks."""
+
+    def log_of(self, user_id: str) -> KeptLog:
+        """The last lines that concern a user."""
+
+    def rates(self, package_name: str | None = None) -> ErrorRates:
+        """Of the whole server, or of what concerns one app."""
 
 
 class ConsoleKeys(Protocol):

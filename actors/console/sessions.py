@@ -35,6 +35,7 @@ class ConsoleSession(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
       ends_at: epoch seconds.
       link_id: of the one-time link that opened it; empty for a core token.
       is_closed: logged out, or pushed out by newer logins.
+      is_operator: by the link that opened it; who is one by a setting is so without it.
     """
 
     session_id: str
@@ -42,6 +43,7 @@ class ConsoleSession(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ends_at: float
     link_id: str = ""
     is_closed: bool = False
+    is_operator: bool = False
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,7 @@ class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     reply_to: ReplyTo[ConsoleSession | None]
     link_id: str = ""
+    is_operator: bool = False
 
 
 class FindSession(msgspec.Struct, frozen=True):
@@ -74,11 +77,11 @@ class CloseSession(msgspec.Struct, frozen=True):
 
 
 def open_session(
-    session_id: str, user_id: str, link_id: str = ""
+    session_id: str, user_id: str, link_id: str = "", *, is_operator: bool = False
 ) -> Callable[[ReplyTo[ConsoleSession | None]], OpenSession]:
     """What an ask to log somebody in is made with."""
     return lambda reply_to: OpenSession(
-        session_id=session_id, user_id=user_id, link_id=link_id, reply_to=reply_to
+        session_id=session_id, user_id=user_id, link_id=link_id, is_operator=is_operator, reply_to=reply_to
     )
 
 
@@ -228,12 +231,15 @@ class ConsoleSessions(Actor[SessionsMessage]):
         own = [one for one in sessions.values() if one.user_id == message.user_id and not one.is_closed]
         for oldest in own[: max(0, len(own) + 1 - self.settings.sessions_per_user)]:
             self._keep(replace(oldest, is_closed=True), None)
-        self.telemetry.info("console_login", user=message.user_id, by_link=bool(message.link_id))
+        self.telemetry.info(
+            "console_login", user=message.user_id, by_link=bool(message.link_id), operator=message.is_operator
+        )
         session = ConsoleSession(
             session_id=message.session_id,
             user_id=message.user_id,
             ends_at=now + self.settings.session_s,
             link_id=message.link_id,
+            is_operator=message.is_operator,
         )
         self._keep(session, message.reply_to)
 

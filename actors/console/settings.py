@@ -24,6 +24,11 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
       pending_pieces: how many tasks, agents and the like may wait to be told to a page that reads slowly;
         past it the page is told to load anew.
       pending_log: characters of agents' logs that may wait for it; older ones are left out, and it says so.
+      operators: mail addresses of those who see everybody's sessions and all apps. A link of
+        `glasshouse user console --operator` makes somebody one for a login.
+      look_s: how often a page that is open looks at the actors.
+      log_lines: lines of the log that are kept in memory for each session, for its page.
+      log_sessions: of so many sessions, those that were heard of last.
     """
 
     enabled: bool = True
@@ -36,3 +41,7 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_s: Annotated[float, Meta(ge=0.1, le=300)] = 15.0
     pending_pieces: Annotated[int, Meta(ge=10)] = 500
     pending_log: Annotated[int, Meta(ge=1_024)] = 65_536
+    operators: tuple[str, ...] = ()
+    look_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    log_lines: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    log_sessions: Annotated[int, Meta(ge=1, le=100_000)] = 1_000

@@ -6,6 +6,8 @@ agents that it finds are lost until their daemon speaks of them, and have the gr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec.structs import replace
 
@@ -59,6 +61,14 @@ MOST_UNFINISHED = 1_000
 
 class Desktops(DaemonKeeping):
     """One user's. Its state is `DesktopsState`, kept across crashes; a clean start reads the store anew."""
+
+    def facts(self) -> Mapping[str, object]:
+        """How many computers are there, and what runs on them."""
+        return {
+            "daemons": len(self.state.daemons),
+            "online": sum(entry.connection is not None for entry in self.state.daemons.values()),
+            "agents": sum(not entry.machine.is_final for entry in self.state.agents.values()),
+        }
 
     def started(self, restart: RestartInfo | None) -> None:
         if not self.state.is_loaded:

@@ -21,6 +21,7 @@ from typing import Final, Literal, TextIO
 
 from adapters.telemetry.limits import Allowances
 from adapters.telemetry.lines import VALUE_LIMIT, json_line, text_line
+from adapters.telemetry.session_logs import MemoryLogs
 from protocols import timestamps
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -40,6 +41,7 @@ class LogTelemetry:
       as_json: one JSON object a line, for machines, instead of key=value.
       limits: how many lines of one event are written, those of debug excepted; None writes them all.
       wall: epoch seconds.
+      kept: what keeps the end of each session's log; None keeps none.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class LogTelemetry:
         as_json: bool = False,
         limits: Allowances | None = None,
         wall: Callable[[], float] = time.time,
+        kept: MemoryLogs | None = None,
     ) -> None:
+        self._kept = kept
         self._lines = _Lines(stream)
         self._threshold = LEVELS[level]
         self._limits = limits
@@ -94,6 +98,8 @@ class LogTelemetry:
         return dict(self._counters)
 
     def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
+        if self._kept is not None and level in ("error", "warning"):
+            self._kept.failed(level, event, fields)
         if self._limits is not None and level != "debug":
             # Libraries share one event; one that floods must not silence the others.
             source = f"{event} {fields['logger']}" if event == "library_log" else event
@@ -109,7 +115,10 @@ class LogTelemetry:
             note = {"count": self._lines.missing}
             if self._lines.write(self._line("warning", "log_lines_dropped", note)):
                 self._lines.missing = 0
-        if not self._lines.write(self._line(level, event, fields)):
+        line = self._line(level, event, fields)
+        if self._kept is not None:
+            self._kept.wrote(fields, line)
+        if not self._lines.write(line):
             self._lines.missing += 1
             self.count("log_lines_dropped")
 

@@ -76,6 +76,7 @@ app.add_command(app_test)
 @click.option("--description")
 @click.option("--logo-url", metavar="URL")
 @click.option("--webview-url", metavar="URL")
+@click.option("--owner", metavar="EMAIL", help="Who may see its figures in the console, and renew its key.")
 @click.option(
     "--app-file",
     metavar="FILE",
@@ -95,6 +96,7 @@ def add(
     description: str | None,
     logo_url: str | None,
     webview_url: str | None,
+    owner: str | None,
     app_file: Path | None,
     data: str | None,
     settings_file: str | None,
@@ -117,6 +119,7 @@ def add(
         description=description,
         logo_url=logo_url,
         webview_url=webview_url,
+        owner=owner,
     )
     outcome = _with_store(settings, lambda store: _put(store, settings, options, app_file, api_key))
     click.echo(f"{outcome.verb} {package} at {outcome.app.public_url}")

@@ -74,9 +74,12 @@ def glasses(email: str, expires: float, data: str | None, settings_file: str | N
 
 @user.command()
 @click.argument("email")
+@click.option(
+    "--operator", "is_operator", is_flag=True, help="Who logs in with it sees everybody's sessions."
+)
 @data_option
 @file_option
-def console(email: str, data: str | None, settings_file: str | None) -> None:
+def console(email: str, is_operator: bool, data: str | None, settings_file: str | None) -> None:
     """Print a link that logs EMAIL into the console, once, alone on the last line.
 
     What logs in stands behind the #, which no server is sent.
@@ -90,8 +93,10 @@ def console(email: str, data: str | None, settings_file: str | None) -> None:
         keys = console_keys(settings)
     except DataDirectoryError as error:
         raise Failed(str(error)) from error
-    code = keys.mint_link(OneTimeLink(secrets.token_urlsafe(16), name, time.time() + lifetime_s))
-    click.echo(f"login of {name}, good once, for {_in_words(int(lifetime_s))}:")
+    until = time.time() + lifetime_s
+    code = keys.mint_link(OneTimeLink(secrets.token_urlsafe(16), name, until, is_operator))
+    role = ", an operator" if is_operator else ""
+    click.echo(f"login of {name}{role}, good once, for {_in_words(int(lifetime_s))}:")
     click.echo(f"{settings.public_url.rstrip('/') or server.url}/console/login#{code}")
 
 

@@ -362,7 +362,7 @@ async def test_a_link_logs_in_once_and_leaves_no_trace_in_the_address(browser: C
         code = one.scene.keys.mint_link(OneTimeLink("link-1", ADA, time.time() + 60))
 
         await page.goto(f"{one.url}/console/login#{code}")
-        await one.is_live()
+        await page.shows("location.pathname === '/console' && document.readyState === 'complete'")
         assert ADA == await page.value("document.querySelector('.user').textContent")
         assert code not in str(one.scene.telemetry.facts)
         await page.click(".who button")

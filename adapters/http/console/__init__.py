@@ -2,11 +2,13 @@
 
 `frame` has what every page shares: templates, style, script, and the headers that keep foreign script out.
 `login_routes` has the login, `guard` who a request belongs to and whether it was meant. `agent_routes` is the
-page of desktop agents. To add a page: a template that extends `frame.html`, a blueprint that asks the guard.
+page of desktop agents, `look_routes` the pages of who is connected. To add a page: a template that extends
+`frame.html`, a blueprint that asks the guard.
 """
 
 from __future__ import annotations
 
+from adapters.http.console.house import House
 from adapters.http.console.routes import Pages, console_routes
 
-__all__ = ["Pages", "console_routes"]
+__all__ = ["House", "Pages", "console_routes"]

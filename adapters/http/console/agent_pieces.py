@@ -52,11 +52,16 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True, tag="drop", tag_field="do"
     id: str
 
 
-class Keep(msgspec.Struct, frozen=True, kw_only=True, tag="keep", tag_field="do"):
-    """Of what stands in `into` keep these; the rest is gone."""
+class Keep(msgspec.Struct, frozen=True, kw_only=True, tag="keep", tag_field="do", omit_defaults=True):
+    """Of what stands in `into` keep these; the rest is gone.
+
+    Attributes:
+      is_ordered: they stand in this order, and each piece's own order is its place, counted down from 0.
+    """
 
     into: str
     ids: tuple[str, ...]
+    is_ordered: bool = False
 
 
 class Append(msgspec.Struct, frozen=True, kw_only=True, tag="append", tag_field="do"):

@@ -16,37 +16,9 @@ from adapters.http.console.agent_events import EventStream
 from adapters.http.console.agent_pieces import AgentPage, Results
 from adapters.http.console.feed import Feed
 from adapters.http.console.frame import Frame, console_blueprint, said
+from adapters.http.console.open_pages import OpenPages
 from adapters.http.ending import ending_of
 from runtime import ActorSystem, Ref, RuntimeFailure, SupervisorMessage
-
-
-class OpenPages:
-    """The streams that are open, by user and by login: how many there may be, and whom a logout ends."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._feeds: dict[str, dict[Feed, str]] = {}
-
-    def add(self, user_id: str, session_id: str, feed: Feed) -> bool:
-        """Whether the user may have one more."""
-        own = self._feeds.setdefault(user_id, {})
-        if len(own) >= self._most:
-            return False
-        own[feed] = session_id
-        return True
-
-    def remove(self, user_id: str, feed: Feed) -> None:
-        own = self._feeds.get(user_id, {})
-        own.pop(feed, None)
-        if not own:
-            self._feeds.pop(user_id, None)
-
-    def logged_out(self, session_id: str) -> None:
-        """End the streams of a login."""
-        for own in self._feeds.values():
-            for feed, one in own.items():
-                if one == session_id:
-                    feed.end()
 
 
 def agent_routes(

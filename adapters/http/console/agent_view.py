@@ -117,6 +117,16 @@ def took_words(milliseconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
+def lasted(seconds: float) -> str:
+    """How long something has lasted: under 1 min, 12 min, 3 h 5 min, 2 d 4 h. No seconds: a page is still."""
+    minutes, hours, days = int(seconds // 60), int(seconds // 3_600), int(seconds // 86_400)
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else "under 1 min"
+
+
 def task_news(task: Task) -> str:
     """What is said aloud of a task that changed."""
     state = task_state(task)

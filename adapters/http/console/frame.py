@@ -11,12 +11,14 @@ import hashlib
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
+from urllib.parse import urlencode
 
 import jinja2
 import msgspec
 from quart import Blueprint, Response, request
 
 from actors.console.sessions import ConsoleSession
+from adapters.http.console.agent_view import lasted
 from adapters.http.console.guard import Guard, Refused
 from adapters.http.console.terminal_text import plain
 
@@ -56,6 +58,7 @@ class Frame:
         )
         self._environment.filters["plain"] = plain
         self._environment.filters["iso"] = _iso
+        self._environment.filters["lasted"] = lasted
 
     def render(self, template: str, **values: object) -> str:
         """The text of a template."""
@@ -66,8 +69,10 @@ class Frame:
     ) -> Response:
         """A page that extends `frame.html`."""
         mark = "" if session is None else self.guard.keys.form_mark(session.session_id)
-        user_id = None if session is None else session.user_id
-        text = self.render(template, user_id=user_id, mark=mark, **values)
+        viewer = None if session is None else self.guard.viewer(session)
+        text = self.render(
+            template, user_id=None if viewer is None else viewer.user_id, viewer=viewer, mark=mark, **values
+        )
         return Response(text, status=status, content_type="text/html; charset=utf-8")
 
 
@@ -94,7 +99,9 @@ def console_blueprint(name: str) -> Blueprint:
     async def refuse(error: Refused) -> Response:
         is_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
         if error.status == 401 and is_page:
-            return to_page("/console/login")
+            return to_page(f"/console/login?{urlencode({'next': request.full_path.rstrip('?')})}")
+        if is_page:
+            return Response(error.message, status=error.status, content_type="text/plain; charset=utf-8")
         return said(error.message, status=error.status)
 
     blueprint.after_request(add_headers)

@@ -18,6 +18,8 @@ from quart import Request, Response
 
 from actors.console.ports import ConsoleKeys
 from actors.console.sessions import ConsoleSession, SessionsMessage, find_session
+from actors.console.settings import ConsoleSettings
+from actors.console.viewers import Viewer, viewer_of
 from actors.ports import StorageError, Telemetry
 from runtime import Ref, RuntimeFailure
 
@@ -33,7 +35,8 @@ class Refused(Exception):  # noqa: N818 - says what happened
     """A request that is not answered with what it wants.
 
     Attributes:
-      status: 401 without a session, 403 where its origin or its mark is wrong.
+      status: 401 without a session, 403 where its origin or its mark is wrong, or where it is not for this
+        user.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -48,10 +51,17 @@ class Guard:
     """
 
     def __init__(
-        self, *, sessions: Ref[SessionsMessage], keys: ConsoleKeys, telemetry: Telemetry, public_url: str
+        self,
+        *,
+        sessions: Ref[SessionsMessage],
+        keys: ConsoleKeys,
+        settings: ConsoleSettings,
+        telemetry: Telemetry,
+        public_url: str,
     ) -> None:
         self.sessions = sessions
         self.keys = keys
+        self._settings = settings
         self._telemetry = telemetry
         parts = urlsplit(public_url)
         self._public_origin = f"{parts.scheme}://{parts.netloc}".lower()
@@ -97,6 +107,10 @@ class Guard:
         if not self.keys.is_form_mark(session.session_id, mark):
             raise self._refused(403, "the form is not of this login")
         return session
+
+    def viewer(self, session: ConsoleSession) -> Viewer:
+        """What whoever has logged in may see."""
+        return viewer_of(session, self._settings)
 
     def check_origin(self, request: Request) -> None:
         """Raises Refused unless a page of this origin sent the request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -18,7 +19,7 @@ from adapters.http.console.guard import fields_of
 from adapters.http.console.login_limit import LoginLimit
 from runtime import RuntimeFailure
 
-HOME: Final = "/console/agent"
+HOME: Final = "/console"
 LOGIN: Final = "/console/login"
 LINK_PREFIX: Final = "link."
 
@@ -53,8 +54,8 @@ def login_routes(
 
     async def show() -> Response:
         if await guard.find(request) is not None:
-            return to_page(HOME)
-        return _page()
+            return to_page(_wanted(request.args.get("next", "")))
+        return await _page()
 
     async def log_in() -> Response:
         guard.check_origin(request)
@@ -62,44 +63,46 @@ def login_routes(
         try:
             session = await _open(given)
         except _LoginFailed as error:
-            return _failed(error, request.remote_addr or "")
-        answer = to_page(HOME)
+            return await _failed(error, request.remote_addr or "")
+        answer = to_page(_wanted((await fields_of(request)).get("next", "")))
         guard.log_in(request, answer, session, wall())
         return answer
 
     async def _open(given: str) -> ConsoleSession:
-        user_id, link_id = _read(given)
-        session = await guard.sessions.ask(open_session(new_id(), user_id, link_id))
+        user_id, link_id, is_operator = _read(given)
+        opening = open_session(new_id(), user_id, link_id, is_operator=is_operator)
+        session = await guard.sessions.ask(opening)
         if session is None:
             raise _LoginFailed(_USED, "the link was used before")
         return session
 
-    def _read(given: str) -> tuple[str, str]:
-        """Whose token or code that is, and the link's id."""
+    def _read(given: str) -> tuple[str, str, bool]:
+        """Whose token or code that is, the link's id, and whether it makes an operator."""
         if len(given) > _LONGEST:
             raise _LoginFailed(_WRONG, "it is too long")
         if given.startswith(LINK_PREFIX):
             link = guard.keys.read_link(given)
             if link is None or link.until <= wall():
                 raise _LoginFailed(_WRONG, "the link is not ours" if link is None else "the link is too old")
-            return link.user_id, link.link_id
+            return link.user_id, link.link_id, link.is_operator
         try:
-            return tokens.verify(given), ""
+            return tokens.verify(given), "", False
         except TokenError as error:
             raise _LoginFailed(_WRONG, error.cause) from error
 
-    def _failed(error: _LoginFailed, address: str) -> Response:
+    async def _failed(error: _LoginFailed, address: str) -> Response:
         wait_s = math.ceil(limit.failed(address, wall()))
         if wait_s == 0:
             telemetry.warning("console_login_failed", cause=error.cause)
-            return _page(error.message, 401)
+            return await _page(error.message, 401)
         telemetry.warning("console_login_limited", peer=address)
-        answer = _page(f"{error.message} Too many failed: wait {wait_s} s.", 429)
+        answer = await _page(f"{error.message} Too many failed: wait {wait_s} s.", 429)
         answer.headers["Retry-After"] = str(wait_s)
         return answer
 
-    def _page(problem: str = "", status: int = 200) -> Response:
-        return frame.page("login.html", None, status=status, problem=problem)
+    async def _page(problem: str = "", status: int = 200) -> Response:
+        wanted = _wanted(request.args.get("next") or (await fields_of(request)).get("next", ""))
+        return frame.page("login.html", None, status=status, problem=problem, wanted=wanted)
 
     async def log_out() -> Response:
         session = await guard.acting(request)
@@ -116,16 +119,17 @@ def login_routes(
         telemetry.warning("console_not_now", cause=str(error))
         return said("Not now, try again in a moment", status=503)
 
-    async def home() -> Response:
-        return to_page(HOME)
-
     blueprint.register_error_handler(RuntimeFailure, not_now)
-    blueprint.add_url_rule("/console", "home", home, methods=["GET"])
     blueprint.add_url_rule(LOGIN, "show", show, methods=["GET"])
     blueprint.add_url_rule(LOGIN, "log_in", log_in, methods=["POST"])
     blueprint.add_url_rule("/console/logout", "log_out", log_out, methods=["POST"])
     blueprint.add_url_rule("/console/session", "look", look, methods=["GET"])
     return blueprint
+
+
+def _wanted(path: str) -> str:
+    """Where a login leads: the page of the console that was asked for, else the first one."""
+    return path if re.fullmatch(r"/console(/[a-z/]*)?(\?[!-~]{1,400})?", path) else HOME
 
 
 class _LoginFailed(Exception):  # noqa: N818 - says what happened

@@ -12,10 +12,14 @@ from actors.console.settings import ConsoleSettings
 from actors.desktop.messages import EnsureDesk
 from actors.ports import Telemetry, Tokens
 from adapters.http.console.admission import admission
-from adapters.http.console.agent_routes import OpenPages, agent_routes
+from adapters.http.console.agent_routes import agent_routes
 from adapters.http.console.frame import Frame, static_routes
 from adapters.http.console.guard import Guard
+from adapters.http.console.house import House
 from adapters.http.console.login_routes import login_routes
+from adapters.http.console.look_routes import look_routes
+from adapters.http.console.open_pages import OpenPages
+from adapters.http.console.watch import Watch
 from runtime import ActorSystem, Ref, SupervisorMessage
 
 Pages = Sequence[Blueprint]
@@ -24,6 +28,7 @@ Pages = Sequence[Blueprint]
 def console_routes(
     *,
     system: ActorSystem,
+    house: House,
     sessions: Ref[SessionsMessage],
     readers: Ref[SupervisorMessage],
     desks: Ref[EnsureDesk],
@@ -43,9 +48,10 @@ def console_routes(
       wall: epoch seconds.
       new_id: a session id that nobody can guess.
     """
-    guard = Guard(sessions=sessions, keys=keys, telemetry=telemetry, public_url=public_url)
+    guard = Guard(sessions=sessions, keys=keys, settings=settings, telemetry=telemetry, public_url=public_url)
     frame = Frame(guard)
     pages = OpenPages(settings.streams_per_user)
+    watch = Watch(system, house.path)
     return (
         admission(guard, telemetry),
         static_routes(),
@@ -63,6 +69,15 @@ def console_routes(
             system=system,
             desks=desks,
             readers=readers,
+            pages=pages,
+            settings=settings,
+            telemetry=telemetry,
+        ),
+        look_routes(
+            frame=frame,
+            system=system,
+            house=house,
+            watch=watch,
             pages=pages,
             settings=settings,
             telemetry=telemetry,

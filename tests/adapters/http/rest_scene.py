@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, cast
@@ -11,6 +12,7 @@ from quart.testing import QuartClient
 from quart_trio import QuartTrio
 
 from adapters.simulated.store import SimulatedDocuments
+from adapters.telemetry import MemoryLogs
 from config import assembly
 from config.core_tokens import console_keys
 from config.settings import Settings
@@ -51,9 +53,10 @@ class Answer(msgspec.Struct, frozen=True):
 class Scene:
     """A world, and callers of its routes."""
 
-    def __init__(self, world: World, application: QuartTrio) -> None:
+    def __init__(self, world: World, application: QuartTrio, logs: MemoryLogs) -> None:
         self.world = world
         self.application = application
+        self.logs = logs
 
     async def call(
         self,
@@ -108,9 +111,11 @@ async def scene(
     documents: SimulatedDocuments | None = None, settings: Settings | None = None
 ) -> AsyncIterator[Scene]:
     """A server's tree with all its routes."""
+    numbers = itertools.count(1)
     settings = msgspec.structs.replace(settings or Settings(supabase_secret=SECRET), jwt_secret=SECRET)
     async with open_world(documents, settings.domain) as world:
         assert world.hall is not None
+        logs = MemoryLogs(wall=world.system.clock.wall)
         outside = assembly.World(
             ports=world.hall.domain.ports,
             media=(),
@@ -119,11 +124,13 @@ async def scene(
             admin_token=ADMIN,
             process=lambda uptime_s: {"uptime_s": uptime_s},
             console_keys=console_keys(settings),
-            make_secret=lambda: "a secret of thirty-two bytes or more",
+            make_secret=lambda: f"a secret of thirty-two bytes or more {next(numbers)}",
+            logs=logs,
         )
-        yield Scene(
-            world, assembly.application(world.system, world.hall, settings, world.hall.domain.urls, outside)
+        application = assembly.application(
+            world.system, world.hall, settings, world.hall.domain.urls, outside
         )
+        yield Scene(world, application, logs)
 
 
 def key_of(package: str = CAPTIONS) -> str:

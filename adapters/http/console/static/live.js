@@ -70,13 +70,27 @@ function append({ id, text, is_whole }) {
   if (follows) log.scrollTop = log.scrollHeight;
 }
 
+function arrange(place, ids) {
+  const focused = document.activeElement;
+  let next = place.firstElementChild;
+  ids.forEach((id, at) => {
+    const piece = byId(id);
+    if (!piece) return;
+    piece.dataset.order = -at;
+    if (piece === next) next = next.nextElementSibling;
+    else place.insertBefore(piece, next);
+  });
+  if (focused !== document.activeElement && place.contains(focused)) focused.focus();
+}
+
 const todo = {
   put,
   append,
   drop: ({ id }) => { const piece = byId(id); if (piece) drop(piece); },
-  keep: ({ into, ids }) => {
+  keep: ({ into, ids, is_ordered }) => {
     const kept = new Set(ids);
     for (const piece of [...byId(into).children]) if (!kept.has(piece.id)) drop(piece);
+    if (is_ordered) arrange(byId(into), ids);
   },
 };
 
@@ -146,8 +160,9 @@ async function send(form, submitter) {
     });
     if (answer.status === 401) return location.replace(LOGIN);
     const told = await answer.json();
-    const words = submitter?.dataset.said ?? form.dataset.said ?? "Done";
-    say(answer.ok ? words : told.error ?? "That did not work", { urgent: !answer.ok, shown: true });
+    const words = submitter?.dataset.said ?? form.dataset.said ?? told.message ?? "Done";
+    const refusal = told.error ?? told.message ?? "That did not work";
+    say(answer.ok ? words : refusal, { urgent: !answer.ok, shown: true });
     if (answer.ok && form.dataset.hides) byId(form.dataset.hides).hidden = true;
     if (answer.ok && form.dataset.result) show(byId(form.dataset.result), told);
     if (answer.ok && "clear" in form.dataset) {

@@ -7,5 +7,5 @@ if (code.startsWith("link.")) {
   document.getElementById("token").value = code;
   document.querySelector("form").requestSubmit();
 } else if ((await (await fetch("/console/session")).json()).isLoggedIn) {
-  location.replace("/console/agent");
+  location.replace(document.querySelector("[name=next]").value);
 }

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -25,23 +25,28 @@ from actors.desktop.entrance import DaemonEntrance
 from actors.desktop.logins import Logins
 from actors.desktop.messages import Desk
 from actors.desktop.settings import DesktopSettings
+from actors.directory import BreakerSettings, Directory, DirectorySettings
 from actors.journal import Journal
 from actors.service import EachAlone
+from actors.users.roster import FindUser, RosterMessage
 from adapters.http.application import create_application
 from adapters.http.assistant_routes import assistant_routes
 from adapters.http.computer_routes import computer_routes
-from adapters.http.console import console_routes
+from adapters.http.console import House, console_routes
 from adapters.http.console.frame import Frame
 from adapters.http.console.guard import Guard
 from adapters.http.ending import Ending, as_state
 from adapters.simulated.store import SimulatedDocuments, SimulatedStore
 from adapters.simulated.telemetry import RecordingTelemetry
+from adapters.simulated.webhooks import SimulatedWebhooks
+from adapters.telemetry import MemoryLogs
 from adapters.tokens import ConsoleKeys, CoreTokens
-from runtime import ActorSystem, ChildSpec, Ref, SupervisorMessage, open_system
+from runtime import Actor, ActorSystem, ChildSpec, Ref, SupervisorMessage, open_system
 from tests.adapters.http.console.desk import ADA, Book, scripted_desks
 
 SECRET = "a secret of thirty-two bytes or more"
 ORIGIN = "http://localhost"
+PATIENCE_S = 30.0
 
 
 @dataclass
@@ -86,7 +91,13 @@ class Scene:
     def frame(self) -> Frame:
         """What renders the pages."""
         return Frame(
-            Guard(sessions=self.sessions, keys=self.keys, telemetry=self.telemetry, public_url=ORIGIN)
+            Guard(
+                sessions=self.sessions,
+                keys=self.keys,
+                settings=ConsoleSettings(),
+                telemetry=self.telemetry,
+                public_url=ORIGIN,
+            )
         )
 
     def visitor(self) -> Visitor:
@@ -112,11 +123,20 @@ class Scene:
         await self.system.resume(self.sessions)
 
 
+class Served(Protocol):
+    """What a visitor needs of a scene."""
+
+    @property
+    def application(self) -> QuartTrio: ...
+    @property
+    def ending(self) -> Ending: ...
+
+
 @dataclass
 class Visitor:
     """A browser: its cookies, and the mark of the page that it shows."""
 
-    scene: Scene
+    scene: Served
     cookies: dict[str, str] = field(default_factory=dict)
     mark: str = ""
 
@@ -177,8 +197,11 @@ class Visitor:
         return answer
 
     @asynccontextmanager
-    async def watching(self, **headers: str | None) -> AsyncIterator[Stream]:
+    async def watching(
+        self, path: str = "/console/agent/events", **headers: str | None
+    ) -> AsyncIterator[Stream]:
         """The page's events, until the block ends and the browser with it."""
+        path, _, query = path.partition("?")
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         scope = {
             "type": "http",
@@ -186,9 +209,9 @@ class Visitor:
             "http_version": "1.1",
             "method": "GET",
             "scheme": "http",
-            "path": "/console/agent/events",
-            "raw_path": b"/console/agent/events",
-            "query_string": b"",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
             "root_path": "",
             "headers": [
                 (name.lower().encode(), value.encode()) for name, value in self.headers(given).items()
@@ -227,8 +250,9 @@ class Stream:
 
     async def block(self) -> dict[str, str]:
         """The fields of the next event or comment, which may have none."""
-        while b"\n\n" not in self._read:
-            self._read += await self._told.receive()
+        with trio.fail_after(PATIENCE_S):
+            while b"\n\n" not in self._read:
+                self._read += await self._told.receive()
         block, _, self._read = self._read.partition(b"\n\n")
         lines = [line.partition(": ") for line in block.decode().split("\n")]
         return {name: value for name, _, value in lines}
@@ -250,13 +274,22 @@ class Stream:
 
     async def until(self, text: str) -> dict[str, Any]:
         """The first order with `text` in it, of those that come and those that were not looked at yet."""
-        while True:
-            while self._looked_at < len(self.orders):
-                order = self.orders[self._looked_at]
-                self._looked_at += 1
-                if text in str(order):
-                    return order
-            await self.next()
+        with trio.fail_after(PATIENCE_S):
+            while True:
+                while self._looked_at < len(self.orders):
+                    order = self.orders[self._looked_at]
+                    self._looked_at += 1
+                    if text in str(order):
+                        return order
+                await self.next()
+
+
+class NobodyThere(Actor[RosterMessage]):
+    """A roster without anybody."""
+
+    def receive(self, message: RosterMessage) -> None:
+        assert isinstance(message, FindUser)
+        message.reply_to.tell(None)
 
 
 @asynccontextmanager
@@ -288,8 +321,23 @@ async def furnish(
     )
     pages = await system.spawn(ChildSpec("pages", EachAlone))
     numbers = itertools.count(1)
+    directory = await system.spawn(
+        ChildSpec(
+            "directory",
+            lambda: Directory(
+                store=store,
+                webhooks=SimulatedWebhooks(random.Random(1)),
+                telemetry=telemetry,
+                settings=DirectorySettings(),
+                breaker_settings=BreakerSettings(),
+                probe_timeout_s=1.0,
+            ),
+        )
+    )
+    nobody: Ref[RosterMessage] = await system.spawn(ChildSpec("roster", NobodyThere))
     routes = console_routes(
         system=system,
+        house=House("/none", directory, nobody, store, MemoryLogs(), allow_kill=False),
         sessions=sessions,
         readers=pages,
         desks=desks,

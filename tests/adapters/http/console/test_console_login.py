@@ -32,7 +32,7 @@ async def test_a_core_token_logs_its_user_in() -> None:
 
         answer = await visitor.log_in(scene.tokens.mint(ADA, expires_s=60))
 
-        assert (303, PAGE) == (answer.status, answer.headers["Location"])
+        assert (303, "/console") == (answer.status, answer.headers["Location"])
         page = await visitor.get(PAGE)
         assert 200 == page.status
         assert ADA in page.text
@@ -290,10 +290,10 @@ async def test_the_address_of_a_page_leads_who_is_not_logged_in_to_the_login() -
         for path in ("/console", PAGE):
             answer = await scene.visitor().get(path)
             assert 303 == answer.status
-        assert "/console/login" == answer.headers["Location"]
+        assert "/console/login?next=%2Fconsole%2Fagent" == answer.headers["Location"]
 
         visitor = await scene.logged_in()
-        assert PAGE == (await visitor.get("/console/login")).headers["Location"]
+        assert "/console" == (await visitor.get("/console/login")).headers["Location"]
 
 
 async def test_the_style_is_asked_for_again_only_when_it_has_changed() -> None:

@@ -1,0 +1,27 @@
+"""What the console's pages need of the server behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.console.ports import SessionLogs
+from actors.directory import DirectoryMessage
+from actors.ports import Store
+from actors.users.roster import RosterMessage
+from runtime import Ref
+
+
+@dataclass(frozen=True)
+class House:
+    """Attributes:
+    path: of the application's tree.
+    logs: the end of each session's log.
+    allow_kill: an operator may crash an actor.
+    """
+
+    path: str
+    directory: Ref[DirectoryMessage]
+    roster: Ref[RosterMessage]
+    store: Store
+    logs: SessionLogs
+    allow_kill: bool
