@@ -77,8 +77,8 @@ class World:
       front: the services that let peers in, in the order they start, given the gates by path and the
         application.
       admin_token: for the administration's routes.
-      make_secret: 32 random bytes as URL-safe text, for daemons' tokens, the key of the assistant's app and
-        the console's logins.
+      make_secret: 32 random bytes as URL-safe text, for daemons' tokens, apps' keys and the console's
+        logins.
       console_keys: what the console signs with.
       desks: makes the desks' roster, where a test has one that does what it says.
       health: what the outside has to say in `GET /health`; another `status` than ok where something is wrong.
@@ -176,6 +176,7 @@ def console(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls, wor
         store=world.ports.store,
         logs=world.logs,
         allow_kill=settings.admin.allow_kill,
+        make_key=world.make_secret,
     )
     return console_routes(
         system=system,

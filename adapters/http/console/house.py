@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.console.ports import SessionLogs
@@ -17,6 +18,7 @@ class House:
     path: of the application's tree.
     logs: the end of each session's log.
     allow_kill: an operator may crash an actor.
+    make_key: a key for an app, that nobody can guess.
     """
 
     path: str
@@ -25,3 +27,4 @@ class House:
     store: Store
     logs: SessionLogs
     allow_kill: bool
+    make_key: Callable[[], str]

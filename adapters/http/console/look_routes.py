@@ -7,7 +7,7 @@ console.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -28,17 +28,14 @@ from adapters.http.console.frame import Frame, console_blueprint, said
 from adapters.http.console.guard import Refused
 from adapters.http.console.house import House
 from adapters.http.console.look_pieces import LookPieces
-from adapters.http.console.look_stream import LookStream
-from adapters.http.console.open_pages import OpenPages
 from adapters.http.console.sheet import Sheet, Tail
+from adapters.http.console.streams import Streams
 from adapters.http.console.watch import Watch
-from adapters.http.ending import ending_of
-from runtime import ActorSystem, Ref, RuntimeFailure
+from runtime import Ref, RuntimeFailure
 
 LONGEST_TEXT: Final = 200
 SHOWN_S: Final = 8.0
 
-Look = Callable[[], Awaitable[Sequence[Order]]]
 Body = TypeVar("Body")
 
 
@@ -66,10 +63,10 @@ class KillActor(msgspec.Struct, frozen=True, kw_only=True):
 def look_routes(
     *,
     frame: Frame,
-    system: ActorSystem,
     house: House,
     watch: Watch,
-    pages: OpenPages,
+    pieces: LookPieces,
+    streams: Streams,
     settings: ConsoleSettings,
     telemetry: Telemetry,
 ) -> Blueprint:
@@ -82,10 +79,6 @@ def look_routes(
     """
     blueprint = console_blueprint("console look")
     guard = frame.guard
-    pieces = LookPieces(frame, watch, house.logs)
-
-    async def viewer_of() -> Viewer:
-        return guard.viewer(await guard.session_of(request))
 
     async def apps() -> tuple[AppDocument, ...]:
         return await house.directory.ask(ListApps)
@@ -145,7 +138,7 @@ def look_routes(
         async def look() -> Sequence[Order]:
             return (await pieces.overview(viewer, asked)).orders(sheet)
 
-        return stream(session.user_id, session.session_id, look)
+        return streams.open(session, look)
 
     async def wearer_events() -> Response:
         session = await guard.session_of(request)
@@ -159,7 +152,7 @@ def look_routes(
             shown = pieces.wearer(user_id, may_kill=may_kill)
             return [*shown.orders(sheet), *tail.put(kept.count, kept.lines)]
 
-        return stream(session.user_id, session.session_id, look)
+        return streams.open(session, look)
 
     async def server_events() -> Response:
         session = await guard.session_of(request)
@@ -169,27 +162,7 @@ def look_routes(
         async def look() -> Sequence[Order]:
             return (await pieces.server(may_kill=house.allow_kill)).orders(sheet)
 
-        return stream(session.user_id, session.session_id, look)
-
-    def stream(user_id: str, session_id: str, look: Look) -> Response:
-        async def is_logged_in() -> bool:
-            return await guard.is_good(session_id)
-
-        body = LookStream(
-            look=look,
-            ending=ending_of(request.scope),
-            look_s=settings.look_s,
-            keep_alive_s=settings.keep_alive_s,
-            now=system.clock.now,
-            is_logged_in=is_logged_in,
-            on_end=lambda page: pages.remove(user_id, page),
-        )
-        if not pages.add(user_id, session_id, body):
-            return said("Too many pages are open: close one", status=429)
-        answer = Response(body, content_type="text/event-stream; charset=utf-8")
-        answer.headers["X-Accel-Buffering"] = "no"  # what nginx would collect arrives late
-        answer.timeout = None
-        return answer
+        return streams.open(session, look)
 
     # -- What they can do
 

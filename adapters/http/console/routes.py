@@ -13,12 +13,15 @@ from actors.desktop.messages import EnsureDesk
 from actors.ports import Telemetry, Tokens
 from adapters.http.console.admission import admission
 from adapters.http.console.agent_routes import agent_routes
+from adapters.http.console.app_pages import app_pages
 from adapters.http.console.frame import Frame, static_routes
 from adapters.http.console.guard import Guard
 from adapters.http.console.house import House
 from adapters.http.console.login_routes import login_routes
+from adapters.http.console.look_pieces import LookPieces
 from adapters.http.console.look_routes import look_routes
 from adapters.http.console.open_pages import OpenPages
+from adapters.http.console.streams import Streams
 from adapters.http.console.watch import Watch
 from runtime import ActorSystem, Ref, SupervisorMessage
 
@@ -52,6 +55,8 @@ def console_routes(
     frame = Frame(guard)
     pages = OpenPages(settings.streams_per_user)
     watch = Watch(system, house.path)
+    pieces = LookPieces(frame, watch, house.logs)
+    streams = Streams(guard=guard, pages=pages, settings=settings, now=system.clock.now)
     return (
         admission(guard, telemetry),
         static_routes(),
@@ -75,11 +80,20 @@ def console_routes(
         ),
         look_routes(
             frame=frame,
-            system=system,
             house=house,
             watch=watch,
-            pages=pages,
+            pieces=pieces,
+            streams=streams,
             settings=settings,
             telemetry=telemetry,
+        ),
+        app_pages(
+            frame=frame,
+            house=house,
+            watch=watch,
+            pieces=pieces,
+            streams=streams,
+            telemetry=telemetry,
+            wall=wall,
         ),
     )

@@ -337,7 +337,7 @@ async def furnish(
     nobody: Ref[RosterMessage] = await system.spawn(ChildSpec("roster", NobodyThere))
     routes = console_routes(
         system=system,
-        house=House("/none", directory, nobody, store, MemoryLogs(), allow_kill=False),
+        house=House("/none", directory, nobody, store, MemoryLogs(), allow_kill=False, make_key=str),
         sessions=sessions,
         readers=pages,
         desks=desks,
