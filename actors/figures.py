@@ -7,14 +7,45 @@ it grows with the number of users: apps are counted by package, actors by their 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any, Final
-
-from runtime import TreeNode
+from typing import Any, Final, Protocol
 
 STAGES: Final = ("arrival", "decode", "send", "interim", "final", "delivery")
 _BYTES: Final = ("bytes_in", "bytes_out", "queued_bytes", "audio_dropped")
+
+
+class Node(Protocol):
+    """What is needed of the runtime's `TreeNode`, which is also what the command line reads."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def high_water(self) -> int: ...
+    @property
+    def oldest_age_s(self) -> float | None: ...
+    @property
+    def handled(self) -> int: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def last_error(self) -> str | None: ...
+    @property
+    def age_s(self) -> float | None: ...
+    @property
+    def facts(self) -> Mapping[str, object]: ...
+    @property
+    def children(self) -> Sequence[Node]: ...
 
 
 class AppFigures:
@@ -80,7 +111,7 @@ class Figures:
         self.loop: Mapping[str, int] = {}
         self.is_overloaded = self.refuses_new = False
 
-    def add(self, nodes: Iterable[TreeNode]) -> None:
+    def add(self, nodes: Iterable[Node]) -> None:
         """Count these actors; they come without those below them."""
         for node in nodes:
             self._count(node)
@@ -113,7 +144,7 @@ class Figures:
                 case _:
                     pass
 
-    def _count(self, node: TreeNode) -> None:
+    def _count(self, node: Node) -> None:
         kind = self.kinds.setdefault(node.kind or "(down)", KindFigures())
         kind.actors += 1
         kind.down += node.status == "down"
@@ -132,7 +163,7 @@ class Figures:
         if facts.get("round_trip_ms") is not None:
             self.phone_round_trips_ms.append(_number(facts["round_trip_ms"]))
 
-    def _app(self, node: TreeNode) -> None:
+    def _app(self, node: Node) -> None:
         app = self.apps.setdefault(node.name, AppFigures())
         app.phases[str(node.facts.get("phase", ""))] += 1
         app.restarts += node.restarts

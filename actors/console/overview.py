@@ -1,4 +1,4 @@
-"""What the console shows of trees: a line for each wearer, a line for each actor. Pure.
+"""What the console shows of trees: the server in figures, a line for each wearer and for each actor. Pure.
 
 A wearer's line is made of the subtree of their session and that of their desk; either may be missing.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from runtime import TreeNode
+from ..figures import Figures, Node
 
 Tone = Literal["busy", "waits", "good", "bad", "off"]
 """What a colour is chosen by; never the only sign of it."""
@@ -63,9 +63,9 @@ class WearerLine(msgspec.Struct, frozen=True, kw_only=True):
     down: int = 0
 
 
-def wearer_line(user_id: str, session: TreeNode | None, desk: TreeNode | None) -> WearerLine:
+def wearer_line(user_id: str, session: Node | None, desk: Node | None) -> WearerLine:
     """One user's line."""
-    nodes = [node for tree in (session, desk) if tree is not None for node in tree.walk()]
+    nodes = [node for tree in (session, desk) if tree is not None for node in walk(tree)]
     facts = {node.kind: node.facts for node in nodes}
     phone = facts.get("GlassesLink", {})
     desktops = facts.get("Desktops", {})
@@ -94,7 +94,7 @@ def wearer_line(user_id: str, session: TreeNode | None, desk: TreeNode | None) -
     )
 
 
-def running_apps(nodes: Iterable[TreeNode]) -> Iterator[RunningApp]:
+def running_apps(nodes: Iterable[Node]) -> Iterator[RunningApp]:
     """The apps of a session, in the order of their starts."""
     for node in nodes:
         if node.kind == "AppSession":
@@ -130,7 +130,7 @@ class ActorLine(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def actor_lines(tree: TreeNode, depth: int = 0) -> Iterator[ActorLine]:
+def actor_lines(tree: Node, depth: int = 0) -> Iterator[ActorLine]:
     """A line for each actor, parents first."""
     word, tone = standing(tree)
     yield ActorLine(
@@ -139,7 +139,7 @@ def actor_lines(tree: TreeNode, depth: int = 0) -> Iterator[ActorLine]:
         depth=depth,
         word=word,
         tone=tone,
-        state=state_word(tree.state),
+        state=state_word(tree),
         waiting=tree.depth,
         high_water=tree.high_water,
         oldest_ms=None if tree.oldest_age_s is None else tree.oldest_age_s * 1000,
@@ -153,7 +153,7 @@ def actor_lines(tree: TreeNode, depth: int = 0) -> Iterator[ActorLine]:
         yield from actor_lines(child, depth + 1)
 
 
-def standing(node: TreeNode) -> tuple[str, Tone]:
+def standing(node: Node) -> tuple[str, Tone]:
     """How an actor stands, in a word."""
     if node.status == "down":
         return "Down, coming back", "bad"
@@ -164,12 +164,15 @@ def standing(node: TreeNode) -> tuple[str, Tone]:
     return "Running", "good"
 
 
-def state_word(state: str) -> str:
-    """A state's name; nothing for one that is named after a mere container."""
-    return "" if state in _CONTAINERS else state
+def state_word(node: Node) -> str:
+    """Where an actor's own machine stands; nothing for one that has none to tell of."""
+    for name in ("phase", "peer"):
+        if isinstance(node.facts.get(name), str) and node.kind in ("AppSession", "PeerActor"):
+            return str(node.facts[name])
+    return node.state if node.state.islower() and node.state not in _CONTAINERS else ""
 
 
-def stages_of(node: TreeNode) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def stages_of(node: Node) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What a node has measured, by stage."""
     stages = node.facts.get("stages")
     for name, stage in (stages if isinstance(stages, Mapping) else {}).items():
@@ -177,7 +180,7 @@ def stages_of(node: TreeNode) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield str(name), stage
 
 
-def latency_words(node: TreeNode) -> Iterator[str]:
+def latency_words(node: Node) -> Iterator[str]:
     """What an actor has measured: its round trip, the p50 and p99 of each stage of speech."""
     if node.facts.get("round_trip_ms") is not None:
         yield f"round trip {_number(node.facts['round_trip_ms']):.0f} ms"
@@ -195,3 +198,74 @@ def _notes(facts: Mapping[str, object]) -> Iterator[str]:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+_NONE: Final = "-"
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """A figure, what it counts, and what there is to add; `key` tells it from the others."""
+
+    value: str
+    name: str
+    note: str = ""
+    key: str = ""
+
+
+def tiles(figures: Figures, wearers: Iterable[WearerLine]) -> tuple[Tile, ...]:
+    """The server in numbers."""
+    lines = tuple(wearers)
+    phases = [phase for app in figures.apps.values() for phase in app.phases.elements()]
+    kinds = figures.kinds.values()
+    late_ms = figures.loop.get("p99_ms")
+    captions = figures.stages.get("interim", [])
+    load = "overloaded" if figures.is_overloaded else "refuses new sessions" if figures.refuses_new else ""
+
+    def count(number: int, one: str, many: str = "") -> str:
+        return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+    def tile(number: int, one: str, many: str = "", note: str = "") -> Tile:
+        value, _, name = count(number, one, many).partition(" ")
+        return Tile(value, name, note, key=one)
+
+    desktops, agents = sum(line.desktops for line in lines), sum(line.agents for line in lines)
+    most = max((kind.most_waiting for kind in kinds), default=0)
+    return (
+        tile(len(lines), "user"),
+        tile(figures.phones, "phone", note=count(figures.sessions, "session")),
+        tile(phases.count("running"), "app runs", "apps run", count(len(figures.apps), "package")),
+        tile(desktops, "desktop", note=count(agents, "agent")),
+        tile(
+            sum(kind.waiting for kind in kinds), "message waits", "messages wait", f"{most:,} in one mailbox"
+        ),
+        tile(
+            sum(kind.restarts for kind in kinds), "restart", note=f"{sum(kind.down for kind in kinds):,} down"
+        ),
+        Tile(f"{max(captions):.0f} ms" if captions else _NONE, "captions, worst p99", key="captions"),
+        Tile(_NONE if late_ms is None else f"{late_ms} ms", "loop delay, p99", load, key="loop"),
+    )
+
+
+def walk(tree: Node) -> Iterator[Node]:
+    """A node and all below, parents first."""
+    yield tree
+    for child in tree.children:
+        yield from walk(child)
+
+
+def lines_of_all(top: Node) -> tuple[WearerLine, ...]:
+    """A line for everybody in the application's tree, in the order of their names."""
+    branches: dict[str, dict[str, Node]] = {}
+    for part in top.children:
+        if part.name in ("users", "desks"):
+            for branch in part.children:
+                branches.setdefault(branch.name, {})[part.name] = branch
+    return tuple(
+        wearer_line(user_of(name), parts.get("users"), parts.get("desks"))
+        for name, parts in sorted(branches.items())
+    )
+
+
+def user_of(branch: str) -> str:
+    """Whose branch that is; the other way round as `branch_name`."""
+    return branch.replace("%2F", "/").replace("%25", "%")

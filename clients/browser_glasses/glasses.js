@@ -32,7 +32,7 @@ function say(message) {
     return;
   }
   socket.send(JSON.stringify({timestamp: Date.now(), ...message}));
-  if (message.type !== "ping") {
+  if (message.type !== "ping" && message.type !== "pong") {
     note(">", message.type);
   }
 }

@@ -27,6 +27,8 @@ class NodeView(msgspec.Struct, frozen=True):
     """What is shown of the runtime's `TreeNode`."""
 
     name: str
+    path: str = ""
+    kind: str = ""
     status: str = ""
     state: str = ""
     depth: int = 0
@@ -35,22 +37,48 @@ class NodeView(msgspec.Struct, frozen=True):
     handled: int = 0
     restarts: int = 0
     last_error: str | None = None
+    age_s: float | None = None
     facts: dict[str, Any] = {}
     children: tuple[NodeView, ...] = ()
 
 
 class TreeView(msgspec.Struct, frozen=True):
     tree: NodeView
+    counters: dict[str, int] = {}
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="What the server said, as JSON.")
+@click.option("--watch", "is_watching", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(0.1, 3_600),
+    default=1.0,
+    metavar="SECONDS",
+    help="With --watch: how often. [default: 1]",
+)
+@click.option("--of", "user", metavar="EMAIL", help="With --watch: the actors of one user.")
+@click.option("--times", type=click.IntRange(1), metavar="N", help="With --watch: end after so many looks.")
 @data_option
 @file_option
-def tree(as_json: bool, data: str | None, settings_file: str | None) -> None:
+def tree(
+    as_json: bool,
+    is_watching: bool,
+    every_s: float,
+    user: str | None,
+    times: int | None,
+    data: str | None,
+    settings_file: str | None,
+) -> None:
     """Show the actors of the running server: state, mailbox, messages handled, restarts, last error, and
     what each adds: of a connection its silence, round trip and missed pongs."""
     settings = load_settings(as_flags(data=data), settings_file).settings
+    if is_watching:
+        from config.cli.tree_watch import watch
+
+        watch(lambda: read(settings.data), every_s=every_s, times=times, user=user)
+        return
     server = read_server_file(settings.data)
     if server is None:
         raise Failed(
@@ -65,6 +93,17 @@ def tree(as_json: bool, data: str | None, settings_file: str | None) -> None:
         click.echo(json.dumps(json.loads(answer), indent=2))
     else:
         print_tree(view.tree)
+
+
+def read(data: str) -> TreeView:
+    """What the server of a data directory says now; Failed where it says nothing."""
+    server = read_server_file(data)
+    if server is None:
+        raise Failed(f"no server runs on {data}")
+    try:
+        return msgspec.json.decode(ask(server, data), type=TreeView)
+    except msgspec.DecodeError as error:
+        raise Failed(f"{server.url} answered something else than a tree: {error}") from error
 
 
 def ask(server: ServerFile, data: str) -> bytes:

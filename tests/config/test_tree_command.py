@@ -151,3 +151,89 @@ def test_tree_of_a_server_that_died_says_that_it_does_not_answer(data: Path) -> 
 
     assert "does not answer" in result.stderr
     assert (data / SERVER_NAME).exists()
+
+
+def _node(name: str, kind: str = "", **fields: object) -> dict[str, object]:
+    return {"name": name, "kind": kind, "path": f"/{name}", "status": "running", **fields}
+
+
+WATCHED = {
+    "tree": _node(
+        "/",
+        children=[
+            _node(
+                "glasshouse",
+                children=[
+                    _node(
+                        "users",
+                        children=[
+                            _node(
+                                "ada@example.org",
+                                children=[
+                                    _node("session", "UserSession", handled=1_234, facts={"session_s": 90.0}),
+                                    _node(
+                                        "link",
+                                        "GlassesLink",
+                                        facts={"connection": "c", "open_s": 90.0, "round_trip_ms": 4.2},
+                                    ),
+                                    _node(
+                                        "display",
+                                        status="down",
+                                        restarts=2,
+                                        last_error="Boom: \x1b[31m",
+                                        depth=7,
+                                        high_water=9,
+                                    ),
+                                    _node("org.example.a", "AppSession", facts={"phase": "grace"}),
+                                ],
+                            )
+                        ],
+                    ),
+                    _node("directory", "Directory"),
+                ],
+            )
+        ],
+    )
+}
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which nothing is cut."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.mark.usefixtures("wide")
+def test_watching_shows_who_is_connected_and_the_servers_own_actors(data: Path) -> None:
+    with _Server(200, json.dumps(WATCHED).encode()) as server:
+        _announce(data, server.url)
+
+        shown = _run("tree", "--watch", "--times", "1").output
+
+    assert re.search(r"1 user +1 phone \(1 session\)", shown)
+    assert re.search(r"ada@example\.org +here +4 ms +org\.example\.a \(grace\) +7 +2$", shown, re.MULTILINE)
+    assert re.search(r"^directory +Running +0", shown, re.MULTILINE)
+    assert "display" not in shown
+
+
+@pytest.mark.usefixtures("wide")
+def test_watching_one_user_shows_their_actors_and_no_ones_escapes(data: Path) -> None:
+    with _Server(200, json.dumps(WATCHED).encode()) as server:
+        _announce(data, server.url)
+
+        shown = _run("tree", "--watch", "--times", "1", "--of", "ada@example.org").output
+
+    assert re.search(r"^  session +Running +0 +0 +1,234 +0", shown, re.MULTILINE)
+    assert re.search(r"^  display +Down, coming back +7 +9 +0 +2 +Boom", shown, re.MULTILINE)
+    assert "round trip 4 ms" in shown
+    assert "\x1b" not in shown
+    assert "directory" not in shown
+
+
+@pytest.mark.usefixtures("wide")
+def test_watching_says_what_is_wrong_and_tries_again(data: Path) -> None:
+    data.mkdir()
+
+    shown = _run("tree", "--watch", "--times", "2", "--every", "0.1").output
+
+    assert f"no server runs on {data}; trying again" in " ".join(shown.split())

@@ -39,7 +39,7 @@ FLAGS: Final = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
-_MICROPHONE: Final = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+MICROPHONE: Final = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 """One that hears a file, with leave to be used."""
 
 Sound = Literal["microphone", "recording"]
@@ -105,7 +105,7 @@ class Browser:
             command = [
                 program,
                 *FLAGS,
-                *(_MICROPHONE if sound == "microphone" else ()),
+                *(MICROPHONE if sound == "microphone" else ()),
                 *(("--no-sandbox",) if os.geteuid() == 0 else ()),  # it refuses to be root with one
                 f"--user-data-dir={folder / 'profile'}",
                 f"--use-file-for-fake-audio-capture={wav}",

@@ -24,8 +24,9 @@ from tests.system.browser import FLAGS, chromium
 from tests.system.server import PATIENCE_S, eventually
 
 PHONE: Final = (360, 740)
+PHONE_PICTURE: Final = (390, 844)
 DESK: Final = (1000, 900)
-_KEYS: Final = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, "")}
+_KEYS: Final = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " ")}
 
 
 class Page:
@@ -118,8 +119,8 @@ class Page:
         await self.command("Input.insertText", text=text)
 
     async def press(self, key: str, *, shift: bool = False) -> None:
-        """Press a key: Enter, Tab, Escape."""
-        code, text = _KEYS[key]
+        """Press a key: Enter, Tab, Escape, the space, or a letter."""
+        code, text = _KEYS.get(key) or (ord(key.upper()), key)
         common = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
         await self.command("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         await self.command("Input.dispatchKeyEvent", type="keyUp", **common)
@@ -136,9 +137,14 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         await self.command("Emulation.setEmulatedMedia", features=[scheme])
 
-    async def picture(self, path: Path) -> None:
-        """Keep what is to be seen, the whole page."""
-        answer = await self.command("Page.captureScreenshot", captureBeyondViewport=True, format="png")
+    async def picture(self, path: Path, *, height: int | None = None, scale: float = 1.0) -> None:
+        """Keep what is to be seen, the whole page, or as much of it as has this height."""
+        box = (await self.command("Page.getLayoutMetrics"))["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": box["width"], "scale": scale}
+        clip["height"] = box["height"] if height is None else min(height, box["height"])
+        answer = await self.command(
+            "Page.captureScreenshot", captureBeyondViewport=True, format="png", clip=clip
+        )
         await trio.Path(path).write_bytes(base64.b64decode(answer["data"]))
 
     async def accessible(self) -> list[tuple[str, str]]:
@@ -152,15 +158,20 @@ class Page:
 
 
 class Chromium:
-    """A browser without a window; it has as many strangers' tabs as are asked for."""
+    """A browser without a window; it has as many strangers' tabs as are asked for.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+      flags: more of the browser's own.
+    """
+
+    def __init__(self, folder: Path, *flags: str) -> None:
         program = chromium()
         assert program is not None
         self._port_file = folder / "profile" / "DevToolsActivePort"
         command = [
             program,
             *FLAGS,
+            *flags,
             *(("--no-sandbox",) if os.geteuid() == 0 else ()),  # it refuses to be root with one
             f"--user-data-dir={folder / 'profile'}",
             "--remote-debugging-port=0",

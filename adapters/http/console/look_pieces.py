@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.console.overview import ActorLine, WearerLine, actor_lines, wearer_line
+from actors.console.overview import ActorLine, WearerLine, actor_lines, tiles, wearer_line
 from actors.console.ports import ErrorRates, SessionLogs
 from actors.console.viewers import Viewer
-from actors.figures import Figures
 from adapters.http.console.agent_pieces import Order
 from adapters.http.console.frame import Frame
 from adapters.http.console.sheet import Sheet, piece_id
@@ -21,8 +20,6 @@ MOST_WEARERS: Final = 200
 """Lines of one page; who looks for somebody else searches."""
 
 Pieces = Mapping[str, str]
-
-_NONE: Final = "-"
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -130,46 +127,3 @@ class LookPieces:
 
     def _render(self, template: str, id: str, **values: Any) -> str:
         return self._frame.render(template, id=id, **values)
-
-
-class Tile(msgspec.Struct, frozen=True):
-    """A figure, what it counts, and what there is to add; `key` tells it from the others."""
-
-    value: str
-    name: str
-    note: str = ""
-    key: str = ""
-
-
-def tiles(figures: Figures, wearers: Iterable[WearerLine]) -> tuple[Tile, ...]:
-    """The server in numbers."""
-    lines = tuple(wearers)
-    phases = [phase for app in figures.apps.values() for phase in app.phases.elements()]
-    kinds = figures.kinds.values()
-    late_ms = figures.loop.get("p99_ms")
-    captions = figures.stages.get("interim", [])
-    load = "overloaded" if figures.is_overloaded else "refuses new sessions" if figures.refuses_new else ""
-
-    def count(number: int, one: str, many: str = "") -> str:
-        return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-    def tile(number: int, one: str, many: str = "", note: str = "") -> Tile:
-        value, _, name = count(number, one, many).partition(" ")
-        return Tile(value, name, note, key=one)
-
-    desktops, agents = sum(line.desktops for line in lines), sum(line.agents for line in lines)
-    most = max((kind.most_waiting for kind in kinds), default=0)
-    return (
-        tile(len(lines), "user"),
-        tile(figures.phones, "phone", note=count(figures.sessions, "session")),
-        tile(phases.count("running"), "app runs", "apps run", count(len(figures.apps), "package")),
-        tile(desktops, "desktop", note=count(agents, "agent")),
-        tile(
-            sum(kind.waiting for kind in kinds), "message waits", "messages wait", f"{most:,} in one mailbox"
-        ),
-        tile(
-            sum(kind.restarts for kind in kinds), "restart", note=f"{sum(kind.down for kind in kinds):,} down"
-        ),
-        Tile(f"{max(captions):.0f} ms" if captions else _NONE, "captions, worst p99", key="captions"),
-        Tile(_NONE if late_ms is None else f"{late_ms} ms", "loop delay, p99", load, key="loop"),
-    )

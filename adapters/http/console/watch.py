@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from actors.console.overview import WearerLine, wearer_line
+from actors.console.overview import WearerLine, user_of, wearer_line
 from actors.figures import Figures
 from actors.users.roster import branch_name
 from runtime import ActorSystem, Ref, TreeNode
@@ -89,7 +89,7 @@ class Watch:
             for child in self._system.children(ref):
                 tree = self._system.tree(child)
                 figures.add(tree.walk())
-                trees.setdefault(_user_of(tree.name), {})[name] = tree
+                trees.setdefault(user_of(tree.name), {})[name] = tree
                 await trio.lowlevel.checkpoint()
         lines = [
             wearer_line(user_id, parts.get("users"), parts.get("desks"))
@@ -104,8 +104,3 @@ class Watch:
 
 
 _FOLDERS: Final = ("users", "desks")
-
-
-def _user_of(branch: str) -> str:
-    """Whose branch that is; the other way round as `branch_name`."""
-    return branch.replace("%2F", "/").replace("%25", "%")

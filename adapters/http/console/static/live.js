@@ -173,6 +173,7 @@ async function send(form, submitter) {
     say("The server cannot be reached. Nothing was sent.", { urgent: true, shown: true });
   } finally {
     submitter?.removeAttribute("aria-busy");
+    asBefore(submitter);
   }
 }
 
@@ -187,12 +188,18 @@ function show(place, told) {
 
 function isSure(button) {
   if (!button?.dataset.sure || button.classList.contains("is-sure")) return true;
-  const words = button.textContent;
+  button.dataset.words = button.textContent;
   button.classList.add("is-sure");
   button.textContent = button.dataset.sure;
   say(button.dataset.sure);
-  setTimeout(() => { button.classList.remove("is-sure"); button.textContent = words; }, SURE_MS);
+  setTimeout(() => asBefore(button), SURE_MS);
   return false;
+}
+
+function asBefore(button) {
+  if (!button?.classList.contains("is-sure")) return;
+  button.classList.remove("is-sure");
+  button.textContent = button.dataset.words;
 }
 
 document.addEventListener("submit", (event) => {
