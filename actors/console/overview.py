@@ -168,7 +168,7 @@ def state_word(node: Node) -> str:
     """Where an actor's own machine stands; nothing for one that has none to tell of."""
     for name in ("phase", "peer"):
         if isinstance(node.facts.get(name), str) and node.kind in ("AppSession", "PeerActor"):
-            return str(node.facts[name])
+            return "" if node.facts[name] == "running" else str(node.facts[name])
     return node.state if node.state.islower() and node.state not in _CONTAINERS else ""
 
 

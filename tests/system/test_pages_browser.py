@@ -270,7 +270,8 @@ async def test_a_page_is_a_pair_of_glasses(server: Server, browser: Chromium, wa
         await eventually(lambda: told.heads[-2:] == ["up", "down"])
         await page.value(
             "(([level, charging]) => { level.value = 7; charging.click();"
-            " for (const kind of ['input', 'change']) level.dispatchEvent(new Event(kind)); })([document.querySelector('#battery'), document.querySelector('#charging')])"
+            " for (const kind of ['input', 'change']) level.dispatchEvent(new Event(kind)); })"
+            "(document.querySelectorAll('#battery, #charging'))"
         )
         await eventually(lambda: told.batteries[-1:] == [(7, True)])
 
