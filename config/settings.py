@@ -95,8 +95,8 @@ class AdminSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the administration may do beside looking.
 
     Attributes:
-      allow_kill: `POST /api/admin/kill` crashes the actor of a path. For `glasshouse bench resilience` and
-        tests of that kind; without it there is no such route.
+      allow_kill: `POST /api/admin/kill` crashes the actor of a path, and operators can in the console. For
+        `glasshouse bench resilience` and tests of that kind; without it there is no such route.
     """
 
     allow_kill: bool = False

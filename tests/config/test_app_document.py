@@ -227,3 +227,22 @@ def test_two_settings_of_one_key_are_refused() -> None:
     settings = ({"type": "toggle", "key": "on"}, {"type": "text", "key": "on"})
 
     assert "setting 'on': expected another key, 2 have this one" in _problems(AppFile(settings=settings))
+
+
+@pytest.mark.parametrize(
+    ("owner", "kept"), [(" Ada@Example.org ", "ada@example.org"), ("", ""), (None, "bob@example.org")]
+)
+def test_the_owner_of_an_app_is_a_mail_address_and_stays_until_another_is_given(
+    owner: str | None, kept: str
+) -> None:
+    url, key = "https://a.example.org", hash_api_key("key")
+    first = AppOptions(package_name="org.example.a", url=url, owner="bob@example.org")
+    known = make_app(first, None, hashed_api_key=key, allow_http=False)
+
+    options = AppOptions(package_name="org.example.a", url=url, owner=owner)
+    changed = make_app(options, None, hashed_api_key=key, allow_http=False, known=known)
+
+    assert ("bob@example.org", kept) == (known.owner, changed.owner)
+    wrong = AppOptions(package_name="org.example.a", url=url, owner="nobody")
+    with pytest.raises(AppError, match="owner: expected a mail address"):
+        make_app(wrong, None, hashed_api_key=key, allow_http=False)

@@ -312,9 +312,14 @@ def test_a_link_into_the_console_is_of_the_running_server_and_can_be_used(
     assert "good once, for 10 minutes:" in output
     assert "http://127.0.0.1:8002/console/login" == address
     assert link is not None
-    assert "ada@example.org" == link.user_id
+    assert ("ada@example.org", False) == (link.user_id, link.is_operator)
     assert time.time() + 590 < link.until < time.time() + 601
     assert "expected a mail address" in _run("user", "console", "ada", status=1).output
+    output = _run("user", "console", "ops@example.org", "--operator").output
+    link = ConsoleKeys(("s" * 32,)).read_link(output.splitlines()[-1].partition("#")[2])
+    assert "login of ops@example.org, an operator, good once" in output
+    assert link is not None
+    assert link.is_operator
     monkeypatch.setenv("GLASSHOUSE_PUBLIC_URL", "https://glasses.example.org")
     assert "https://glasses.example.org/console/login#" in _run("user", "console", "ada@example.org").output
     monkeypatch.setenv("GLASSHOUSE_CONSOLE_ENABLED", "false")

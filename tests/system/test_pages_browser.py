@@ -31,6 +31,7 @@ from tests.system.speaking import (
     heard_whole,
     listening,
     nothing_but_a_gap,
+    peer_of,
     speech,
 )
 
@@ -286,6 +287,8 @@ async def test_a_page_is_a_pair_of_glasses(server: Server, browser: Chromium, wa
         )
         assert lit, "the lens is dark"
         heard = bytes(told.heard[user])
+        if way == "webrtc":
+            assert "connected" == (await peer_of(server, user))["peer"]
         found = compare(first_heard(SPOKEN, heard), heard)
         heard_whole(found) if way == "pcm" else nothing_but_a_gap(found, TOLD_S)  # where WebRTC took over
         if way == "pcm":

@@ -56,7 +56,7 @@ def console_routes(
     pages = OpenPages(settings.streams_per_user)
     watch = Watch(system, house.path)
     pieces = LookPieces(frame, watch, house.logs)
-    streams = Streams(guard=guard, pages=pages, settings=settings, now=system.clock.now)
+    streams = Streams(guard=guard, pages=pages, settings=settings, telemetry=telemetry, now=system.clock.now)
     return (
         admission(guard, telemetry),
         static_routes(),

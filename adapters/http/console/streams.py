@@ -8,12 +8,14 @@ from quart import Response, request
 
 from actors.console.sessions import ConsoleSession
 from actors.console.settings import ConsoleSettings
+from actors.ports import StorageError, Telemetry
 from adapters.http.console.agent_pieces import Order
 from adapters.http.console.frame import said
-from adapters.http.console.guard import Guard
+from adapters.http.console.guard import Guard, Refused
 from adapters.http.console.look_stream import LookStream
 from adapters.http.console.open_pages import OpenPages
 from adapters.http.ending import ending_of
+from runtime import RuntimeFailure
 
 Look = Callable[[], Awaitable[Sequence[Order]]]
 
@@ -24,8 +26,15 @@ class Streams:
     """
 
     def __init__(
-        self, *, guard: Guard, pages: OpenPages, settings: ConsoleSettings, now: Callable[[], float]
+        self,
+        *,
+        guard: Guard,
+        pages: OpenPages,
+        settings: ConsoleSettings,
+        telemetry: Telemetry,
+        now: Callable[[], float],
     ) -> None:
+        self._telemetry = telemetry
         self._guard = guard
         self._pages = pages
         self._settings = settings
@@ -33,13 +42,22 @@ class Streams:
 
     def open(self, session: ConsoleSession, look: Look) -> Response:
         """The answer to the request under way: what `look` finds, again and again; 429 where there are too
-        many."""
+        many. It ends when `look` raises Refused, and waits out what cannot be told now."""
 
         async def is_logged_in() -> bool:
             return await self._guard.is_good(session.session_id)
 
+        async def look_again() -> Sequence[Order]:
+            try:
+                return await look()
+            except Refused:  # what was theirs is so no more: dialling again tells them
+                body.end()
+            except (RuntimeFailure, StorageError) as error:
+                self._telemetry.warning("console_not_now", cause=str(error))
+            return ()
+
         body = LookStream(
-            look=look,
+            look=look_again,
             ending=ending_of(request.scope),
             look_s=self._settings.look_s,
             keep_alive_s=self._settings.keep_alive_s,

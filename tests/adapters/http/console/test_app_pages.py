@@ -124,3 +124,24 @@ async def test_a_server_that_does_not_answer_is_down_on_the_page(autojump_clock:
         down = (await ops.get(f"/console/apps/{CAPTIONS}")).text
         assert (True, True) == (">Up<" in up, ">Down<" in down)
         assert KEY not in down
+
+
+async def test_an_open_page_ends_with_the_ownership_and_outlasts_a_directory_that_crashes(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as one:
+        await bobs_app(one)
+        bob, store = await one.visitor(BOB), one.rest.world.store
+
+        async with bob.watching(f"/console/apps/{CAPTIONS}/events") as page:
+            await page.until("1 running")
+            one.rest.world.find("directory").crash(RuntimeError("asked for by a test"))
+            one.rest.logs.failed("error", "something_new", {"package": CAPTIONS})
+            await page.until("something_new")
+            app = await store.find_app(CAPTIONS)
+            assert app is not None
+            await store.commit([PutApp(replace(app, owner=EVE))])
+            await page.ended()
+
+        assert 404 == (await bob.get(f"/console/apps/{CAPTIONS}/events")).status
+        assert 200 == (await (await one.visitor(EVE)).get(f"/console/apps/{CAPTIONS}")).status
