@@ -145,7 +145,10 @@ class Figures:
                     pass
 
     def _count(self, node: Node) -> None:
-        kind = self.kinds.setdefault(node.kind or "(down)", KindFigures())
+        name = node.kind or "(down)"
+        kind = self.kinds.get(name)
+        if kind is None:
+            kind = self.kinds[name] = KindFigures()
         kind.actors += 1
         kind.down += node.status == "down"
         kind.restarts += node.restarts
