@@ -7,7 +7,7 @@ A hook is a POST of JSON to a listener of ours (section 10.3 of the desktop's di
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -205,14 +205,21 @@ NO_DECISION: Final = b"{}"
 """What every other hook is answered with: the program goes on as if there were none."""
 
 
-class _Decision(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    behavior: str
+class Ruling(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What is decided of a permission, in the program's own words.
+
+    Attributes:
+      message: what the model reads of a denial.
+      updated_input: what the tool is used with instead; None for what it was asked with.
+    """
+
+    behavior: Literal["allow", "deny"]
     message: str = ""
     updated_input: dict[str, Any] | None = None
 
 
 class _Output(msgspec.Struct, frozen=True, rename="camel"):
-    decision: _Decision
+    decision: Ruling
     hook_event_name: str = "PermissionRequest"
 
 
@@ -220,20 +227,21 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     hook_specific_output: _Output
 
 
-def allow() -> bytes:
+def allow() -> Ruling:
     """Let it use the tool, this once."""
-    return _answer(_Decision("allow"))
+    return Ruling("allow")
 
 
-def deny(message: str) -> bytes:
+def deny(message: str) -> Ruling:
     """Do not; the model reads why, and goes on."""
-    return _answer(_Decision("deny", message))
+    return Ruling("deny", message)
 
 
-def answer_questions(request: PermissionRequest, answers: dict[str, str]) -> bytes:
+def answer_questions(request: PermissionRequest, answers: dict[str, str]) -> Ruling:
     """Answer what the model asked: its questions' texts, each with a label or with words of the user's."""
-    return _answer(_Decision("allow", updated_input={**_fields(request.tool_input), "answers": answers}))
+    return Ruling("allow", updated_input={**_fields(request.tool_input), "answers": answers})
 
 
-def _answer(decision: _Decision) -> bytes:
-    return msgspec.json.encode(_Answer(_Output(decision)))
+def hook_answer(ruling: Ruling) -> bytes:
+    """What a permission's hook is answered with."""
+    return msgspec.json.encode(_Answer(_Output(ruling)))

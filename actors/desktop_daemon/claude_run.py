@@ -15,9 +15,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from protocols.desktop.documents import Approval, Option
+from protocols.desktop.documents import Approval
 
-from . import claude_dialog
+from . import claude_dialog, claude_permission
 from .claude_dialog import Dialog
 from .claude_hooks import (
     PermissionRequest,
@@ -28,10 +28,10 @@ from .claude_hooks import (
     StopFailure,
     UserPromptSubmit,
     describe_tool,
-    questions_of,
+    hook_answer,
     tool_output,
 )
-from .claude_permission import DENIED, Held, approval_of, reply_of
+from .claude_permission import DENIED, Asking, numbered, what_instead
 from .claude_screens import Look, look, said_since_prompt
 from .ports import Done, Failed, NeedsApproval, Output, Ready, Withdrawn, Working
 from .screens import Screen
@@ -83,7 +83,6 @@ BACKGROUND_S: Final = 300.0
 HANG_S: Final = 300.0
 """Its screen moves ten times a second while it works. One that does not move for so long hangs."""
 
-_WHAT_INSTEAD: Final = "It was interrupted. What should it do instead?"
 _DETAIL_LINES: Final = 20
 
 
@@ -103,7 +102,7 @@ class ClaudeRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run's state.
 
     Attributes:
-      ids: what the ids of its approvals begin with; no other run has it.
+      asking: the permissions that its hooks wait for.
       prompts: what is still to be entered; the goal is the first.
       phase: `resting` waits to be told what to do instead.
       at: when the newest fact came.
@@ -113,7 +112,7 @@ class ClaudeRun(msgspec.Struct, frozen=True, kw_only=True):
       described_at: `looked_since` of what an observer was asked about.
     """
 
-    ids: str
+    asking: Asking
     prompts: tuple[str, ...]
     phase: Literal["starting", "working", "resting", "over"] = "starting"
     at: float = 0.0
@@ -124,14 +123,12 @@ class ClaudeRun(msgspec.Struct, frozen=True, kw_only=True):
     look: Look = Look(state="initializing")
     looked_since: float = 0.0
     entry: Entry | None = None
-    held: tuple[Held, ...] = ()
     dialog: Dialog | None = None
     resting: Approval | None = None
     is_interrupted: bool = False
     result: str | None = None
     result_at: float = 0.0
     described_at: float = -1.0
-    asked: int = 0
 
 
 _Stepped = tuple[ClaudeRun, tuple[ProgramEffect, ...]]
@@ -210,7 +207,7 @@ def wake_at(state: ClaudeRun) -> float | None:
         times += [state.entry.typed_at + ENTER_S, state.entry.typed_at + ENTER_AGAIN_S]
     if state.phase == "starting":
         times.append(state.began_at + START_S)
-    if state.phase == "working" and not state.held:
+    if state.phase == "working" and not state.asking.held:
         times.append(state.moved_at + HANG_S)
     if state.result is not None:
         times.append(state.result_at + BACKGROUND_S)
@@ -225,10 +222,7 @@ def takes(state: ClaudeRun, answer: Answered) -> bool:
         return answer.decision == "deny" or bool(answer.message)
     if state.dialog is not None and state.dialog.approval_id == answer.approval_id:
         return claude_dialog.option_of(state.dialog, answer) is not None
-    for held in state.held:
-        if held.approval.approval_id == answer.approval_id:
-            return reply_of(held, answer) is not None
-    return False
+    return claude_permission.takes(state.asking, answer)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -270,7 +264,7 @@ def _settle(state: ClaudeRun) -> _Stepped:
         return _sees_dialog(state)
     if not _has_stood(state, SETTLE_S) or state.look.state == "initializing":
         return _deadlines(state)
-    if state.prompts and not state.held and state.look.state != "working":
+    if state.prompts and not state.asking.held and state.look.state != "working":
         return _enter(state)  # never in the middle of a turn: a dialog may come between the text and Enter
     if state.phase == "working" and state.look.state in ("ready", "error"):
         return _at_rest(state)
@@ -310,7 +304,7 @@ def _entering(state: ClaudeRun, entry: Entry) -> _Stepped:
     if entry.enters >= ENTERS:
         return _failed(state, "Claude Code does not take what it is told.", state.screen.text)
     entry = _with(entry, enters=entry.enters + 1, typed_at=state.at)
-    if state.look.state == "needs_approval" or state.held:
+    if state.look.state == "needs_approval" or state.asking.held:
         return _with(state, entry=entry), ()  # Enter would answer that
     return _with(state, entry=entry), (Type("\r"),)
 
@@ -323,7 +317,7 @@ def _is_typed(seen: Look, text: str) -> bool:
 
 def _at_rest(state: ClaudeRun) -> _Stepped:
     """The screen says that it has stopped, and no hook has said so."""
-    if state.held:
+    if state.asking.held:
         return state, ()
     if state.look.state == "error" and _has_stood(state, ERROR_S):
         return _failed(state, state.look.title, said_since_prompt(state.screen))
@@ -340,14 +334,9 @@ def _at_rest(state: ClaudeRun) -> _Stepped:
 
 
 def _rest(state: ClaudeRun) -> _Stepped:
-    approval = Approval(
-        approval_id=_next_id(state),
-        kind="question",
-        title=_WHAT_INSTEAD,
-        detail=said_since_prompt(state.screen),
-        options=(Option(id="no", label="End it"),),
-    )
-    state = _with(state, phase="resting", resting=approval, asked=state.asked + 1, is_interrupted=False)
+    asking, approval_id = numbered(state.asking)
+    approval = what_instead(approval_id, said_since_prompt(state.screen))
+    state = _with(state, phase="resting", resting=approval, asking=asking, is_interrupted=False)
     return state, (Tell(NeedsApproval(approval, "interrupted")),)
 
 
@@ -356,7 +345,7 @@ def _deadlines(state: ClaudeRun) -> _Stepped:
         return _failed(state, "Claude Code did not start.", state.screen.text)
     if state.result is not None and state.at >= state.result_at + BACKGROUND_S:
         return _done(state, f"{state.result}\n\n[What it had left running was ended.]")
-    if state.phase == "working" and not state.held and state.at >= state.moved_at + HANG_S:
+    if state.phase == "working" and not state.asking.held and state.at >= state.moved_at + HANG_S:
         return _failed(state, "Claude Code hangs: its screen does not move.", state.screen.text)
     return state, ()
 
@@ -366,7 +355,7 @@ def _deadlines(state: ClaudeRun) -> _Stepped:
 
 
 def _sees_dialog(state: ClaudeRun) -> _Stepped:
-    if state.held:
+    if state.asking.held:
         return state, ()  # the hook has told of it, or of one before it
     if state.look.kind == "trust" and _has_stood(state, SETTLE_S):
         # The folder is one that the user has allowed agents to work in.
@@ -377,9 +366,10 @@ def _sees_dialog(state: ClaudeRun) -> _Stepped:
 
 
 def _ask_about(state: ClaudeRun) -> _Stepped:
-    approval = claude_dialog.approval(state.look, state.screen, _next_id(state))
+    asking, approval_id = numbered(state.asking)
+    approval = claude_dialog.approval(state.look, state.screen, approval_id)
     dialog = Dialog(approval.approval_id, state.look, since=state.at)
-    state = _with(state, dialog=dialog, asked=state.asked + 1)
+    state = _with(state, dialog=dialog, asking=asking)
     return state, (Tell(NeedsApproval(approval, f"screen {approval.title}")),)
 
 
@@ -442,26 +432,17 @@ def _stopped(state: ClaudeRun, stop: Stop) -> _Stepped:
 
 
 def _asks_permission(state: ClaudeRun, number: int, request: PermissionRequest) -> _Stepped:
-    questions = questions_of(request)
-    effects: list[ProgramEffect] = []
+    effects: tuple[ProgramEffect, ...] = ()
     if state.dialog is not None and state.dialog.approval_id:
-        effects.append(Tell(Withdrawn(state.dialog.approval_id)))
-    held = Held(
-        number=number,
-        request=request,
-        approval=approval_of(_next_id(state), request, questions),
-        questions=questions,
-    )
-    state = _with(state, dialog=None, held=(*state.held, held), asked=state.asked + 1)
-    return state, (*effects, Tell(NeedsApproval(held.approval, f"hook {number}")))
+        effects = (Tell(Withdrawn(state.dialog.approval_id)),)
+    asking, asks = claude_permission.hold(state.asking, number, request)
+    return _with(state, dialog=None, asking=asking), (*effects, Tell(asks))
 
 
 def _lost(state: ClaudeRun, fact: HookLost) -> _Stepped:
     """The dialog, if it stands, is left to the screen."""
-    lost = [held for held in state.held if held.number == fact.number]
-    rest = tuple(held for held in state.held if held.number != fact.number)
-    effects = tuple(Tell(Withdrawn(held.approval.approval_id)) for held in lost)
-    return _with(state, held=rest, looked_since=state.at), effects
+    asking, withdrawn = claude_permission.release(state.asking, fact.number)
+    return _with(state, asking=asking, looked_since=state.at), tuple(map(Tell, withdrawn))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -480,30 +461,23 @@ def _answered(state: ClaudeRun, answer: Answered) -> _Stepped:
             return _failed(state, "It was ended at a question.", state.dialog.look.detail)
         dialog = claude_dialog.decide(state.dialog, answer, state.at, DENIED)
         return _with(state, dialog=dialog), ()
-    (held,) = (held for held in state.held if held.approval.approval_id == answer.approval_id)
-    reply = reply_of(held, answer)
-    rest = tuple(other for other in state.held if other is not held)
-    if isinstance(reply, bytes):
-        return _with(state, held=rest, looked_since=state.at), (
-            HookReply(held.number, reply),
-            Tell(Working(held.approval.title)),
-        )
-    questions = held.questions[1:]
-    held = _with(
-        held,
-        approval=approval_of(_next_id(state), held.request, questions),
-        questions=questions,
-        answers=reply or {},
+    held = claude_permission.find(state.asking, answer.approval_id)
+    assert held is not None
+    asking, outcome = claude_permission.decide(state.asking, held, answer)
+    if isinstance(outcome, NeedsApproval):
+        return _with(state, asking=asking), (Tell(outcome),)
+    assert isinstance(held.number, int)
+    return _with(state, asking=asking, looked_since=state.at), (
+        HookReply(held.number, hook_answer(outcome)),
+        Tell(Working(held.approval.title)),
     )
-    state = _with(state, held=(*rest, held), asked=state.asked + 1)
-    return state, (Tell(NeedsApproval(held.approval, f"hook {held.number} {len(questions)}")),)
 
 
 def _given(state: ClaudeRun, text: str) -> _Stepped:
     """Another instruction; or the answer to a question of the model's, in the user's own words."""
-    for held in state.held:
-        if held.questions:
-            return _answered(state, Answered(held.approval.approval_id, "approve", None, text))
+    question = claude_permission.open_question(state.asking)
+    if question is not None:
+        return _answered(state, Answered(question.approval.approval_id, "approve", None, text))
     effects: tuple[ProgramEffect, ...] = ()
     if state.resting is not None:
         effects = (Tell(Withdrawn(state.resting.approval_id)), Tell(Working()))
@@ -523,11 +497,7 @@ def _failed(state: ClaudeRun, error: str, detail: str) -> _Stepped:
 
 
 def _withdrawals(state: ClaudeRun) -> tuple[ProgramEffect, ...]:
-    open_now = [held.approval.approval_id for held in state.held]
+    open_now = [held.approval.approval_id for held in state.asking.held]
     open_now += [state.dialog.approval_id] if state.dialog is not None and state.dialog.approval_id else []
     open_now += [state.resting.approval_id] if state.resting is not None else []
     return tuple(Tell(Withdrawn(approval_id)) for approval_id in open_now)
-
-
-def _next_id(state: ClaudeRun) -> str:
-    return f"{state.ids}-{state.asked + 1}"

@@ -20,6 +20,7 @@ import trio
 
 from actors.desktop_daemon import claude_run, observer
 from actors.desktop_daemon.claude_hooks import HOOK_NAMES
+from actors.desktop_daemon.claude_permission import Asking
 from actors.desktop_daemon.claude_run import ClaudeRun, first_prompt
 from actors.desktop_daemon.ports import AgentOrder, TerminalAgent
 from actors.desktop_daemon.screens import Screen
@@ -61,7 +62,7 @@ def open_claude(
     prompt = first_prompt(
         order.goal, is_resume=order.is_resume, lost_goal="" if is_kept else order.former_goal
     )
-    state = ClaudeRun(ids=approval_ids(order), prompts=(prompt,))
+    state = ClaudeRun(asking=Asking(ids=approval_ids(order)), prompts=(prompt,))
     return AgentRun(order, claude_run, state, _Claude(settings, order, ours, model))
 
 

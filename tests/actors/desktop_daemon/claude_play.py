@@ -11,6 +11,7 @@ from actors.desktop_daemon.claude_hooks import (
     PermissionRequest,
     UserPromptSubmit,
 )
+from actors.desktop_daemon.claude_permission import Asking
 from actors.desktop_daemon.claude_run import (
     ENTER_S,
     SETTLE_S,
@@ -47,7 +48,7 @@ class Play:
     """
 
     def __init__(self, goal: str = "do the\nwhole job") -> None:
-        self.state = ClaudeRun(ids="a", prompts=(first_prompt(goal, is_resume=False),))
+        self.state = ClaudeRun(asking=Asking(ids="a"), prompts=(first_prompt(goal, is_resume=False),))
         self.effects: list[ProgramEffect] = []
         self.pressed: list[tuple[str, Look, Dialog | None]] = []
         self.now = 100.0

@@ -20,6 +20,7 @@ from actors.desktop_daemon.claude_hooks import (
     answer_questions,
     deny,
     describe_tool,
+    hook_answer,
     questions_of,
     read_hook,
     tool_output,
@@ -130,7 +131,7 @@ def decision(body: bytes) -> dict[str, Any]:
 def test_answers_are_the_programs_own_words() -> None:
     asked = {"questions": [{"question": "Which?", "options": [{"label": "A"}]}], "extra": 1}
 
-    assert {"behavior": "allow"} == decision(allow())
-    assert {"behavior": "deny", "message": "No."} == decision(deny("No."))
-    answered = decision(answer_questions(request_of(asked), {"Which?": "A"}))
+    assert {"behavior": "allow"} == decision(hook_answer(allow()))
+    assert {"behavior": "deny", "message": "No."} == decision(hook_answer(deny("No.")))
+    answered = decision(hook_answer(answer_questions(request_of(asked), {"Which?": "A"})))
     assert {"behavior": "allow", "updatedInput": {**asked, "answers": {"Which?": "A"}}} == answered

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 
-from actors.desktop_daemon.claude_hooks import NO_DECISION, PermissionRequest, Stop, allow
+from actors.desktop_daemon.claude_hooks import NO_DECISION, PermissionRequest, Stop, allow, hook_answer
 from actors.desktop_daemon.terminal_facts import HookHeard, HookLost
 from adapters.terminal import hooks
 from adapters.terminal.hooks import HookListener
@@ -75,10 +75,10 @@ async def test_a_permission_waits_for_its_reply() -> None:
         assert isinstance(asked, HookHeard)
         assert isinstance(asked.event, PermissionRequest)
         assert [] == answers
-        listener.reply(asked.number, allow())
+        listener.reply(asked.number, hook_answer(allow()))
         listener.reply(asked.number, b"late")
 
-    assert (200, allow()) == (answers[0].status, answers[0].body)
+    assert (200, hook_answer(allow())) == (answers[0].status, answers[0].body)
 
 
 async def test_who_does_not_wait_any_more_is_told() -> None:
@@ -89,7 +89,7 @@ async def test_who_does_not_wait_any_more_is_told() -> None:
                 await heard.until(1)
                 scope.cancel()
         await heard.until(2)
-        listener.reply(1, allow())
+        listener.reply(1, hook_answer(allow()))
 
     assert [HookHeard, HookLost] == [type(fact) for fact in heard.facts]
     assert 1 == heard.facts[1].number
