@@ -10,7 +10,6 @@ that was decided for: a digit may pick another option of another version, and `n
 
 from __future__ import annotations
 
-import re
 from typing import Final, Literal
 
 import msgspec
@@ -32,10 +31,12 @@ from .claude_hooks import (
     tool_output,
 )
 from .claude_permission import DENIED, Asking, numbered, what_instead
+from .claude_prompt import RESTARTS, first_prompt, killed_note
 from .claude_screens import Look, look, said_since_prompt
 from .ports import Done, Failed, NeedsApproval, Output, Ready, Withdrawn, Working
 from .screens import Screen
 from .terminal_facts import (
+    Again,
     Answered,
     Describe,
     Described,
@@ -104,6 +105,7 @@ class ClaudeRun(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       asking: the permissions that its hooks wait for.
       prompts: what is still to be entered; the goal is the first.
+      going_on: what a program is told that was started again.
       phase: `resting` waits to be told what to do instead.
       at: when the newest fact came.
       moved_at: when the terminal last printed.
@@ -114,6 +116,7 @@ class ClaudeRun(msgspec.Struct, frozen=True, kw_only=True):
 
     asking: Asking
     prompts: tuple[str, ...]
+    going_on: str = ""
     phase: Literal["starting", "working", "resting", "over"] = "starting"
     at: float = 0.0
     began_at: float = 0.0
@@ -129,32 +132,11 @@ class ClaudeRun(msgspec.Struct, frozen=True, kw_only=True):
     result: str | None = None
     result_at: float = 0.0
     described_at: float = -1.0
+    restarts: int = 0
 
 
 _Stepped = tuple[ClaudeRun, tuple[ProgramEffect, ...]]
 _with = msgspec.structs.replace
-
-
-def first_prompt(goal: str, *, is_resume: bool, lost_goal: str = "") -> str:
-    """What the program is told first, harmless whatever the goal is.
-
-    Args:
-      lost_goal: what came before the goal, where the program has nothing of that conversation any more.
-
-    In its input box `!` at the beginning runs a command unasked, `/` is a command of its own, a backslash at
-    the end makes Enter a line break, and `@` with a path attaches a file from anywhere.
-    """
-    text = re.sub(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]", " ", goal).strip().rstrip("\\")
-    text = re.sub(r"(^|\s)@(?=\S*[~/.])", r"\1", text)
-    if lost_goal:
-        text = f"{text}\n\nWhat you are to go on with is not kept any more. It began with: {lost_goal}"
-        return first_prompt(text, is_resume=is_resume)
-    if is_resume:
-        return (
-            "You were cut off while you did this. Go on where you stopped; if you were waiting for a "
-            f"permission, ask again. The task was: {text}"
-        )
-    return text if text[:1].isalnum() else f"Please do this: {text}"
 
 
 def step(state: ClaudeRun, fact: ProgramFact, now: float) -> _Stepped:
@@ -192,6 +174,8 @@ def _heard(state: ClaudeRun, fact: ProgramFact) -> _Stepped:
         case Ended():
             if state.result is not None:
                 return _done(state, state.result)
+            if fact.code is None and state.phase == "working" and state.restarts < RESTARTS:
+                return _again(state, fact)
             return _failed(state, f"Claude Code has ended: {fact.how}", state.screen.text or fact.text)
         case _:
             return state, ()
@@ -484,6 +468,20 @@ def _given(state: ClaudeRun, text: str) -> _Stepped:
     phase = "working" if state.phase == "resting" else state.phase
     prompts = (*state.prompts, first_prompt(text, is_resume=False))
     return _with(state, phase=phase, prompts=prompts, resting=None, result=None), effects
+
+
+def _again(state: ClaudeRun, fact: Ended) -> _Stepped:
+    """Somebody has killed it. What it waited for is not known to the next one, which asks anew."""
+    effects = (*_withdrawals(state), Tell(Output("note", killed_note(fact.how))), Again())
+    state = ClaudeRun(
+        asking=_with(state.asking, held=()),
+        prompts=(state.going_on, *state.prompts),
+        going_on=state.going_on,
+        at=state.at,
+        began_at=state.at,
+        restarts=state.restarts + 1,
+    )
+    return state, effects
 
 
 def _done(state: ClaudeRun, result: str) -> _Stepped:

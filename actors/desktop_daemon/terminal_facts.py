@@ -11,6 +11,7 @@ import msgspec
 from protocols.desktop.documents import Decision
 
 from .claude_hooks import HookEvent
+from .claude_stream import Overlong
 from .ports import AgentEvent
 from .screens import Screen
 
@@ -95,6 +96,12 @@ class HookLost(msgspec.Struct, frozen=True):
     number: int
 
 
+class LineHeard(msgspec.Struct, frozen=True):
+    """A program without a terminal has written this line."""
+
+    line: bytes | Overlong
+
+
 class Described(msgspec.Struct, frozen=True):
     """What an observer said of a screen."""
 
@@ -112,6 +119,7 @@ ProgramFact = (
     | TimePassed
     | HookHeard
     | HookLost
+    | LineHeard
     | Described
 )
 
@@ -138,6 +146,12 @@ class HookReply(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Send(msgspec.Struct, frozen=True):
+    """Write this line to a program without a terminal."""
+
+    line: bytes
+
+
 class Describe(msgspec.Struct, frozen=True):
     """Let an observer say what this screen shows, if there is one. It cannot do more than that."""
 
@@ -148,4 +162,8 @@ class End(msgspec.Struct, frozen=True):
     """The run is over: end the program and all it started."""
 
 
-ProgramEffect = Tell | Type | HookReply | Describe | End
+class Again(msgspec.Struct, frozen=True):
+    """The program has ended and is started again, to go on in its session."""
+
+
+ProgramEffect = Tell | Type | HookReply | Send | Describe | Again | End

@@ -7,6 +7,6 @@ both together with a machine of `actors.desktop_daemon`.
 from __future__ import annotations
 
 from .agents import Terminals, end_left_over
-from .settings import TerminalSettings
+from .settings import ClaudeMode, TerminalSettings
 
-__all__ = ["TerminalSettings", "Terminals", "end_left_over"]
+__all__ = ["ClaudeMode", "TerminalSettings", "Terminals", "end_left_over"]

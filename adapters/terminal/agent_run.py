@@ -1,7 +1,7 @@
 """One run of a terminal agent: its program, its machine, and what goes between them.
 
-Facts from the terminal, from the hooks and from the daemon go into one queue; one task takes them out, asks
-the machine, and does what it says.
+Facts from the terminal, from hooks or pipes, and from the daemon go into one queue; one task takes them out,
+asks the machine, and does what it says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import trio
 
 from actors.desktop_daemon.ports import AgentOrder, Done, Emit, Failed, Output
 from actors.desktop_daemon.terminal_facts import (
+    Again,
     Answered,
     End,
     Ended,
@@ -38,6 +39,8 @@ from .pty import Pty, TerminalError
 from .terminal import Drawn, Marked, Said, Skipped, Terminal, TerminalFact
 
 S = TypeVar("S")
+
+_NOT_STARTED = "It could not be started."
 
 
 class Machine(Protocol[S]):
@@ -69,10 +72,16 @@ class Program(Protocol):
     """What one kind of agent executes, and what it needs beside a terminal."""
 
     async def start(self, nursery: trio.Nursery, tell: Callable[[ProgramFact], None]) -> None:
-        """Start what has to be there before the program. Facts of its own go to `tell`."""
+        """Start what has to be there before the program. Facts of its own go to `tell`.
+
+        The nursery is cancelled when the program has ended; one that is started again needs it again.
+        """
 
     def launch(self) -> Launch:
         """Make the files that the program needs; called in a thread. Raises OSError."""
+
+    def drain(self) -> None:
+        """Tell the last of what it has said beside its terminal: the program has ended."""
 
     def clean(self) -> None:
         """Take away what `launch` has made; called in a thread, in any case."""
@@ -102,11 +111,10 @@ class AgentRun(Generic[S]):
 
     async def run(self, emit: Emit) -> None:
         """See the port."""
+        is_again = True
         try:
-            async with trio.open_nursery() as nursery:
-                await self._program.start(nursery, self._tell)
-                await self._execute(emit)
-                nursery.cancel_scope.cancel()
+            while is_again:
+                is_again = await self._live(emit)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._program.clean)
@@ -132,7 +140,20 @@ class AgentRun(Generic[S]):
 
     # The program
 
-    async def _execute(self, emit: Emit) -> None:
+    async def _live(self, emit: Emit) -> bool:
+        """Run one program; whether it is to be started again."""
+        is_again = False
+        async with trio.open_nursery() as nursery:
+            try:
+                await self._program.start(nursery, self._tell)
+            except OSError as error:
+                emit(Failed(_NOT_STARTED, str(error)))
+            else:
+                is_again = await self._execute(emit)
+            nursery.cancel_scope.cancel()
+        return is_again
+
+    async def _execute(self, emit: Emit) -> bool:
         mark = (MARK, self._order.agent_id)
         try:
             if self._order.is_resume:
@@ -141,21 +162,24 @@ class AgentRun(Generic[S]):
             launch = await trio.to_thread.run_sync(self._program.launch)
             pty = Pty.start(launch.argv, environment=launch.environment, cwd=self._order.cwd, mark=mark)
         except (TerminalError, OSError) as error:
-            emit(Failed("It could not be started.", str(error)))
-            return
-        self._pty, self._secret = pty, launch.secret
+            emit(Failed(_NOT_STARTED, str(error)))
+            return False
+        self._pty, self._secret, self._text = pty, launch.secret, KeptText()
         self._tells_text = launch.tells_text and not launch.secret
+        is_again = False
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_terminal, pty)
-                await self._work(emit)
+                is_again = await self._work(emit)
                 nursery.cancel_scope.cancel()
         finally:
             self._pty = None
             await pty.aclose()
+        return is_again
 
     async def _run_terminal(self, pty: Pty) -> None:
         status = await Terminal(pty, self._hear).run()
+        self._program.drain()
         self._tell(Ended(str(status), status.code, self._text.take()))
 
     def _hear(self, fact: TerminalFact) -> None:
@@ -190,16 +214,16 @@ class AgentRun(Generic[S]):
         self._facts.append(fact)
         self._has_facts.set()
 
-    async def _work(self, emit: Emit) -> None:
-        """Until the machine has ended the run."""
+    async def _work(self, emit: Emit) -> bool:
+        """Until the machine has ended the run, or wants its program started again."""
         self._tell(Started())
         while True:
             while self._facts:
                 fact = self._facts.popleft()
                 self._state, effects = self._machine.step(self._state, fact, trio.current_time())
                 for effect in effects:
-                    if isinstance(effect, End):
-                        return
+                    if isinstance(effect, End | Again):
+                        return isinstance(effect, Again)
                     self._do(effect, emit)
             self._tell_log(emit)
             self._has_facts = trio.Event()

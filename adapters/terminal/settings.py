@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+
+ClaudeMode = Literal["terminal", "stream"]
 
 
 class TerminalSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +20,8 @@ class TerminalSettings(msgspec.Struct, frozen=True, kw_only=True):
       claude_config: its CLAUDE_CONFIG_DIR, in which this daemon answers the questions of a first start. None
         for `claude` in `folder`. Somebody has to log in there once, unless the daemon's environment has
         ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN.
+      claude_mode: `terminal` runs it in its terminal and reads hooks and screen; `stream` without one, by its
+        structured stream.
       shares_claude: it uses what the user has set up for himself instead: his login, his settings, and what
         those allow unasked.
     """
@@ -25,4 +30,5 @@ class TerminalSettings(msgspec.Struct, frozen=True, kw_only=True):
     kept_environment: tuple[str, ...] = ()
     claude: str = "claude"
     claude_config: Path | None = None
+    claude_mode: ClaudeMode = "terminal"
     shares_claude: bool = False

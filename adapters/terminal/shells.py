@@ -98,6 +98,9 @@ class _Command:
     def launch(self) -> Launch:
         return Launch(argv=("/bin/sh", "-c", self._order.goal), environment=self._environment)
 
+    def drain(self) -> None:
+        pass  # all it says is on its terminal
+
     def clean(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -28,6 +28,7 @@ from actors.desktop_daemon.settings import (
 )
 from adapters.desktop_state import AllowedDirectory, Credentials, CredentialsFile
 from adapters.telemetry import Level
+from adapters.terminal import ClaudeMode
 
 FOLDER_VARIABLE = "GLASSHOUSE_DAEMON"
 TOKEN_VARIABLE = "GLASSHOUSE_DAEMON_TOKEN"
@@ -45,12 +46,15 @@ class TerminalFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
       claude: the Claude Code CLI, as a name on PATH or as a path.
       claude_config: its CLAUDE_CONFIG_DIR; empty for a folder of the daemon's own.
+      claude_mode: `terminal` runs it in a terminal, as you would; `stream` without one, by its structured
+        stream, which is sooner ready and takes less of a core.
       shares_claude: it uses your own login and settings instead, and what those allow is not asked about.
       kept_environment: names of variables that agents get beside the usual ones. Anything else stays here.
     """
 
     claude: str = "claude"
     claude_config: str = ""
+    claude_mode: ClaudeMode = "terminal"
     shares_claude: bool = False
     kept_environment: tuple[str, ...] = ()
 

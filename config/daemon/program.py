@@ -147,6 +147,7 @@ def _terminal_settings(home: DaemonHome, file: DaemonFile) -> TerminalSettings:
         kept_environment=file.terminal.kept_environment,
         claude=file.terminal.claude,
         claude_config=Path(config).expanduser() if config else None,
+        claude_mode=file.terminal.claude_mode,
         shares_claude=file.terminal.shares_claude,
     )
 

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from actors.desktop_daemon.ports import AgentOrder
-from adapters.terminal import Terminals, TerminalSettings
-from clients.messages_loopback import Asked, MessagesLoopback, Reply, open_messages_loopback
+from adapters.terminal import ClaudeMode, Terminals, TerminalSettings
+from clients.messages_loopback import Asked, MessagesLoopback, Reply, ToolUse, open_messages_loopback
 from tests.adapters.terminal.scene import Run, running
 from tests.system.server import ROOT
 
@@ -56,6 +56,17 @@ def install_claude() -> str:
     return str(programs[0])
 
 
+def bash(command: str) -> ToolUse:
+    """The model wants to run this."""
+    return ToolUse("Bash", {"command": command, "description": "A step"})
+
+
+def scripted(*replies: Reply) -> Callable[[Asked], Reply]:
+    """The model's answers, one after the other, to whatever it is told."""
+    waiting = list(replies)
+    return lambda asked: waiting.pop(0) if waiting else "Nothing more."
+
+
 class Desk:
     """A machine with the CLI on it, and the model that it asks.
 
@@ -64,7 +75,7 @@ class Desk:
       project: the folder that agents work in.
     """
 
-    def __init__(self, folder: Path, claude: str, loopback: MessagesLoopback) -> None:
+    def __init__(self, folder: Path, claude: str, loopback: MessagesLoopback, mode: ClaudeMode) -> None:
         self.loopback = loopback
         self.project = folder / "project"
         self.project.mkdir(exist_ok=True)
@@ -76,7 +87,7 @@ class Desk:
             "ANTHROPIC_BASE_URL": loopback.url,
             "CLAUDE_CODE_MAX_RETRIES": "1",
         }
-        self.settings = TerminalSettings(folder=folder / "agents", claude=claude)
+        self.settings = TerminalSettings(folder=folder / "agents", claude=claude, claude_mode=mode)
 
     def order(self, goal: str, **changes: object) -> AgentOrder:
         order = AgentOrder(
@@ -95,8 +106,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, claude: str, reply: Callable[[Asked], Reply]) -> AsyncIterator[Desk]:
+async def open_desk(
+    folder: Path, claude: str, reply: Callable[[Asked], Reply], mode: ClaudeMode = "terminal"
+) -> AsyncIterator[Desk]:
     """A desk whose model answers what uses tools by `reply`; everything else it asks is small talk."""
     loopback = MessagesLoopback(lambda asked: reply(asked) if asked.tools else "Fine.")
     async with open_messages_loopback(loopback):
-        yield Desk(folder, claude, loopback)
+        yield Desk(folder, claude, loopback, mode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,10 +10,11 @@ import pytest
 import trio
 
 from actors.desktop_daemon.ports import Done, Failed, Ready, Withdrawn, Working
+from adapters.terminal import ClaudeMode
 from adapters.terminal.hooks import HookListener
-from clients.messages_loopback import Asked, Fault, Reply, ToolUse
+from clients.messages_loopback import Asked, Fault, ToolUse
 from tests.adapters.terminal.scene import left_over
-from tests.system.claude_program import KEY, install_claude, open_desk
+from tests.system.claude_program import KEY, bash, install_claude, open_desk, scripted
 from tests.system.server import eventually
 
 
@@ -23,14 +23,11 @@ def claude() -> str:
     return install_claude()
 
 
-def bash(command: str) -> ToolUse:
-    return ToolUse("Bash", {"command": command, "description": "A step"})
-
-
-def scripted(*replies: Reply) -> Callable[[Asked], Reply]:
-    """The model's answers, one after the other, to whatever it is told."""
-    waiting = list(replies)
-    return lambda asked: waiting.pop(0) if waiting else "Nothing more."
+@pytest.fixture(params=["terminal", "stream"])
+def mode(request: pytest.FixtureRequest) -> ClaudeMode:
+    """Both ways to run it: what is asked, answered and told is the same."""
+    chosen: ClaudeMode = request.param
+    return chosen
 
 
 def results(asked: list[Asked]) -> list[str]:
@@ -39,14 +36,14 @@ def results(asked: list[Asked]) -> list[str]:
 
 
 async def test_a_task_waits_for_each_permission_and_goes_on_after_a_refusal(
-    claude: str, tmp_path: Path
+    claude: str, mode: ClaudeMode, tmp_path: Path
 ) -> None:
     reply = scripted(
         ["I look around.", bash("touch made.txt; env")],
         ["And now.", bash("touch refused.txt")],
         "Made one, was refused the other.",
     )
-    async with open_desk(tmp_path, claude, reply) as desk:
+    async with open_desk(tmp_path, claude, reply, mode) as desk:
         ordered = desk.order("Make two files.\nBoth of them.")
         async with desk.run(ordered) as run:
             first = await run.question()
@@ -78,7 +75,7 @@ async def test_a_task_waits_for_each_permission_and_goes_on_after_a_refusal(
 
 
 async def test_a_question_of_the_models_is_answered_by_its_label_or_in_words(
-    claude: str, tmp_path: Path
+    claude: str, mode: ClaudeMode, tmp_path: Path
 ) -> None:
     options = [
         {"label": "SQLite", "description": "One file"},
@@ -89,7 +86,10 @@ async def test_a_question_of_the_models_is_answered_by_its_label_or_in_words(
         {"question": "Which name?", "header": "Name", "multiSelect": False, "options": options},
     ]
     reply = scripted(["I ask.", ToolUse("AskUserQuestion", {"questions": questions})], "Thanks.")
-    async with open_desk(tmp_path, claude, reply) as desk, desk.run(desk.order("!touch evil.txt")) as run:
+    async with (
+        open_desk(tmp_path, claude, reply, mode) as desk,
+        desk.run(desk.order("!touch evil.txt")) as run,
+    ):
         database = await run.question()
         assert not run.agent.answer(database.approval.approval_id, "choose", "7", None)
         assert run.agent.answer(database.approval.approval_id, "choose", "2", None)
@@ -115,9 +115,12 @@ async def test_a_question_of_the_models_is_answered_by_its_label_or_in_words(
     ],
 )
 async def test_a_model_that_cannot_be_asked_fails_the_task(
-    claude: str, tmp_path: Path, fault: Fault, error: str
+    claude: str, mode: ClaudeMode, tmp_path: Path, fault: Fault, error: str
 ) -> None:
-    async with open_desk(tmp_path, claude, lambda _: fault) as desk, desk.run(desk.order("Try.")) as run:
+    async with (
+        open_desk(tmp_path, claude, lambda _: fault, mode) as desk,
+        desk.run(desk.order("Try.")) as run,
+    ):
         outcome = await run.outcome()
 
     assert isinstance(outcome, Failed)
@@ -125,11 +128,11 @@ async def test_a_model_that_cannot_be_asked_fails_the_task(
 
 
 async def test_a_run_that_is_cut_off_in_a_tool_leaves_no_process_and_is_taken_up_again(
-    claude: str, tmp_path: Path
+    claude: str, mode: ClaudeMode, tmp_path: Path
 ) -> None:
     slow = "touch begun.txt; python3 -c 'import signal; signal.pause()'"
     reply = scripted(["It takes long.", bash(slow)], "Taken up again.")
-    async with open_desk(tmp_path, claude, reply) as desk:
+    async with open_desk(tmp_path, claude, reply, mode) as desk:
         ordered = desk.order("Wait for it.")
         async with desk.run(ordered) as run:
             run.approve(await run.question())
@@ -182,9 +185,11 @@ async def test_a_permission_whose_hook_was_lost_is_answered_on_the_screen_by_its
     assert any("Not that one." in asked.user for asked in desk.loopback.asked)
 
 
-async def test_an_interrupted_run_asks_what_to_do_instead(claude: str, tmp_path: Path) -> None:
+async def test_an_interrupted_run_asks_what_to_do_instead(
+    claude: str, mode: ClaudeMode, tmp_path: Path
+) -> None:
     replies = scripted(Fault(hangs=True), "Did the other thing.")
-    async with open_desk(tmp_path, claude, replies) as desk, desk.run(desk.order("Think long.")) as run:
+    async with open_desk(tmp_path, claude, replies, mode) as desk, desk.run(desk.order("Think long.")) as run:
         await eventually(lambda: any(asked.tools for asked in desk.loopback.asked))
         run.agent.interrupt()
         asked = await run.question()
@@ -198,10 +203,10 @@ async def test_an_interrupted_run_asks_what_to_do_instead(claude: str, tmp_path:
 
 
 async def test_only_the_user_allows_tools_beforehand_and_never_the_project(
-    claude: str, tmp_path: Path
+    claude: str, mode: ClaudeMode, tmp_path: Path
 ) -> None:
     reply = scripted(["One.", bash("touch allowed.txt")], ["Two.", bash("mkdir asked")], "Good.")
-    async with open_desk(tmp_path, claude, reply) as desk:
+    async with open_desk(tmp_path, claude, reply, mode) as desk:
         theirs = desk.project / ".claude"
         theirs.mkdir()
         hook = {"hooks": [{"type": "command", "command": f"touch {tmp_path}/hooked.txt"}]}
@@ -240,7 +245,9 @@ async def test_the_users_own_configuration_is_used_where_he_wants_it_and_the_fol
     ]
 
 
-async def test_a_turn_is_not_the_end_while_it_has_left_something_running(claude: str, tmp_path: Path) -> None:
+async def test_a_turn_is_not_the_end_while_it_has_left_something_running(
+    claude: str, mode: ClaudeMode, tmp_path: Path
+) -> None:
     go = tmp_path / "go"
     behind = ToolUse(
         "Bash",
@@ -251,7 +258,7 @@ async def test_a_turn_is_not_the_end_while_it_has_left_something_running(claude:
         },
     )
     reply = scripted(["I start it.", behind], "It runs.", "It has ended.")
-    async with open_desk(tmp_path, claude, reply) as desk, desk.run(desk.order("Start it.")) as run:
+    async with open_desk(tmp_path, claude, reply, mode) as desk, desk.run(desk.order("Start it.")) as run:
         await run.until(lambda: run.questions or Working("Waits for Waits") in run.events)
         if run.questions:
             run.approve(run.questions[0])

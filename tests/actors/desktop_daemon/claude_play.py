@@ -12,11 +12,11 @@ from actors.desktop_daemon.claude_hooks import (
     UserPromptSubmit,
 )
 from actors.desktop_daemon.claude_permission import Asking
+from actors.desktop_daemon.claude_prompt import first_prompt
 from actors.desktop_daemon.claude_run import (
     ENTER_S,
     SETTLE_S,
     ClaudeRun,
-    first_prompt,
     step,
     wake_at,
 )
@@ -48,7 +48,8 @@ class Play:
     """
 
     def __init__(self, goal: str = "do the\nwhole job") -> None:
-        self.state = ClaudeRun(asking=Asking(ids="a"), prompts=(first_prompt(goal, is_resume=False),))
+        prompts = (first_prompt(goal, is_resume=False),)
+        self.state = ClaudeRun(asking=Asking(ids="a"), prompts=prompts, going_on="go on")
         self.effects: list[ProgramEffect] = []
         self.pressed: list[tuple[str, Look, Dialog | None]] = []
         self.now = 100.0

@@ -20,3 +20,13 @@ def recorded(name: str) -> Screen:
     cursor, _, text = (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").partition("\n")
     row, column = cursor.split()
     return Screen(tuple(text.rstrip("\n").split("\n")), int(row), int(column))
+
+
+_STREAMS = Path(__file__).parent / "streams"
+
+STREAMS = sorted(path.stem for path in _STREAMS.glob("*.jsonl"))
+
+
+def recorded_stream(name: str) -> list[bytes]:
+    """The lines of this run without a terminal; `tests/system/record_claude_streams.py` records them."""
+    return (_STREAMS / f"{name}.jsonl").read_bytes().splitlines()

@@ -17,6 +17,7 @@ from actors.desktop_daemon.claude_hooks import (
     StopFailure,
     UserPromptSubmit,
 )
+from actors.desktop_daemon.claude_prompt import RESTARTS, first_prompt
 from actors.desktop_daemon.claude_run import (
     BACKGROUND_S,
     DIALOG_S,
@@ -30,12 +31,12 @@ from actors.desktop_daemon.claude_run import (
     SILENT_S,
     START_S,
     UNKNOWN_S,
-    first_prompt,
     takes,
 )
 from actors.desktop_daemon.ports import Done, Failed, Output, Ready, Withdrawn
 from actors.desktop_daemon.screens import Screen
 from actors.desktop_daemon.terminal_facts import (
+    Again,
     Answered,
     Describe,
     Described,
@@ -46,6 +47,7 @@ from actors.desktop_daemon.terminal_facts import (
     InputGiven,
     InterruptAsked,
     ProgramFact,
+    Started,
 )
 from tests.actors.desktop_daemon.claude_play import DOWN, ENTER, ESCAPE, PASTE, UP, Play, decision, permission
 from tests.actors.desktop_daemon.recorded import NAMES, recorded
@@ -156,16 +158,36 @@ def test_a_failed_turn_has_failed() -> None:
     assert "API Error: 400 planned" == failed.error
 
 
-@pytest.mark.parametrize(
-    ("how", "code"), [("exit status 0", 0), ("exit status 1", 1), ("signal SIGKILL", None)]
-)
-def test_an_exit_is_never_success(how: str, code: int | None) -> None:
+@pytest.mark.parametrize(("how", "code"), [("exit status 0", 0), ("exit status 1", 1)])
+def test_an_exit_is_never_success(how: str, code: int) -> None:
     play = Play().work().show("working_tool").hear(Ended(how, code, ""))
 
     failed = play.events[-1]
     assert isinstance(failed, Failed)
     assert f"Claude Code has ended: {how}" == failed.error
     assert "Garnishing" in failed.detail
+
+
+def test_one_that_was_killed_is_started_again_and_told_to_go_on_and_not_for_ever() -> None:
+    killed = Ended("signal SIGKILL", None, "")
+    play = Play().work().hear(permission())
+    (asked,) = play.asked
+
+    play.hear(killed)
+    assert [Again()] == [effect for effect in play.effects if isinstance(effect, Again)]
+    assert Withdrawn(asked.approval.approval_id) in play.events
+    assert not takes(play.state, Answered(asked.approval.approval_id, "approve"))
+
+    for _ in range(RESTARTS - 1):
+        play.hear(Started()).show("ready", for_s=SETTLE_S)
+        assert "\x1b[200~go on\x1b[201~" == play.typed[-1]
+        play.hear(killed)
+    play.hear(Started()).show("ready", for_s=SETTLE_S).hear(permission())
+    assert asked.approval.approval_id != play.asked[-1].approval.approval_id
+
+    failed = play.hear(killed).events[-1]
+    assert isinstance(failed, Failed)
+    assert "Claude Code has ended: signal SIGKILL" == failed.error
 
 
 def test_a_turn_waits_for_what_it_has_left_running() -> None:

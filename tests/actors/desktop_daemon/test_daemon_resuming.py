@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import trio
 
-from actors.desktop_daemon.claude_run import first_prompt
+from actors.desktop_daemon.claude_prompt import first_prompt
 from actors.desktop_daemon.messages import AgentRecord
 from actors.desktop_daemon.ports import AgentOrder, Done, Failed, Ready
 from actors.desktop_daemon.settings import AgentSettings, DaemonSettings
