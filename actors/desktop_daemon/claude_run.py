@@ -354,7 +354,8 @@ def _ask_about(state: ClaudeRun) -> _Stepped:
     approval = claude_dialog.approval(state.look, state.screen, approval_id)
     dialog = Dialog(approval.approval_id, state.look, since=state.at)
     state = _with(state, dialog=dialog, asking=asking)
-    return state, (Tell(NeedsApproval(approval, f"screen {approval.title}")),)
+    describe = (Describe(state.screen),) if state.look.kind == "unknown" else ()
+    return state, (Tell(NeedsApproval(approval, f"screen {approval.title}")), *describe)
 
 
 def _at_dialog(state: ClaudeRun, dialog: Dialog) -> _Stepped:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ports import Telemetry
+from ..service import ServiceSpec
 from .ports import Dialler, Places, Reports, StateFolder, TerminalAgents
 from .server_time import ServerTime
 from .settings import DaemonSettings
@@ -17,6 +19,7 @@ class DaemonParts:
     Attributes:
       name: of this desktop, as its user calls it.
       version: of this program.
+      services: what the agents need that is no actor; started before them and stopped after.
     """
 
     settings: DaemonSettings
@@ -29,3 +32,4 @@ class DaemonParts:
     time: ServerTime
     name: str
     version: str
+    services: Sequence[ServiceSpec] = ()

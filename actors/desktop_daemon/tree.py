@@ -1,5 +1,6 @@
 """The daemon's tree.
 
+services   what agents need that is no actor: an observer's process
 ledger     what is kept of each agent, on the disk before anybody is told
 outbox     reports to the server: the newest state, a bounded log, an outcome until it is taken
 uplink     the connection: dials, says hello, answers pings
@@ -39,6 +40,7 @@ class DesktopDaemon(Supervisor):
         ledger, outbox = self.child("ledger"), self.child("outbox")
         agents, foreman, uplink = self.child("agents"), self.child("foreman"), self.child("uplink")
         return (
+            *(service.child() for service in parts.services),
             ChildSpec(name="ledger", factory=lambda: Ledger(parts=parts, outbox=outbox)),
             ChildSpec(name="outbox", factory=lambda: Outbox(parts=parts, ledger=ledger, foreman=foreman)),
             ChildSpec(name="agents", factory=EachAlone, shutdown_s=15.0),

@@ -31,6 +31,7 @@ from adapters.telemetry import Level
 from adapters.terminal import ClaudeMode
 
 FOLDER_VARIABLE = "GLASSHOUSE_DAEMON"
+OBSERVER_KEY_VARIABLE = "GLASSHOUSE_DAEMON_OBSERVER_KEY"
 TOKEN_VARIABLE = "GLASSHOUSE_DAEMON_TOKEN"
 SERVER_VARIABLES = ("GLASSHOUSE_DAEMON_SERVER_URL", "DAEMON_SERVER_URL")
 DEFAULT_ROOT = "~/glasshouse-agents"
@@ -59,6 +60,22 @@ class TerminalFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     kept_environment: tuple[str, ...] = ()
 
 
+class ObserverFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language model that says, in an agent's log, what a screen shows that nobody understands.
+
+    Attributes:
+      model: which of Anthropic's; empty, as it is, asks nobody. With one, such screens go to its provider,
+        and whatever stands on them.
+      key_file: its key, in a file of one line that only you can read; empty takes the key from
+        GLASSHOUSE_DAEMON_OBSERVER_KEY. No agent gets it.
+      base_url: where it is asked, without `/v1`; empty for ANTHROPIC_BASE_URL, or else Anthropic itself.
+    """
+
+    model: str = ""
+    key_file: str = ""
+    base_url: Annotated[str, Meta(pattern=r"^(https?://\S+)?$")] = ""
+
+
 class DaemonFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`daemon.toml`: what the user says, and nobody else.
 
@@ -78,6 +95,7 @@ class DaemonFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reconnect: ReconnectSettings = ReconnectSettings()
     reports: ReportSettings = ReportSettings()
     terminal: TerminalFile = TerminalFile()
+    observer: ObserverFile = ObserverFile()
 
     @property
     def settings(self) -> DaemonSettings:
@@ -155,6 +173,37 @@ def read_token(path: str) -> str:
         token = Path(path).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise DaemonError(f"{path} cannot be read: {error}") from error
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
+    if not _is_secret(token):
         raise DaemonError(f"{path} holds no token")
     return token
+
+
+def read_observer_key(path: str) -> str:
+    """The observer's key: in a file of one line where there is a path, else in its variable.
+
+    Raises:
+      DaemonError: there is none, or others than this user may read the file.
+    """
+    if not path:
+        key = os.environ.get(OBSERVER_KEY_VARIABLE, "").strip()
+        if not _is_secret(key):
+            raise DaemonError(
+                f"the observer has a model and no key: put it into {OBSERVER_KEY_VARIABLE}, or into a file "
+                "that observer.key_file names"
+            )
+        return key
+    try:
+        with Path(path).expanduser().open(encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            if status.st_mode & 0o077 or status.st_uid != os.getuid():
+                raise DaemonError(f"{path} is not for your eyes alone: chmod 600 {path}")
+            key = file.read(4096).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DaemonError(f"{path} cannot be read: {error}") from error
+    if not _is_secret(key):
+        raise DaemonError(f"{path} holds no key")
+    return key
+
+
+def _is_secret(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text

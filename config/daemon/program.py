@@ -20,6 +20,7 @@ from actors.desktop_daemon.parts import DaemonParts
 from actors.desktop_daemon.ports import Dialler, Reports, StateError
 from actors.desktop_daemon.server_time import ServerTime
 from actors.desktop_daemon.tree import daemon_spec
+from actors.service import ServiceSpec
 from adapters.desktop_state import AllowedPlaces, DocumentFolder
 from adapters.desktop_uplink import (
     ServerAddress,
@@ -34,6 +35,7 @@ from adapters.terminal import Terminals, TerminalSettings, end_left_over
 from config import __version__
 from config.daemon.board import keep_board
 from config.daemon.home import DEFAULT_ROOT, DaemonError, DaemonFile, DaemonHome
+from config.daemon.observer import observer_of
 from config.runtime_events import report
 from runtime import ActorSystem, open_system
 
@@ -99,7 +101,9 @@ async def daemon_system(
     async with open_system("daemon") as system:
         telemetry = open_log(file, system, log_to)
         system.events.listen(lambda event: report(event, telemetry))
-        terminals = Terminals(_terminal_settings(home, file))
+        observer = observer_of(file, telemetry)
+        services = () if observer is None else (ServiceSpec("observer", observer.run),)
+        terminals = Terminals(_terminal_settings(home, file), observer=observer)
         folder = DocumentFolder(agents or home.agents)
         await end_left_over(await _unfinished(folder))
         parts = DaemonParts(
@@ -113,9 +117,16 @@ async def daemon_system(
             time=ServerTime(system.clock),
             name=file.desktop_name,
             version=__version__,
+            services=services,
         )
         await system.spawn(daemon_spec(parts))
-        telemetry.info("daemon_runs", name=parts.name, adapters=",".join(terminals.names), root=file.root)
+        telemetry.info(
+            "daemon_runs",
+            name=parts.name,
+            adapters=",".join(terminals.names),
+            root=file.root,
+            observer=file.observer.model or "none",
+        )
         yield system
 
 

@@ -15,9 +15,11 @@ from actors.desktop_daemon.ports import AgentOrder
 from actors.desktop_daemon.settings import DaemonSettings
 from adapters.desktop_state import Credentials, write_whole
 from adapters.listener.lock import take_data_lock
+from adapters.simulated.telemetry import RecordingTelemetry
 from config.cli.daemon import daemon
 from config.daemon.board import Board
-from config.daemon.home import DaemonError, DaemonFile, DaemonHome, read_token
+from config.daemon.home import DaemonError, DaemonFile, DaemonHome, read_observer_key, read_token
+from config.daemon.observer import observer_of
 from protocols.desktop.reports import CompleteReport
 
 
@@ -248,3 +250,54 @@ def test_file_that_holds_no_token_is_not_taken_for_one(home: DaemonHome, content
 
     with pytest.raises(DaemonError, match="holds no token"):
         read_token(str(home.path / "given"))
+
+
+def test_no_screen_goes_anywhere_unless_the_user_names_a_model(home: DaemonHome) -> None:
+    assert observer_of(home.read_settings(), RecordingTelemetry()) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "problem"),
+    [
+        (0o600, "sk-key\n", ""),
+        (0o640, "sk-key\n", "chmod 600"),
+        (0o604, "sk-key\n", "chmod 600"),
+        (0o600, "", "holds no key"),
+        (0o600, "sk key", "holds no key"),
+        (None, "", "cannot be read"),
+    ],
+)
+def test_an_observers_key_file_is_for_its_users_eyes_alone(
+    home: DaemonHome, mode: int | None, content: str, problem: str
+) -> None:
+    path = home.path / "key"
+    if mode is not None:
+        path.write_text(content)
+        path.chmod(mode)
+
+    if not problem:
+        assert "sk-key" == read_observer_key(str(path))
+        return
+    with pytest.raises(DaemonError, match=problem):
+        read_observer_key(str(path))
+
+
+def test_an_observer_without_a_key_stops_the_daemon_with_a_sentence(home: DaemonHome) -> None:
+    _allow(home)
+    with home.settings_file.open("a") as settings:
+        settings.write('[observer]\nmodel = "claude-haiku-4-5"\n')
+
+    refused = _call("test", "bash: true")
+
+    assert 1 == refused.exit_code
+    assert "glasshouse: the observer has a model and no key" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", ['[terminal]\nclaude_mode = "screen"\n', '[observer]\nbase_url = "example.org"\n']
+)
+def test_a_setting_that_does_not_exist_is_named(home: DaemonHome, wrong: str) -> None:
+    home.settings_file.write_text(wrong)
+
+    with pytest.raises(DaemonError, match=r"\$\.(terminal|observer)\."):
+        home.read_settings()

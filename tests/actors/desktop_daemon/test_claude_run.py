@@ -168,6 +168,17 @@ def test_an_exit_is_never_success(how: str, code: int) -> None:
     assert "Garnishing" in failed.detail
 
 
+def test_an_observer_is_asked_once_about_a_screen_that_nobody_understands() -> None:
+    play = Play().work().show("model_dialog", for_s=UNKNOWN_S + 60)
+
+    assert [recorded("model_dialog")] == [
+        effect.screen for effect in play.effects if isinstance(effect, Describe)
+    ]
+    assert ["Claude Code shows something unknown. Please look."] == [
+        asked.approval.title for asked in play.asked
+    ]
+
+
 def test_one_that_was_killed_is_started_again_and_told_to_go_on_and_not_for_ever() -> None:
     killed = Ended("signal SIGKILL", None, "")
     play = Play().work().hear(permission())

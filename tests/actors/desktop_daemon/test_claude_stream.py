@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.desktop_daemon import claude_stream
@@ -223,6 +223,7 @@ def test_an_answer_has_the_id_of_its_request_and_runs_what_was_asked_about() -> 
     assert {"answers": {"a": "b"}} == answered["response"]["response"]["updatedInput"]
 
 
+@example("a\u2028b\u2029c\r\nd")
 @given(st.text())
 def test_a_prompt_is_one_line_and_arrives_as_it_was_said(text: str) -> None:
     assert {"type": "user", "message": {"role": "user", "content": text}} == said(claude_stream.prompt(text))
