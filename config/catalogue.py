@@ -68,9 +68,9 @@ class Setting:
 def catalogue() -> dict[str, Setting]:
     """Every setting by name: first those of no group, then group by group."""
     defaults = Settings()
-    listed = _fields_of(defaults, prefix="")
+    listed = fields_of(defaults, prefix="")
     for group in group_names():
-        listed += _fields_of(getattr(defaults, group), prefix=f"{group}.")
+        listed += fields_of(getattr(defaults, group), prefix=f"{group}.")
     return {setting.name: setting for setting in listed}
 
 
@@ -90,7 +90,8 @@ def descriptions(struct: type) -> dict[str, str]:
     return {name: re.sub(r"\s+", " ", words) for names, words in entries for name in names.split(", ")}
 
 
-def _fields_of(defaults: msgspec.Struct, prefix: str) -> list[Setting]:
+def fields_of(defaults: msgspec.Struct, prefix: str) -> list[Setting]:
+    """The settings of one struct, those of its groups left out."""
     struct = type(defaults)
     words = descriptions(struct)
     hints = get_type_hints(struct, include_extras=True)

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from config.catalogue import Setting, catalogue, group_names
+from config.catalogue import Setting, catalogue, fields_of, group_names
+from config.daemon.home import DaemonFile
 from config.rest_reference import rest_reference
 from config.settings import Settings
 from protocols.error_codes import ERRORS
@@ -48,6 +49,16 @@ throttle_s = 0.3
 ```
 """
 
+_DAEMON = """## The desktop daemon's own file
+
+`daemon.toml` in the daemon's folder, on the wearer's own computer ([desktop.md](desktop.md)). No server can
+change any of it, and no secret stands in it. Nothing of a screen is sent anywhere unless `observer.model`
+names a model: from then on a screen that is not understood goes to that model's provider, with whatever
+stands on it.
+"""
+
+_DAEMON_GROUPS = ("agents", "terminal", "observer", "reconnect", "reports")
+
 
 def configuration_reference() -> str:
     """The whole document."""
@@ -58,7 +69,26 @@ def configuration_reference() -> str:
     for group in group_names():
         inner = [one for one in settings if one.name.startswith(f"{group}.")]
         parts.append(f"## {group}\n\n{_summary(kinds[group])}\n\n" + _table(inner))
-    return "\n".join(parts)
+    return "\n".join((*parts, *_daemon_parts()))
+
+
+def daemon_settings() -> list[Setting]:
+    """What stands in the desktop daemon's own file: those of no group, then group by group."""
+    defaults = DaemonFile()
+    listed = fields_of(defaults, prefix="")
+    for group in _DAEMON_GROUPS:
+        listed += fields_of(getattr(defaults, group), prefix=f"{group}.")
+    return listed
+
+
+def _daemon_parts() -> list[str]:
+    settings = daemon_settings()
+    parts = [_DAEMON + "\n" + _daemon_table([one for one in settings if "." not in one.name])]
+    for group in _DAEMON_GROUPS:
+        inner = [one for one in settings if one.name.startswith(f"{group}.")]
+        summary = _summary(type(getattr(DaemonFile(), group)))
+        parts.append(f"### [{group}]\n\n{summary}\n\n" + _daemon_table(inner))
+    return parts
 
 
 def with_errors(page: str) -> str:
@@ -81,7 +111,7 @@ def with_errors(page: str) -> str:
 
 def undescribed() -> list[str]:
     """Settings whose struct says nothing about them."""
-    return [one.name for one in catalogue().values() if not one.description]
+    return [one.name for one in (*catalogue().values(), *daemon_settings()) if not one.description]
 
 
 def _waiting(retry_after_s: float | None) -> str:
@@ -89,8 +119,18 @@ def _waiting(retry_after_s: float | None) -> str:
 
 
 def _table(settings: list[Setting]) -> str:
-    rows = [["Setting", "Default", "Unit or kind", "Environment", "What it is for"]]
-    rows += [_row(one) for one in settings]
+    return _rows(
+        [["Setting", "Default", "Unit or kind", "Environment", "What it is for"], *map(_row, settings)]
+    )
+
+
+def _daemon_table(settings: list[Setting]) -> str:
+    """Without the environment: this file alone says these."""
+    head = ["Setting", "Default", "Unit or kind", "What it is for"]
+    return _rows([head, *([*cells[:3], cells[4]] for cells in map(_row, settings))])
+
+
+def _rows(rows: list[list[str]]) -> str:
     rows.insert(1, ["---"] * len(rows[0]))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 

@@ -83,6 +83,7 @@ class DaemonFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
       root: where an agent works that was not told where.
       name: of this desktop; the computer's own unless given.
       plaintext: send the token over http to another computer, too.
+      log_level: the least that stands in the log.
       directories: where else agents may work, and what they may do there unasked.
     """
 
