@@ -9,14 +9,27 @@
     trio.run(server.run)
 
 Read `server.py` (webhooks), `session.py` (the connection and its rules), `events.py` (what can be heard),
-`layouts.py` (what can be shown).
+`layouts.py` (what can be shown), `rest.py` (what can be kept, and other calls).
 """
 
 from __future__ import annotations
 
+from clients.app_sdk.errors import CloudError
 from clients.app_sdk.events import Events, Handler, Unsubscribe
 from clients.app_sdk.layouts import Layouts
+from clients.app_sdk.rest import Rest, Storage
 from clients.app_sdk.server import AppServer
-from clients.app_sdk.session import AppSession, CloudError, Ending
+from clients.app_sdk.session import AppSession, Ending
 
-__all__ = ["AppServer", "AppSession", "CloudError", "Ending", "Events", "Handler", "Layouts", "Unsubscribe"]
+__all__ = [
+    "AppServer",
+    "AppSession",
+    "CloudError",
+    "Ending",
+    "Events",
+    "Handler",
+    "Layouts",
+    "Rest",
+    "Storage",
+    "Unsubscribe",
+]

@@ -18,8 +18,10 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from clients.app_sdk.errors import CloudError
 from clients.app_sdk.events import AUDIO, DISCONNECTED, ERROR, RECONNECTED, SETTINGS_CHANGE, Events, Handler
 from clients.app_sdk.layouts import Layouts
+from clients.app_sdk.rest import Rest, Storage
 from clients.network import Connect
 from clients.socket import ABNORMAL, DisconnectedError, RefusedError, Socket, hold
 from protocols import MalformedMessage, Unknown, from_app, timestamps, to_app
@@ -50,6 +52,8 @@ class AppSession:
       session_id, user_id, package_name: who it is.
       events: register handlers here.
       layouts: show something here.
+      storage: keep something for this wearer here.
+      rest: the cloud's other routes.
       settings: the app's settings, a list of JSON objects (protocol.md 9.3).
       system_settings: the wearer's settings, a JSON object (9.1).
       capabilities: what the glasses can do (9.10), None while no glasses are known.
@@ -75,6 +79,8 @@ class AppSession:
         self.package_name = package_name
         self.events = Events(self._send_subscriptions)
         self.layouts = Layouts(self.send, package_name)
+        self.rest = Rest(url, package_name, api_key, connect=connect)
+        self.storage = Storage(self.rest, user_id)
         self.settings: Any = []
         self.system_settings: Any = {}
         self.capabilities: Any = None
@@ -304,11 +310,3 @@ class AppSession:
             self._last_complaint = str(error)
             is_retry = self.has_acked.is_set() and not self.is_connected
             logger.log(logging.INFO if is_retry else logging.WARNING, "%s: %r", self.session_id, error)
-
-
-class CloudError(Exception):
-    """The cloud said that something is wrong, or sent what no app understands."""
-
-    def __init__(self, message: str, code: str | None) -> None:
-        super().__init__(message if code is None else f"{code}: {message}")
-        self.code = code

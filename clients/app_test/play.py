@@ -8,7 +8,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,7 +59,7 @@ async def play(scenario: Scenario, folder: Path, data: Path, told: Callable[[Ste
         async with (
             open_cloud(data, settings) as cloud,
             _AppProcess(scenario.app, folder, data).running() as app,
-            _worn(cloud, scenario.app, app) as glasses,
+            _worn(cloud, scenario.app, folder, app) as glasses,
         ):
             for step in scenario.step:
                 await _take(step, glasses, scenario, app)
@@ -94,7 +93,7 @@ class _AppProcess:
         with self._log.open("ab") as log:
             try:
                 self._process = await trio.lowlevel.open_process(
-                    self._words(),
+                    self.app.words(),
                     cwd=self._folder,
                     env={**os.environ, **told},
                     stdin=subprocess.DEVNULL,
@@ -111,11 +110,6 @@ class _AppProcess:
                 await trio.sleep(0.05)  # nobody tells when a stranger's port is open
             return
         raise Broken(f"the app does not listen on PORT {self.port}{self._said()}")
-
-    def _words(self) -> list[str]:
-        """Its command; `python3` is the one that has the SDK: this one."""
-        program, *rest = self.app.command
-        return [sys.executable if program in {"python", "python3"} else program, *rest]
 
     async def end(self) -> None:
         """End it with everything that it has started."""
@@ -145,11 +139,10 @@ class _AppProcess:
 
 
 @asynccontextmanager
-async def _worn(cloud: Cloud, app: App, process: _AppProcess) -> AsyncIterator[Glasses]:
+async def _worn(cloud: Cloud, app: App, folder: Path, process: _AppProcess) -> AsyncIterator[Glasses]:
     """Glasses on which the app runs."""
-    words = ["app", "add", app.package, "--url", f"http://127.0.0.1:{process.port}", "--type", app.type]
-    permissions = [word for permission in app.permissions for word in ("--permission", permission)]
-    await command(*words, "--api-key", process.key, *permissions, "--data", str(cloud.data))
+    words = ["app", "add", app.package, "--url", f"http://127.0.0.1:{process.port}", *app.catalogue(folder)]
+    await command(*words, "--api-key", process.key, "--data", str(cloud.data))
     glasses = Glasses(cloud.url, await cloud.token(USER))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(glasses.run)

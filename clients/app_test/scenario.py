@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -44,6 +45,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
       command: starts its server, in the file's folder. It is told PORT, API_KEY and PACKAGE_NAME.
       permissions: as `glasshouse app add --permission` takes them.
       type: background, or standard for one that has the lens to itself.
+      app_file: beside this file, with tools and settings, as `glasshouse app add --app-file` takes it.
       ready_s: how long it may take to listen on PORT.
     """
 
@@ -51,7 +53,19 @@ class App(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     command: Annotated[tuple[Name, ...], Meta(min_length=1)]
     permissions: tuple[str, ...] = ()
     type: Literal["background", "standard"] = "background"
+    app_file: Name | None = None
     ready_s: Annotated[float, Meta(gt=0)] = 20.0
+
+    def words(self) -> list[str]:
+        """Its command; `python3` is the one that has the SDK: this one."""
+        program, *rest = self.command
+        return [sys.executable if program in {"python", "python3"} else program, *rest]
+
+    def catalogue(self, folder: Path) -> list[str]:
+        """What `glasshouse app add` is told of it, beside name, address and key."""
+        file = [] if self.app_file is None else ["--app-file", str(folder / self.app_file)]
+        permissions = [word for name in self.permissions for word in ("--permission", name)]
+        return ["--type", self.type, *permissions, *file]
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

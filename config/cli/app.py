@@ -27,7 +27,7 @@ from config.app_document import (
     read_app_file,
 )
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
-from config.cli.programs import app_new, app_test
+from config.cli.programs import app_new, app_run, app_test
 from config.cli.stores import with_store
 from config.cli.word import command_word
 from config.data_directory import WEBVIEW_KEY_NAME, DataDirectoryError, webview_key
@@ -40,7 +40,7 @@ _KEY_BYTES = 32  # protocol.md 3.2
 
 @click.group()
 def app() -> None:
-    """Add, list, show and remove apps, with the server up or down; write a new one, and test it.
+    """Add, list, show and remove apps, with the server up or down; write a new one, test it, run it.
 
     A running server sees a change on its next use.
     """
@@ -48,6 +48,7 @@ def app() -> None:
 
 app.add_command(app_new)
 app.add_command(app_test)
+app.add_command(app_run)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`glasshouse demo`, `bench`, `app new` and `app test`: other programs of this distribution, run by name.
+"""`glasshouse demo`, `bench`, `app new`, `app test`, `app run`: other programs of this project, run by name.
 
 They stand above this room and are not imported by it; the process becomes theirs.
 """
@@ -45,6 +45,13 @@ def app_new(words: tuple[str, ...]) -> None:
 def app_test(words: tuple[str, ...]) -> None:
     """Play a scripted wearer against an app: `glasshouse app test FOLDER`."""
     become("clients.app_test", words)
+
+
+@click.command("run", context_settings=_PASS_ON, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def app_run(words: tuple[str, ...]) -> None:
+    """Start an app on this machine's server: `glasshouse app run FOLDER`."""
+    become("clients.app_run", words)
 
 
 @click.command(context_settings=_PASS_ON, add_help_option=False)

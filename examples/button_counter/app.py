@@ -33,4 +33,4 @@ class ButtonCounterApp(AppServer):
 
 
 if __name__ == "__main__":
-    trio.run(ButtonCounterApp(PACKAGE, os.environ["API_KEY"], port=PORT).run)
+    trio.run(ButtonCounterApp(PACKAGE, os.environ["API_KEY"], port=int(os.environ.get("PORT", PORT))).run)

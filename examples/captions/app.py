@@ -34,4 +34,4 @@ class CaptionsApp(AppServer):
 
 
 if __name__ == "__main__":
-    trio.run(CaptionsApp(PACKAGE, os.environ["API_KEY"], port=PORT).run)
+    trio.run(CaptionsApp(PACKAGE, os.environ["API_KEY"], port=int(os.environ.get("PORT", PORT))).run)

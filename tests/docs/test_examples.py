@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import pytest
 import trio
 
 from actors.ports import AppDocument, Permission, PutApp, WebhookAnswer
@@ -20,7 +19,7 @@ from clients.glasses import Glasses
 from config.simulated import SimulatedServer
 from examples.button_counter import app as button_counter
 from examples.captions import app as captions
-from examples.notes_on_lens import app as notes_on_lens
+from examples.notes import app as notes
 from runtime.testing import World, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,9 +106,10 @@ def test_button_counter_counts_through_a_lost_connection_and_begins_again() -> N
     played(scenario)
 
 
-def test_notes_are_kept_at_a_press_and_read_with_the_head_up() -> None:
+def test_notes_are_kept_in_the_cloud_and_read_with_the_head_up() -> None:
     async def scenario(world: World) -> None:
-        async with worn(world, notes_on_lens.NotesApp, notes_on_lens.PACKAGE, "MICROPHONE") as (glasses, _):
+        async with worn(world, notes.NotesApp, notes.PACKAGE, "MICROPHONE") as (glasses, _):
+            await reads(glasses, "Notes are on: 0 kept")
             await glasses.wait_for(lambda phone: phone.is_microphone_on)
             await glasses.move_head("up")
             await reads(glasses, "no notes yet")
@@ -121,29 +121,32 @@ def test_notes_are_kept_at_a_press_and_read_with_the_head_up() -> None:
                 await reads(glasses, f"kept: {sentence}")
             await glasses.move_head("up")
             await reads(glasses, f"{MILK}\n{LAMP}")
-            await glasses.stop_app(notes_on_lens.PACKAGE)
+            await glasses.stop_app(notes.PACKAGE)
             await glasses.wait_for(lambda phone: not phone.running_apps and not phone.is_microphone_on)
-            await glasses.start_app(notes_on_lens.PACKAGE)
-            await glasses.wait_for(lambda phone: phone.is_microphone_on)
+            await glasses.start_app(notes.PACKAGE)
+            await reads(glasses, "Notes are on: 2 kept")
             await glasses.move_head("up")
             await reads(glasses, f"{MILK}\n{LAMP}")
 
     played(scenario)
 
 
-@pytest.mark.parametrize("example", [captions, button_counter, notes_on_lens])
-def test_list_of_examples_names_what_each_is(example: Any) -> None:
-    folder = example.__name__.split(".")[1]
-    listed = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+def listed() -> dict[str, str]:
+    """Folder to row, of the list of examples."""
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    return {
+        row[1]: row[0] for row in re.finditer(r"^\| \[(\w+)\]\(\1/README\.md\).*$", text, flags=re.MULTILINE)
+    }
 
-    [row] = re.findall(rf"^\| \[{folder}\].*$", listed, flags=re.MULTILINE)
-    assert f"`{example.PACKAGE}`, {example.PORT} " in row
 
+def test_every_example_is_listed_with_its_package_and_permissions() -> None:
+    files = {path.parent.name: path for path in ROOT.glob("examples/*/wearer.toml")}
 
-def test_every_example_is_listed() -> None:
-    listed = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-
-    programs = sorted(
-        path.relative_to(ROOT / "examples").as_posix() for path in ROOT.glob("examples/*/app.py")
-    )
-    assert programs == sorted(re.findall(r"^\| \[\w+\]\(([^)]+)\)", listed, flags=re.MULTILINE))
+    assert sorted(
+        path.name for path in ROOT.glob("examples/*") if path.is_dir() and "__" not in path.name
+    ) == sorted(files)
+    assert sorted(files) == sorted(listed())
+    for name, file in files.items():
+        app = tomllib.loads(file.read_text(encoding="utf-8"))["app"]
+        permissions = ", ".join(f"`{one}`" for one in app.get("permissions", ())) or "none"
+        assert listed()[name].endswith(f"| `{app['package']}` | {permissions} |")

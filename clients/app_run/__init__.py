@@ -1,0 +1,1 @@
+"""`glasshouse app run`: an app beside a server of this machine, told to it and started."""
