@@ -115,7 +115,7 @@ def test_one_server_and_no_more() -> None:
 def test_the_workflow_tests_scans_and_publishes() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/build.yaml").read_text("utf-8"))["jobs"]
 
-    assert {"test", "audit", "image"} == set(jobs)
+    assert {"test", "docs", "audit", "image"} == set(jobs)
     assert {"run": "./run test"} in jobs["test"]["steps"]
     assert ["test", "audit"] == jobs["image"]["needs"]
     assert [f"3.{minor}" for minor in (11, 13)] == jobs["test"]["strategy"]["matrix"]["python"]
