@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from clients.command_line import run
+from clients.command_line import COMMAND, run
 
 _TEMPLATES: Final = Path(__file__).parent
 KINDS: Final = ("python", "node")
@@ -40,14 +40,16 @@ def program(name: str, kind: str, package: str | None) -> int:
     for template in sorted((_TEMPLATES / kind).iterdir()):
         if template.suffix == ".template":
             text = (
-                template.read_text(encoding="utf-8").replace("{{name}}", name).replace("{{package}}", package)
+                template.read_text(encoding="utf-8")
+                .replace("{{name}}", name)
+                .replace("{{package}}", package)
+                .replace("{{command}}", COMMAND)
             )
             (folder / template.stem).write_text(text, encoding="utf-8")
             click.echo(f"wrote {folder / template.stem}")
     if kind == "node":
-        click.echo(f"then: cd {name} && npm install && glasshouse app test")
-    else:
-        click.echo(f"then: cd {name} && glasshouse app test")
+        click.echo(f"then: npm install --prefix {name}")
+    click.echo(f"then: {COMMAND} app test {name}")
     return 0
 
 
