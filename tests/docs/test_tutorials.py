@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,17 +20,34 @@ SERVE = {"./run serve": "8002", "./run app run": "7010"}
 ADA = "ada@example.org"
 
 
-async def wear(url: str, token: str, package: str, press: str | None, text: str) -> None:
-    """Start an app on glasses, and wait until the lens shows `text`."""
+async def wear(url: str, token: str, package: str, first: str, *after_presses: str) -> None:
+    """Start an app on glasses; its first text is read, and then one after each press of the button."""
+    async with worn(url, token) as glasses:
+        await glasses.start_app(package)
+        for number, text in enumerate((first, *after_presses)):
+            if number:
+                await glasses.press_button()
+            await reads(glasses, text)
+
+
+async def reads(glasses: Glasses, text: str) -> None:
+    await glasses.wait_for(lambda phone: phone.lens.text == text, timeout_s=PATIENCE_S)
+
+
+async def connect(url: str, token: str) -> None:
+    """Log in as a phone."""
+    async with worn(url, token):
+        pass
+
+
+@asynccontextmanager
+async def worn(url: str, token: str) -> AsyncIterator[Glasses]:
+    """Glasses whose phone is connected."""
     glasses = Glasses(url, token)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(glasses.run)
         await glasses.wait_for(lambda phone: phone.is_connected, timeout_s=PATIENCE_S)
-        await glasses.start_app(package)
-        await glasses.wait_for(lambda phone: package in phone.running_apps, timeout_s=PATIENCE_S)
-        if press is not None:
-            await glasses.press_button(press)
-        await glasses.wait_for(lambda phone: phone.lens.text == text, timeout_s=PATIENCE_S)
+        yield glasses
         nursery.cancel_scope.cancel()
 
 
@@ -51,7 +70,7 @@ def test_tutorial_for_app_writers_ends_with_an_app_on_glasses(tmp_path: Path) ->
 
         walk.run(f"./run user token {ADA}")
         url = f"http://127.0.0.1:{walk.ports['8002']}"
-        trio.run(wear, url, last_line(walk), "org.example.words", None, "0 words")
+        trio.run(wear, url, last_line(walk), "org.example.words", "0 words")
 
 
 def test_tutorial_for_operators_ends_with_a_wearer_behind_tls_under_other_keys(
@@ -73,10 +92,12 @@ def test_tutorial_for_operators_ends_with_a_wearer_behind_tls_under_other_keys(
         walk.go(steps[token_at + 1 :])
 
         if not has_nginx:
+            trio.run(connect, f"http://127.0.0.1:{walk.ports['8002']}", token)
             pytest.skip("nginx is not installed: the way through it was left out, the rest was followed")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "proxy" / "certificate.pem"))
         url = f"https://localhost:{walk.ports['8443']}"
-        trio.run(wear, url, token, "org.example.counter", "main", "Pressed\n1")
+        first = "Press the button\na long press begins again"
+        trio.run(wear, url, token, "org.example.counter", first, "Pressed\n1")
 
 
 def test_tutorial_for_contributors_ends_with_a_commit_that_could_land(tmp_path: Path) -> None:
