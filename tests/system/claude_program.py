@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import re
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,36 +14,16 @@ from actors.desktop_daemon.ports import AgentOrder
 from adapters.terminal import ClaudeMode, Terminals, TerminalSettings
 from clients.messages_loopback import Asked, MessagesLoopback, Reply, ToolUse, open_messages_loopback
 from tests.adapters.terminal.scene import Run, running
+from tests.system.npm import install
 from tests.system.server import ROOT
 
 FOLDER = ROOT / "tests" / "system" / "claude_cli"
 KEY = "sk-ant-a-key-that-is-longer-than-twenty-characters"
-UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH")
 
 
 def install_claude() -> str:
     """The program's path. It is a binary of its own, 360 MiB; npm brings it in ten seconds on a good line."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed; with it the real Claude Code CLI is tested")
-    lock = (FOLDER / "package-lock.json").read_bytes()
-    stamp = FOLDER / "node_modules" / ".installed-from"
-    wanted = hashlib.sha256(lock).hexdigest()
-    with (FOLDER / "package.json").open() as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # another run of the tests may install at the same moment
-        if not stamp.exists() or stamp.read_text() != wanted:
-            done = subprocess.run(
-                [npm, "ci", "--ignore-scripts"],
-                cwd=FOLDER,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            if done.returncode and UNREACHABLE.search(done.stderr):
-                pytest.skip(f"npm cannot reach its registry to install Claude Code: {done.stderr[-300:]}")
-            assert done.returncode == 0, done.stderr
-            stamp.write_text(wanted)
+    install(FOLDER, "the real Claude Code CLI")
     # Of all platforms npm installs this one's alone. The package's own launcher may want a newer node.
     programs = sorted((FOLDER / "node_modules" / "@anthropic-ai").glob("claude-code-*/claude"))
     if not programs:
