@@ -25,7 +25,7 @@ def claude() -> str:
 
 @pytest.fixture(params=["terminal", "stream"])
 def mode(request: pytest.FixtureRequest) -> ClaudeMode:
-    """Both ways to run it: what is asked, answered and told is the same."""
+    """Both ways to run it; the recorded streams hold the rest of what is said without a terminal."""
     chosen: ClaudeMode = request.param
     return chosen
 
@@ -75,7 +75,7 @@ async def test_a_task_waits_for_each_permission_and_goes_on_after_a_refusal(
 
 
 async def test_a_question_of_the_models_is_answered_by_its_label_or_in_words(
-    claude: str, mode: ClaudeMode, tmp_path: Path
+    claude: str, tmp_path: Path
 ) -> None:
     options = [
         {"label": "SQLite", "description": "One file"},
@@ -87,7 +87,7 @@ async def test_a_question_of_the_models_is_answered_by_its_label_or_in_words(
     ]
     reply = scripted(["I ask.", ToolUse("AskUserQuestion", {"questions": questions})], "Thanks.")
     async with (
-        open_desk(tmp_path, claude, reply, mode) as desk,
+        open_desk(tmp_path, claude, reply) as desk,
         desk.run(desk.order("!touch evil.txt")) as run,
     ):
         database = await run.question()
@@ -115,10 +115,10 @@ async def test_a_question_of_the_models_is_answered_by_its_label_or_in_words(
     ],
 )
 async def test_a_model_that_cannot_be_asked_fails_the_task(
-    claude: str, mode: ClaudeMode, tmp_path: Path, fault: Fault, error: str
+    claude: str, tmp_path: Path, fault: Fault, error: str
 ) -> None:
     async with (
-        open_desk(tmp_path, claude, lambda _: fault, mode) as desk,
+        open_desk(tmp_path, claude, lambda _: fault) as desk,
         desk.run(desk.order("Try.")) as run,
     ):
         outcome = await run.outcome()
@@ -245,9 +245,7 @@ async def test_the_users_own_configuration_is_used_where_he_wants_it_and_the_fol
     ]
 
 
-async def test_a_turn_is_not_the_end_while_it_has_left_something_running(
-    claude: str, mode: ClaudeMode, tmp_path: Path
-) -> None:
+async def test_a_turn_is_not_the_end_while_it_has_left_something_running(claude: str, tmp_path: Path) -> None:
     go = tmp_path / "go"
     behind = ToolUse(
         "Bash",
@@ -258,7 +256,7 @@ async def test_a_turn_is_not_the_end_while_it_has_left_something_running(
         },
     )
     reply = scripted(["I start it.", behind], "It runs.", "It has ended.")
-    async with open_desk(tmp_path, claude, reply, mode) as desk, desk.run(desk.order("Start it.")) as run:
+    async with open_desk(tmp_path, claude, reply) as desk, desk.run(desk.order("Start it.")) as run:
         await run.until(lambda: run.questions or Working("Waits for Waits") in run.events)
         if run.questions:
             run.approve(run.questions[0])

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.desktop_daemon.claude_headless import (
@@ -437,7 +437,6 @@ _FACTS = st.one_of(
 )
 
 
-@settings(max_examples=200)
 @given(st.lists(st.tuples(_FACTS, st.floats(0, 100)), max_size=40))
 def test_whatever_comes_only_what_was_approved_is_allowed_and_an_end_is_final(
     facts: list[tuple[ProgramFact, float]],
