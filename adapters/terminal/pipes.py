@@ -5,7 +5,7 @@ away once it has them. Both ends of both are held open here: so neither side wai
 own, and that the program has ended is learnt from its exit alone.
 
 It has a terminal all the same: when the daemon is killed the terminal hangs up, which ends the program and
-its tools. The end of its input would not: it goes on with its turn.
+its tools. The end of its input would not: Claude Code takes that for a refusal, and goes on with its turn.
 """
 
 from __future__ import annotations
@@ -64,9 +64,12 @@ class LinePipes:
         nursery.start_soon(self._run)
 
     def redirected(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """A command line with these pipes as its input and its output, and the terminal for its errors."""
+        """A command line with these pipes as its input and its output, and the terminal for its errors.
+
+        The program holds its own input open for writing, too: it never ends.
+        """
         into, out = (path.name for path in self._names)
-        return ("/bin/sh", "-c", f'exec "$@" <"$0/{into}" >"$0/{out}"', str(self._folder), *argv)
+        return ("/bin/sh", "-c", f'exec "$@" <>"$0/{into}" >"$0/{out}"', str(self._folder), *argv)
 
     def send(self, line: bytes) -> None:
         """Write a line. What the program does not take at once waits its turn.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,3 +84,20 @@ async def test_a_program_that_does_not_read_is_not_written_to_for_ever(
 
     assert [] == files(tmp_path)
     assert before == psutil.Process().num_fds()
+
+
+async def test_the_end_of_who_started_it_is_no_end_of_a_programs_input(tmp_path: Path) -> None:
+    listens = (
+        "import select; print('up', flush=True); raise SystemExit(len(select.select([0], [], [], 0.3)[0]))"
+    )
+    is_up = trio.Event()
+    async with trio.open_nursery() as nursery:
+        both = LinePipes(tmp_path, lambda _: is_up.set())
+        both.start(nursery)
+        process = await trio.lowlevel.open_process(both.redirected((sys.executable, "-c", listens)))
+        with trio.fail_after(20):
+            await is_up.wait()
+        nursery.cancel_scope.cancel()
+
+    with trio.fail_after(20):
+        assert 0 == await process.wait()
