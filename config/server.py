@@ -21,6 +21,7 @@ import trio
 from actors.domain import Ports, Urls
 from actors.ports import StorageError
 from actors.service import ServiceSpec
+from actors.whereabouts import whose
 from adapters.lc3 import Lc3Codec
 from adapters.listener.child import (
     Inherited,
@@ -56,7 +57,7 @@ from config.speech import speech_of
 from config.storage import open_store, watch_of
 from config.taking import Taker
 from config.translation import translator_of
-from runtime import ActorSystem, Watchdog, open_system
+from runtime import ActorSystem, Watchdog, current_actor, open_system
 
 CLOSE_PORTS_S = 3.0
 
@@ -244,10 +245,11 @@ def open_log(
     return LogTelemetry(
         sys.stderr,
         level=settings.log_level,
-        as_json=settings.log_format == "json",
+        form="coloured" if settings.log_format == "text" and sys.stderr.isatty() else settings.log_format,
         limits=Allowances(limits),
         wall=wall,
         kept=logs if settings.console.enabled else None,
+        whose=lambda: whose(current_actor()),
     )
 
 

@@ -146,7 +146,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         developing an app.
       watchdog_s: a handler that holds the whole server for so long ends it, and the keeper starts the next.
       log_level: the least important line that is written.
-      log_format: lines for people, or one JSON object a line.
+      log_format: lines for people, coloured where standard error is a terminal; coloured anywhere; or one
+        JSON object a line.
       log_burst_lines: how many lines of one event are written at once; the others are counted.
       log_interval_s: one more line of an event is written after so long; 0 writes every line.
       browser_glasses: `GET /glasses` is a pair of glasses in a browser, to try an app without hardware. It
@@ -193,7 +194,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anthropic_base_url: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?$")] = ""
     watchdog_s: Annotated[float, Meta(gt=0)] = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
+    log_format: Literal["text", "coloured", "json"] = "text"
     log_burst_lines: Annotated[int, Meta(ge=1)] = LineLimits().burst_lines
     log_interval_s: float = LineLimits().interval_s
     browser_glasses: bool = True

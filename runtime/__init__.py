@@ -49,6 +49,7 @@ from ._system import ActorSystem, open_system
 from ._tasks import TaskHandle
 from ._trace import Spent
 from ._tree import TreeNode
+from ._turn import current_actor
 from ._watchdog import Watchdog
 
 __all__ = [
@@ -112,6 +113,7 @@ __all__ = [
     "TrioClock",
     "VirtualClock",
     "Watchdog",
+    "current_actor",
     "fault_point",
     "latest",
     "open_system",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from ._mailbox import SKIP
-from ._turn import CURRENT
+from ._turn import CURRENT, OWNER
 
 if TYPE_CHECKING:
     from ._cell import Cell
@@ -85,6 +85,7 @@ class TaskHandle:
 
     async def _run(self) -> None:
         CURRENT.set(None)
+        OWNER.set(self._cell.path)
         error: Exception | None = None
         result: Any = None
         assert self._scope is not None

@@ -1,46 +1,97 @@
-"""One fact as one line of text, whatever is in it.
+"""One fact as one line, whatever is in it: what structlog's renderers are given, and which.
 
 Much of what is logged was sent by a peer. So a value may not end its line, forge another field, move the
 cursor of whoever reads it, or fill the disk: it is cut at 200 characters, and what is not printable is
 escaped. Both forms below can be read back without guessing.
+
+structlog draws the columns, the colours and the JSON. Its own way to quote leaves a terminal's escapes and
+backslashes as they are, so the text of a value is ours.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from structlog.dev import Column, ConsoleRenderer
+from structlog.processors import JSONRenderer
+from structlog.typing import EventDict
+
+Form = Literal["text", "coloured", "json"]
+Renderer = Callable[[Mapping[str, object], int], str]
 
 VALUE_LIMIT: Final = 200
 _NEEDS_QUOTES: Final = frozenset(' "=\\')
 _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_RENDERERS_OWN: Final = ("stack", "exception", "exc_info")
+_HEAD: Final = ("time", "level", "event")
 
 
-def text_line(
-    time: str, level: str, event: str, fields: Mapping[str, object], *, value_limit: int = VALUE_LIMIT
-) -> str:
-    """`2026-11-21T06:00:00.000Z info  phone_refused peer=10.0.0.7 cause="bad signature"`.
+def renderer(form: Form) -> Renderer:
+    """What makes a line of a fact's fields, `time`, `level` and `event` first among them.
 
-    Args:
-      value_limit: a longer text is cut after so many characters, and how many it had is said.
+    `text`: `2026-11-21T06:00:00.000Z info    phone_refused peer=10.0.0.7 cause="bad signature"`. `coloured`:
+    the same with a terminal's colours. `json`: one object in ASCII. A field that has a name of the line's own
+    gets a `_` behind it.
+
+    The renderer takes the fields and a limit: a longer text is cut after so many characters, and how many it
+    had is said.
     """
-    parts = [time, f"{level:<7}", _quoted(event, VALUE_LIMIT)]
-    parts += [
-        f"{_quoted(key, VALUE_LIMIT)}={_quoted(_text(value), value_limit)}" for key, value in fields.items()
-    ]
-    return " ".join(parts)
+    return _json if form == "json" else _Text(is_coloured=form == "coloured")
 
 
-def json_line(
-    time: str, level: str, event: str, fields: Mapping[str, object], *, value_limit: int = VALUE_LIMIT
-) -> str:
-    """The same as one JSON object in ASCII. A field named `time`, `level` or `event` gets a `_` behind it."""
-    document: dict[str, object] = {"time": time, "level": level, "event": event}
-    for key, value in fields.items():
-        name = f"{key}_" if key in ("time", "level", "event") else key
-        document[name] = value if _is_json(value) else _cut(_text(value), value_limit)
-    return json.dumps(document, separators=(",", ":"))
+def named(fields: Mapping[str, object]) -> dict[str, object]:
+    """`fields`, none of which is taken for a part of the line."""
+    return {f"{key}_" if key in _HEAD else key: value for key, value in fields.items()}
+
+
+_TO_JSON: Final = JSONRenderer(separators=(",", ":"))
+
+
+def _json(fields: Mapping[str, object], limit: int) -> str:
+    document: EventDict = {
+        key: value if _is_json(value) else _cut(_text(value), limit) for key, value in fields.items()
+    }
+    return str(_TO_JSON(None, "", document))
+
+
+class _Text:
+    def __init__(self, *, is_coloured: bool) -> None:
+        styles = ConsoleRenderer.get_default_column_styles(is_coloured)
+        levels = ConsoleRenderer.get_default_level_styles(is_coloured)
+
+        def level(key: str, value: object) -> str:
+            return f"{levels[str(value)]}{value:<7}{styles.reset}"
+
+        def time(key: str, value: object) -> str:
+            return f"{styles.timestamp}{value}{styles.reset}"
+
+        def event(key: str, value: object) -> str:
+            return f"{styles.bright}{_quoted(str(value), VALUE_LIMIT)}{styles.reset}"
+
+        def field(key: str, value: object) -> str:
+            key = _quoted(key, VALUE_LIMIT)
+            return f"{styles.kv_key}{key}{styles.reset}={styles.kv_value}{value}{styles.reset}"
+
+        self._draw = ConsoleRenderer(
+            columns=[
+                Column("time", time),
+                Column("level", level),
+                Column("event", event),
+                Column("", field),
+            ],
+            sort_keys=False,
+        )
+
+    def __call__(self, fields: Mapping[str, object], limit: int) -> str:
+        drawn: EventDict = {
+            f"{key}_" if key in _RENDERERS_OWN else key: value
+            if key in _HEAD
+            else _quoted(_text(value), limit)
+            for key, value in fields.items()
+        }
+        return self._draw(None, "", drawn)
 
 
 def _is_json(value: object) -> bool:

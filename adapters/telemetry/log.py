@@ -1,8 +1,8 @@
 """Telemetry for people and machines: facts as lines on a stream, and a counter for each kind of fact.
 
-Two decisions. Lines are written by us and not by `logging`: our fields need escaping that its formatters do
-not do, and structlog's import (0.3 s, with rich) is a fifth of the time a start may take. What libraries log
-through `logging` is brought here by `LibraryLogs`, so that nothing reaches the stream unescaped.
+Two decisions. Lines are structlog's: a fact goes through its processors, which add who it is of, when it was
+and what form it has (decision 19 has what that costs). What libraries log through `logging` is brought here
+by `LibraryLogs`, so that nothing reaches the stream unescaped.
 
 And the stream never holds the loop: where it is a pipe or a terminal whose reader has stopped, a line is
 dropped and counted, and the next line that goes out says how many are missing. Events that come in floods are
@@ -14,22 +14,29 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import select
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict
 
 from adapters.telemetry.limits import Allowances
-from adapters.telemetry.lines import VALUE_LIMIT, json_line, text_line
+from adapters.telemetry.lines import VALUE_LIMIT, Form, named, renderer
 from adapters.telemetry.session_logs import MemoryLogs
 from protocols import timestamps
 
 Level = Literal["debug", "info", "warning", "error"]
-LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 LINE_LIMIT_BYTES: Final = 4000  # under 4096: what a pipe takes whole when it says that it takes anything
 
 # Escaped, a character may take twelve bytes. A line cut by bytes could not be read back.
 _VALUE_LIMITS: Final = (VALUE_LIMIT, 40, 8)
+
+_NOTES: Final = frozenset({"log_lines_dropped", "log_lines_left_out"})
+_COLOURS: Final = re.compile(rb"\x1b\[\d*m")  # ours alone: those of a value are escaped
 
 
 class LogTelemetry:
@@ -38,10 +45,11 @@ class LogTelemetry:
     Args:
       stream: where the lines go.
       level: the lowest level that is written; every event is counted, whatever its level.
-      as_json: one JSON object a line, for machines, instead of key=value.
+      form: key=value for people, with colours for a terminal, or one JSON object a line for machines.
       limits: how many lines of one event are written, those of debug excepted; None writes them all.
       wall: epoch seconds.
       kept: what keeps the end of each session's log; None keeps none.
+      whose: fields of who logs at this moment; what a fact says itself counts.
     """
 
     def __init__(
@@ -49,18 +57,27 @@ class LogTelemetry:
         stream: TextIO,
         *,
         level: Level = "info",
-        as_json: bool = False,
+        form: Form = "text",
         limits: Allowances | None = None,
         wall: Callable[[], float] = time.time,
         kept: MemoryLogs | None = None,
+        whose: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._kept = kept
         self._lines = _Lines(stream)
         self._threshold = LEVELS[level]
         self._limits = limits
-        self._render = json_line if as_json else text_line
+        self._render = renderer(form)
         self._wall = wall
+        self._whose = whose
         self._counters: dict[str, int] = {}
+        logger = structlog.wrap_logger(
+            self._lines,
+            processors=[self._complete, self._rendered],
+            wrapper_class=structlog.make_filtering_bound_logger(self._threshold),
+            context_class=dict,
+        ).bind()
+        self._writers: Mapping[Level, Callable[..., Any]] = {name: getattr(logger, name) for name in LEVELS}
 
     def debug(self, event: str, **fields: object) -> None:
         """Count `event`, and write it where level is debug."""
@@ -99,7 +116,7 @@ class LogTelemetry:
 
     def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
         if self._kept is not None and level in ("error", "warning"):
-            self._kept.failed(level, event, fields)
+            self._kept.failed(level, event, {**self._whose(), **fields})
         if self._limits is not None and level != "debug":
             # Libraries share one event; one that floods must not silence the others.
             source = f"{event} {fields['logger']}" if event == "library_log" else event
@@ -111,28 +128,39 @@ class LogTelemetry:
         self._put(level, event, fields)
 
     def _put(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
-        if self._lines.missing:
-            note = {"count": self._lines.missing}
-            if self._lines.write(self._line("warning", "log_lines_dropped", note)):
-                self._lines.missing = 0
-        line = self._line(level, event, fields)
-        if self._kept is not None:
-            self._kept.wrote(fields, line)
-        if not self._lines.write(line):
-            self._lines.missing += 1
+        lines, write = self._lines, self._writers[level]
+        if lines.missing:
+            self._writers["warning"]("log_lines_dropped", count=lines.missing)
+            if lines.has_taken:
+                lines.missing = 0
+        write(event, **named(fields))
+        if not lines.has_taken:
+            lines.missing += 1
             self.count("log_lines_dropped")
 
-    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> bytes:
+    def _complete(self, _logger: object, level: str, fields: EventDict) -> EventDict:
+        """When and what comes first, who last."""
+        event = fields.pop("event")
+        head = {"time": timestamps.iso(self._wall()), "level": level, "event": event}
+        if event in _NOTES:  # of nobody's facts in particular, whoever logs next
+            return {**head, **fields}
+        whose = {key: value for key, value in self._whose().items() if key not in fields}
+        return {**head, **fields, **whose}
+
+    def _rendered(self, _logger: object, _level: str, fields: EventDict) -> bytes:
+        line = self._fitting(fields)
+        if self._kept is not None:
+            self._kept.wrote(fields, _COLOURS.sub(b"", line))
+        return line
+
+    def _fitting(self, fields: EventDict) -> bytes:
         """At most `LINE_LIMIT_BYTES`; where it would be longer its values are shorter."""
-        now = self._now()
         for limit in _VALUE_LIMITS:
-            line = self._render(now, level, event, fields, value_limit=limit).encode()
+            line = self._render(fields, limit).encode()
             if len(line) <= LINE_LIMIT_BYTES:
                 return line
-        return self._render(now, level, event, {"fields_left_out": len(fields)}).encode()
-
-    def _now(self) -> str:
-        return timestamps.iso(self._wall())
+        head = {key: fields[key] for key in ("time", "level", "event")}
+        return self._render({**head, "fields_left_out": len(fields) - len(head)}, VALUE_LIMIT).encode()
 
 
 class LibraryLogs(logging.Handler):
@@ -168,10 +196,16 @@ class _Message:
 
 
 class _Lines:
-    """Writes whole lines, or says that it could not. Never waits, never raises."""
+    """The logger that structlog's processors end in: writes whole lines, or does not. Never waits or raises.
+
+    Attributes:
+      has_taken: the last line was written.
+      missing: those before it that were not, and that nobody was told of.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self.missing = 0
+        self.has_taken = True
         self._stream = stream
         try:
             self._descriptor: int | None = stream.fileno()
@@ -181,7 +215,12 @@ class _Lines:
         self._writable = select.poll()
         self._writable.register(self._descriptor, select.POLLOUT)
 
-    def write(self, line: bytes) -> bool:
+    def write(self, line: bytes) -> None:
+        self.has_taken = self._take(line)
+
+    debug = info = warning = error = write
+
+    def _take(self, line: bytes) -> bool:
         if self._descriptor is None:
             self._stream.write(f"{line.decode()}\n")
             return True

@@ -11,7 +11,7 @@ DropReason DynamicSupervisor Escalated Events Group Held HighWater Ids Joined Ke
 OutsideHandler Overflow RandomIds Recipient Ref Registry ReplyTo Restart RestartInfo Restarted
 RuntimeFailure Spawned Spent StartFailed StashFull StopKind StopReason Stopped Strategy Subscription
 Supervisor SupervisorMessage SystemFailed TaskActor TaskHandle Terminated TreeNode TrioClock VirtualClock
-Watchdog fault_point latest open_system
+Watchdog current_actor fault_point latest open_system
 """
 
 

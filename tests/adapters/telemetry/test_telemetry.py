@@ -4,11 +4,9 @@ import io
 import json
 import logging
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -18,9 +16,8 @@ from hypothesis import strategies as st
 from actors.ports import Telemetry
 from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
-from adapters.telemetry.lines import json_line, text_line
+from adapters.telemetry.lines import VALUE_LIMIT, Form, named, renderer
 
-ROOT = Path(__file__).parents[3]
 NOW = 1795240800.123
 STAMP = "2026-11-21T06:00:00.123Z"
 
@@ -35,13 +32,17 @@ def written(stream: TextIO) -> list[str]:
     return stream.getvalue().splitlines()
 
 
+def line_of(form: Form, event: str, fields: Mapping[str, object]) -> str:
+    return renderer(form)({"time": "t", "level": "info", "event": event, **named(fields)}, VALUE_LIMIT)
+
+
 class UnprintableError(Exception):
     def __str__(self) -> str:
         raise LookupError
 
 
 def value_in_line(value: object) -> str:
-    return text_line("t", "info", "e", {"k": value}).removeprefix("t info    e k=")
+    return line_of("text", "e", {"k": value}).removeprefix("t info    e k=")
 
 
 @pytest.mark.parametrize("telemetry", [LogTelemetry(io.StringIO()), RecordingTelemetry()])
@@ -119,7 +120,7 @@ def test_a_value_cannot_leave_its_place(value: object, expected: str) -> None:
 
 @given(st.text() | st.binary(), st.text(min_size=1), st.text(min_size=1))
 def test_no_value_key_or_event_makes_a_second_line_or_field(value: object, key: str, event: str) -> None:
-    line = text_line("t", "info", event, {key: value, "after": "x"})
+    line = line_of("text", event, {key: value, "after": "x"})
 
     assert line.isprintable()
     assert line.endswith(" after=x")
@@ -134,7 +135,7 @@ VALUES = (
 
 @given(st.dictionaries(KEYS, VALUES))
 def test_a_json_line_reads_back(fields: dict[str, object]) -> None:
-    line = json_line("t", "info", "e", fields)
+    line = line_of("json", "e", fields)
     document = json.loads(line)
 
     assert line.isascii()
@@ -147,13 +148,13 @@ def test_a_json_line_reads_back(fields: dict[str, object]) -> None:
 
 
 def test_an_integer_too_long_to_write_is_named_in_json() -> None:
-    line = json_line("t", "info", "e", {"k": 10**5000, "n": 2**62})
+    line = line_of("json", "e", {"k": 10**5000, "n": 2**62})
 
     assert {"k": "(int whose text raises ValueError)", "n": 2**62}.items() <= json.loads(line).items()
 
 
 def test_json_lines_are_a_choice() -> None:
-    telemetry, stream = make(as_json=True)
+    telemetry, stream = make(form="json")
 
     telemetry.warning("phone_refused", cause="bad\nsignature", level="x")
 
@@ -202,36 +203,36 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert {"fact": 1, "log_lines_dropped": 1} == telemetry.counters()
 
 
-@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize(
     ("fields", "kept"),
     [(6, "\U0001f600" * 40), (50, "\u00fc" * 8), (50, "y" * 40)],
     ids=["of four bytes", "of two bytes", "of one byte"],
 )
-def test_a_line_that_would_be_too_long_has_shorter_values(as_json: bool, fields: int, kept: str) -> None:
+def test_a_line_that_would_be_too_long_has_shorter_values(form: Form, fields: int, kept: str) -> None:
     with pipe() as (reading, stream):
-        telemetry, _ = make(stream, as_json=as_json)
+        telemetry, _ = make(stream, form=form)
         telemetry.info("fact", **{f"k{number}": kept[0] * 200 for number in range(fields)})
         data = os.read(reading, 1_000_000)
 
     line = data.decode()
     assert len(data) <= 4001
-    assert line.endswith('"}\n' if as_json else '"\n')
+    assert line.endswith('"}\n' if form == "json" else '"\n')
     assert 1 == line.count("\n")
-    values = json.loads(line) if as_json else dict(part.split("=", 1) for part in line.split(" k")[1:])
-    shown = values["k2"] if as_json else values["2"].strip().strip('"')
+    values = json.loads(line) if form == "json" else dict(part.split("=", 1) for part in line.split(" k")[1:])
+    shown = values["k2"] if form == "json" else values["2"].strip().strip('"')
     assert shown.startswith(kept)
     assert shown.endswith("...(200 characters)")
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_a_line_of_too_many_fields_says_how_many(as_json: bool) -> None:
-    telemetry, stream = make(as_json=as_json)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_of_too_many_fields_says_how_many(form: Form) -> None:
+    telemetry, stream = make(form=form)
 
     telemetry.info("fact", **{f"k{number}": number for number in range(1000)})
 
     (line,) = written(stream)
-    assert line.endswith('"fields_left_out":1000}' if as_json else "fact fields_left_out=1000")
+    assert line.endswith('"fields_left_out":1000}' if form == "json" else "fact fields_left_out=1000")
 
 
 def test_what_libraries_log_is_escaped_and_counted() -> None:
@@ -350,10 +351,29 @@ def test_without_an_interval_every_line_is_written() -> None:
     assert 100 == len(written(stream))
 
 
-def test_importing_telemetry_is_cheap() -> None:
-    script = "import sys, adapters.telemetry; sys.exit('structlog' in sys.modules or 'rich' in sys.modules)"
+def test_colours_change_nothing_but_colours() -> None:
+    fields = {"user": "ada@example.org", "cause": "gone\x1b[2J away", "exc_info": True, "stack": "a b"}
 
-    assert 0 == subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60).returncode
+    coloured, plain = (line_of(form, "phone_lost", fields) for form in ("coloured", "text"))
+
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
+    assert "\x1b[36muser\x1b[0m=\x1b[35mada@example.org\x1b[0m" in coloured
+    assert (
+        't info    phone_lost user=ada@example.org cause="gone\\x1b[2J away" exc_info_=true stack_="a b"'
+        == plain
+    )
+
+
+def test_a_line_says_whose_it_is_unless_the_fact_does() -> None:
+    telemetry, stream = make(whose=lambda: {"user": "ada@example.org", "actor": "/users/ada/session"})
+
+    telemetry.info("a")
+    telemetry.info("b", user="bob@example.org")
+
+    assert [
+        "a user=ada@example.org actor=/users/ada/session",
+        "b user=bob@example.org actor=/users/ada/session",
+    ] == (facts(stream))
 
 
 def test_the_twin_keeps_facts_in_order() -> None:

@@ -1,0 +1,31 @@
+"""Whose an actor is, by its place in the tree."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Final
+
+_OF_A_USER: Final = frozenset({"users", "desks", "soga sessions"})
+_APPS: Final = "apps"
+
+
+@functools.lru_cache(maxsize=4096)
+def whose(path: str | None) -> Mapping[str, str]:
+    """What a line of the log says of the actor at `path`; nothing where there is none.
+
+    Returns:
+      `user`, whose session it is of, `package`, the app it is of, and `actor`, the path; each where there is
+      one.
+    """
+    if path is None:
+        return {}
+    fields: dict[str, str] = {}
+    match path.split("/", 6)[1:]:
+        case [_, branch, name, *rest] if branch in _OF_A_USER:
+            fields["user"] = name.replace("%2F", "/").replace("%25", "%")
+            if len(rest) > 1 and rest[0] == _APPS:
+                fields["package"] = rest[1]
+        case _:
+            pass
+    return {**fields, "actor": path}
