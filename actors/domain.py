@@ -49,6 +49,7 @@ from .speech.history_settings import TranscriptSettings
 from .speech.recognisers import Recognisers
 from .speech.settings import SpeechSettings
 from .speech.translation_settings import TranslationSettings
+from .tracing import Tracer
 from .webrtc.ports import Media
 from .webrtc.settings import WebrtcSettings
 
@@ -108,6 +109,7 @@ class Ports:
       translator: None where nobody translates.
       language_model: what the assistant thinks with; rules where there is none.
       speaking: None where nobody speaks.
+      tracer: None where no traces are made.
     """
 
     store: Store
@@ -123,6 +125,7 @@ class Ports:
     translator: Translator | None = None
     language_model: LanguageModel = field(default_factory=RulesModel)
     speaking: Speaking | None = None
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ RANGES: Final[dict[str, Meta]] = {
     "listener.waiting_heads": Meta(ge=1, le=1_000_000),
     "listener.out_of_resources_s": Meta(ge=0.01, le=60),
     "keeper.start_s": _SOME_TIME,
+    "tracing.share": Meta(ge=0, le=1),
 }
 
 

@@ -56,6 +56,7 @@ from config.speaking import speaking_of
 from config.speech import speech_of
 from config.storage import open_store, watch_of
 from config.taking import Taker
+from config.tracing import tracer_of
 from config.translation import translator_of
 from runtime import ActorSystem, Watchdog, current_actor, open_system
 
@@ -198,6 +199,7 @@ async def open_ports(
     media, peers = peers_of(settings, telemetry)
     model, models = model_of(settings, telemetry)
     translator = translator_of(settings, model)
+    tracer, traces = tracer_of(settings, telemetry, system.clock)
     async with AsyncExitStack() as stack:
         stack.callback(logging.getLogger().removeHandler, library_logs)
         try:
@@ -228,8 +230,9 @@ async def open_ports(
                 translator=translator,
                 language_model=model,
                 speaking=speaking,
+                tracer=tracer,
             )
-            yield ports, (*recognisers, *peers, *models)
+            yield ports, (*recognisers, *peers, *models, *traces)
         finally:
             with trio.move_on_after(CLOSE_PORTS_S, shield=True):
                 await webhooks.aclose()

@@ -48,6 +48,7 @@ from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
 from adapters.storage.mongodb.settings import MongoSettings
 from adapters.synthesis import FliteSettings
 from adapters.telemetry.limits import LineLimits
+from adapters.tracing.settings import TracingSettings
 from adapters.webhooks.settings import WebhookSettings
 from adapters.webrtc.settings import MediaSettings
 from adapters.websocket.settings import EngineSettings
@@ -227,6 +228,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     assistant: AssistantSettings = AssistantSettings()
     soga: SogaSettings = SogaSettings()
     flite: FliteSettings = FliteSettings()
+    tracing: TracingSettings = TracingSettings()
     console: ConsoleSettings = ConsoleSettings()
     deepgram: DeepgramSettings = DeepgramSettings()
     pocketsphinx: PocketSphinxSettings = PocketSphinxSettings()

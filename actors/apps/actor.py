@@ -22,6 +22,7 @@ from ..allowance import app_allowance
 from ..connection_facts import connection_facts
 from ..directory import ProbeServer, ServerRecovered, ServerStarted, app_sessions
 from ..display import arbitration as display
+from ..display.messages import TracedRequest
 from ..display.size import too_large
 from ..neighbours import NeighbourBack
 from ..ports import AppDocument, CloseInfo, Connection, ProbeOutcome, WebhookError
@@ -33,6 +34,7 @@ from ..session.messages import (
     StopPlaying,
     SubscriptionsRequested,
 )
+from ..tracing import ANSWER_S, Mark
 from . import lifecycle, refusals, resumption
 from .explaining import Explaining, is_audio
 from .handler import AppSocketHandler
@@ -88,6 +90,7 @@ class AppSession(Explaining):
     """
 
     mailbox_size = 4096
+    transient = ("told",)
 
     def __init__(
         self,
@@ -107,6 +110,8 @@ class AppSession(Explaining):
         self.domain = domain
         self.settings = domain.settings.lifecycle
         self.telemetry = domain.ports.telemetry
+        self.tracer = domain.ports.tracer
+        self.told: Mark | None = None
         self.session_id = app_session_id(user_id, app.package_name)
         self.state = AppState(beginning)
         if socket is not None:
@@ -170,9 +175,13 @@ class AppSession(Explaining):
 
     def receive(self, message: AppMessage) -> None:
         match message:
-            case Deliver(outgoing):
+            case Deliver(outgoing, mark):
                 if self.state.connection is not None:
                     self.perform(self.state.connection.send, outgoing)
+                    if mark is not None and self.tracer is not None:
+                        self.told = self.tracer.passed(
+                            mark, "to app", self.now, package=self.app.package_name
+                        )
             case AppSaid(connection, said):
                 self._heard(connection, said)
             case AppBabbled(connection, cause):
@@ -289,7 +298,7 @@ class AppSession(Explaining):
                 self.session.tell(SubscriptionsRequested(package, requested))
             case from_app.DisplayEvent():
                 if self._fits(connection, too_large(message.layout, self.domain.settings.limits)):
-                    self.display.tell(self._display_request(message))
+                    self.display.tell(self._answering(self._display_request(message)))
             case from_app.DashboardContentUpdate(content=content, modes=modes):
                 if self._fits(connection, self._line_too_large(content, modes)):
                     self.display.tell(display.DashboardContent(package, content, modes))
@@ -331,6 +340,13 @@ class AppSession(Explaining):
             force=bool(message.force_display),
             is_critical=bool(message.force_display) and self.app.is_system,
         )
+
+    def _answering(self, request: display.Requested) -> display.Requested | TracedRequest:
+        """With the mark of what the app was told just before, where that is traced."""
+        told, self.told = self.told, None
+        if told is None or self.tracer is None or self.now - told.at > ANSWER_S:
+            return request
+        return TracedRequest(request, self.tracer.passed(told, "app", self.now, package=request.package))
 
     def _is_dashboard(self) -> bool:
         return self.app.package_name == self.domain.settings.display.dashboard_package

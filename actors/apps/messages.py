@@ -8,6 +8,7 @@ from protocols.from_app import AppMessage as WireMessage
 
 from ..directory import HeldBack, Permit, ServerRecovered, ServerStarted
 from ..ports import CloseInfo, Connection, Outgoing, ProbeOutcome, WebhookAnswer
+from ..tracing import Mark
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -112,6 +113,7 @@ class Deliver(msgspec.Struct, frozen=True):
     """Send to the app, if it is connected."""
 
     outgoing: Outgoing
+    mark: Mark | None = None
 
 
 class AwaitApp(msgspec.Struct, frozen=True):

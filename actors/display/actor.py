@@ -13,8 +13,9 @@ from runtime import Actor, Ref, RestartInfo
 from ..link.messages import LinkMessage, ToPhone
 from ..neighbours import NeighbourBack
 from ..ports import Lane, Outgoing
+from ..tracing import Mark
 from . import arbitration
-from .messages import DisplayMessage, EndNotice, ShowNotice, Surroundings
+from .messages import DisplayMessage, EndNotice, ShowNotice, Surroundings, TracedRequest
 
 if TYPE_CHECKING:
     from ..domain import Domain
@@ -25,6 +26,8 @@ SYSTEM_PACKAGE = "system.glasshouse"
 
 class Display(Actor[DisplayMessage]):
     """Its state is the arbitration's: a crash loses neither what is shown nor what waits."""
+
+    transient = ("traced",)
 
     def __init__(
         self,
@@ -39,6 +42,8 @@ class Display(Actor[DisplayMessage]):
         self.link = link
         self.session = session
         self.settings = domain.settings.display
+        self.tracer = domain.ports.tracer
+        self.traced: dict[tuple[str, str], TracedRequest] = {}
         self.state = beginning or arbitration.DisplayState()
 
     def started(self, restart: RestartInfo | None) -> None:
@@ -51,7 +56,7 @@ class Display(Actor[DisplayMessage]):
             self.state, effects = arbitration.step(self.state, event, self.now, self.settings)
             for effect in effects:
                 if isinstance(effect, arbitration.Show):
-                    self.link.tell(ToPhone(self._outgoing(effect)))
+                    self.link.tell(ToPhone(self._outgoing(effect), mark=self._mark_of(effect)))
         self._arm()
 
     def _outgoing(self, show: arbitration.Show) -> Outgoing:
@@ -66,12 +71,31 @@ class Display(Actor[DisplayMessage]):
         # While the phone is slow only the newest display of a view waits (DESIGN section 3).
         return Outgoing(to_phone.encode(event), lane=Lane.DISPLAY, key=show.view)
 
+    def _note(self, traced: TracedRequest) -> None:
+        """One that still waits for its turn has been replaced."""
+        request = traced.request
+        is_dashboard = request.view == arbitration.DASHBOARD_VIEW
+        place = (request.package, request.view if is_dashboard else arbitration.MAIN_VIEW)
+        if self.tracer is not None and place in self.traced:
+            self.tracer.passed(self.traced[place].mark, "arbitration", self.now, outcome="replaced")
+        self.traced[place] = traced
+
+    def _mark_of(self, show: arbitration.Show) -> Mark | None:
+        traced = self.traced.get((show.package, show.view)) if self.traced else None
+        if traced is None or self.tracer is None or traced.request.layout is not show.layout:
+            return None
+        del self.traced[show.package, show.view]
+        return self.tracer.passed(traced.mark, "arbitration", self.now, outcome="shown")
+
     def _events(self, message: DisplayMessage) -> tuple[arbitration.DisplayEvent, ...]:
         match message:
             case ShowNotice():
                 return (self._notice(message),)
             case EndNotice():
                 return (arbitration.Withdrawn(SYSTEM_PACKAGE),)
+            case TracedRequest(request):
+                self._note(message)
+                return (request,)
             case Surroundings():
                 return tuple(self._missed(message))
             case _:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from .arbitration import DisplayEvent
+from ..tracing import Mark
+from .arbitration import DisplayEvent, Requested
 
 
 class ShowNotice(msgspec.Struct, frozen=True):
@@ -31,4 +32,11 @@ class Surroundings(msgspec.Struct, frozen=True):
     core: str | None
 
 
-DisplayMessage = DisplayEvent | ShowNotice | EndNotice | Surroundings
+class TracedRequest(msgspec.Struct, frozen=True):
+    """An app's request that answers an utterance which is traced."""
+
+    request: Requested
+    mark: Mark
+
+
+DisplayMessage = DisplayEvent | TracedRequest | ShowNotice | EndNotice | Surroundings

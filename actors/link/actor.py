@@ -24,6 +24,7 @@ from ..connection_facts import connection_facts
 from ..liveness import LivenessState
 from ..ports import Connection, Outgoing, Telemetry
 from ..session import messages as session
+from ..tracing import Mark, Tracer
 from ..webrtc.messages import PhoneSignalled
 from ..webrtc.signals import PhoneAway, PhoneHere, PhoneReplaced
 from .handler import PhoneHandler
@@ -82,6 +83,7 @@ class GlassesLink(Actor[LinkMessage]):
         limits: TrafficLimits,
         telemetry: Telemetry,
         phone: PhoneSocket | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.user_id = user_id
         self.session = session
@@ -90,6 +92,7 @@ class GlassesLink(Actor[LinkMessage]):
         self.settings = settings
         self.limits = limits
         self.telemetry = telemetry
+        self.tracer = tracer
         self.state = LinkState()
         if phone is not None:
             self.state = LinkState(
@@ -154,8 +157,8 @@ class GlassesLink(Actor[LinkMessage]):
                 elif connection.is_open:  # nobody answers it any more: it had better dial again
                     close = close_codes.SERVER_RESTARTING
                     self.perform(connection.close, close.code, close.reason)
-            case ToPhone(outgoing, is_ack):
-                self._send(outgoing, is_ack=is_ack)
+            case ToPhone(outgoing, is_ack, mark):
+                self._send(outgoing, is_ack=is_ack, mark=mark)
             case LivenessTick():
                 self._tick()
             case Resync(phone):
@@ -259,13 +262,16 @@ class GlassesLink(Actor[LinkMessage]):
             offer = msgspec.structs.replace(self.state.udp, is_registered=is_registered)
             self.state = msgspec.structs.replace(self.state, udp=offer)
 
-    def _send(self, outgoing: Outgoing, *, is_ack: bool) -> None:
+    def _send(self, outgoing: Outgoing, *, is_ack: bool, mark: Mark | None = None) -> None:
         connection = self.state.connection
         if connection is None or not (is_ack or self.state.is_acked):
             return
         if is_ack:
             self.state = msgspec.structs.replace(self.state, is_acked=True)
         self.perform(connection.send, outgoing)
+        if mark is not None and self.tracer is not None:
+            queued_bytes = connection.health.queued_bytes
+            self.tracer.passed(mark, "lens", self.now, queued_bytes=queued_bytes)
         if is_ack:
             self.peer.tell(PhoneHere(connection.id))
 

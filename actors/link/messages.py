@@ -8,6 +8,7 @@ from protocols.audio import AudioFormat
 from protocols.from_phone import PhoneMessage
 
 from ..ports import CloseInfo, Connection, Outgoing
+from ..tracing import Mark
 
 
 class PhoneOpened(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class ToPhone(msgspec.Struct, frozen=True):
 
     outgoing: Outgoing
     is_ack: bool = False  # nothing else goes out before the first ack
+    mark: Mark | None = None
 
 
 class LivenessTick(msgspec.Struct, frozen=True):

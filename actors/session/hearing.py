@@ -187,6 +187,7 @@ class Hearing(Preferring):
             self.domain.settings.speech.ring_s,
             gate=VoiceGate(self.domain.ports.voices.detector(), voice),
             pre_roll_s=voice.pre_roll_s,
+            notes_times=self.domain.ports.tracer is not None,
         )
         overheard = self.overheard.pop(language, Overheard())
         feed.offer(overheard.audio)
@@ -208,6 +209,7 @@ class Hearing(Preferring):
                     settings=self.domain.settings.speech,
                     telemetry=self.telemetry,
                     utterance_id=overheard.utterance_id,
+                    tracer=self.domain.ports.tracer,
                 ),
                 restart="transient",
             ),

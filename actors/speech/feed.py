@@ -52,13 +52,14 @@ class _Cut(NamedTuple):
 
 
 class _Frame:
-    __slots__ = ("arrived_at", "begin", "end", "is_voice", "is_withheld", "pcm")
+    __slots__ = ("arrived_at", "begin", "end", "given_at", "is_voice", "is_withheld", "pcm")
 
     def __init__(self, begin: int, pcm: bytes, arrived_at: float) -> None:
         self.begin = begin
         self.end = begin + len(pcm)
         self.pcm = pcm
         self.arrived_at = arrived_at
+        self.given_at: float | None = None
         self.is_voice = False
         self.is_withheld = False
 
@@ -71,6 +72,7 @@ class AudioFeed:
       keep_s: how much is kept at most; the oldest goes beyond that.
       gate: says what is silence; None where the recogniser hears all there is.
       pre_roll_s: so much silence before a voice is heard with it.
+      notes_times: `given_at` is asked.
 
     Attributes:
       owner: whose crash it is when a recogniser cannot take a frame.
@@ -90,6 +92,7 @@ class AudioFeed:
         *,
         gate: VoiceGate | None = None,
         pre_roll_s: float = 0.0,
+        notes_times: bool = False,
     ) -> None:
         self.owner: Ref[Any] | None = None
         self.head = 0
@@ -101,6 +104,7 @@ class AudioFeed:
         self.transit = Transit()
         self._clock = clock
         self._gate = gate
+        self._notes_times = notes_times
         self._keep_bytes = round(keep_s * BYTES_A_SECOND)
         self._pre_roll_bytes = round(pre_roll_s * BYTES_A_SECOND)
         self._frames: deque[_Frame] = deque()
@@ -247,6 +251,15 @@ class AudioFeed:
                 return None
         return None
 
+    def given_at(self, position: int) -> float | None:
+        """When the recogniser was given the audio at this position; None where that is not known."""
+        for frame in reversed(self._frames):
+            if frame.begin <= position <= frame.end:
+                return frame.given_at
+            if frame.end < position:
+                return None
+        return None
+
     def onset(self) -> int:
         """Where the voice that is heard now, or was heard last, began; the head where none is kept."""
         begin = self.head
@@ -307,6 +320,8 @@ class AudioFeed:
                     self.owner.crash(error)
                 return
             self.given = frame.end
+            if self._notes_times:
+                frame.given_at = self._clock()
         pauses, is_over = self._pauses, False
         while pauses and pauses[0] <= self.given:
             pauses.popleft()

@@ -38,6 +38,7 @@ from ..ports import (
     SpeechStream,
     Telemetry,
 )
+from ..tracing import Mark, Result, Tracer
 from . import by_phone, failover
 from .by_phone import ByPhone
 from .failover import Candidate, FailoverState
@@ -141,6 +142,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         settings: SpeechSettings,
         telemetry: Telemetry,
         utterance_id: str | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.request = request
         self.providers = {provider.name: provider for provider in providers}
@@ -152,6 +154,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.session_started_at = session_started_at
         self.settings = settings
         self.telemetry = telemetry
+        self.tracer = tracer
         self.opening: _Opening | None = None
         self.stages = Stages()
         self.state = StreamState(utterance_id=utterance_id)
@@ -437,7 +440,29 @@ class TranscriptionStream(Actor[SpeechMessage]):
             confidence=result.confidence,
             provider=opening.provider.partition(":")[0],
         )
-        self._deliver(data)
+        mark = None
+        if self.tracer is not None:
+            mark = self._marked(self.tracer, data, (result.start_ms, result.end_ms), at)
+        self._deliver(data, mark)
+
+    def _marked(
+        self, tracer: Tracer, data: transcription.TranscriptionData, stream_ms: tuple[int, int], at: float
+    ) -> Mark | None:
+        feed = self.feed
+        begin, end = feed.position_of(stream_ms[0]), feed.position_of(stream_ms[1], is_end=True)
+        result = Result(
+            utterance_id=data.utterance_id or "",
+            user_id=self.request.user_id,
+            language=self.request.language,
+            provider=data.provider or "",
+            is_final=data.is_final,
+            spoken_from=self.session_started_at + data.start_time / 1000,
+            spoken_to=self.session_started_at + data.end_time / 1000,
+            given_from=feed.given_at(begin),
+            given_to=feed.given_at(min(end, feed.head)),
+            arrived_at=at,
+        )
+        return tracer.heard(result, self.now)
 
     def _heard_by_phone(self, said: HeardByPhone) -> None:
         feed = self.feed
@@ -472,7 +497,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self._end()
         self._open(self.providers[provider])
 
-    def _deliver(self, data: transcription.TranscriptionData) -> None:
+    def _deliver(self, data: transcription.TranscriptionData, mark: Mark | None = None) -> None:
         for listener in self.state.listeners:
             listener.tell(Recognised(data))
         raw = transcription.to_raw(data)
@@ -480,7 +505,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         for subscriber in self.state.subscribers:
             session_id = app_session_id(self.request.user_id, subscriber.package_name)
             payload = to_app.data_stream(session_id, subscriber.stream, raw, stamp)
-            subscriber.app.tell(Deliver(Outgoing(payload)))
+            subscriber.app.tell(Deliver(Outgoing(payload), mark))
 
     def _time_of(self, stream_ms: int, opening: _Opening, *, is_end: bool = False) -> int:
         """When that was spoken, in ms since the session's start, whatever pauses the microphone made."""

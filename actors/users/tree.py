@@ -166,6 +166,7 @@ class UserTree(Supervisor):
                     limits=self.domain.settings.limits,
                     telemetry=self.domain.ports.telemetry,
                     phone=self.beginning.phone(),
+                    tracer=self.domain.ports.tracer,
                 ),
             ),
         )

@@ -14,10 +14,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from structlog.dev import Column, ConsoleRenderer
-from structlog.processors import JSONRenderer
-from structlog.typing import EventDict
-
 Form = Literal["text", "coloured", "json"]
 Renderer = Callable[[Mapping[str, object], int], str]
 
@@ -38,7 +34,7 @@ def renderer(form: Form) -> Renderer:
     The renderer takes the fields and a limit: a longer text is cut after so many characters, and how many it
     had is said.
     """
-    return _json if form == "json" else _Text(is_coloured=form == "coloured")
+    return _Json() if form == "json" else _Text(is_coloured=form == "coloured")
 
 
 def named(fields: Mapping[str, object]) -> dict[str, object]:
@@ -46,18 +42,23 @@ def named(fields: Mapping[str, object]) -> dict[str, object]:
     return {f"{key}_" if key in _HEAD else key: value for key, value in fields.items()}
 
 
-_TO_JSON: Final = JSONRenderer(separators=(",", ":"))
+class _Json:
+    def __init__(self) -> None:
+        from structlog.processors import JSONRenderer
 
+        self._draw = JSONRenderer(separators=(",", ":"))
 
-def _json(fields: Mapping[str, object], limit: int) -> str:
-    document: EventDict = {
-        key: value if _is_json(value) else _cut(_text(value), limit) for key, value in fields.items()
-    }
-    return str(_TO_JSON(None, "", document))
+    def __call__(self, fields: Mapping[str, object], limit: int) -> str:
+        document = {
+            key: value if _is_json(value) else _cut(_text(value), limit) for key, value in fields.items()
+        }
+        return str(self._draw(None, "", document))
 
 
 class _Text:
     def __init__(self, *, is_coloured: bool) -> None:
+        from structlog.dev import Column, ConsoleRenderer
+
         styles = ConsoleRenderer.get_default_column_styles(is_coloured)
         levels = ConsoleRenderer.get_default_level_styles(is_coloured)
 
@@ -85,7 +86,7 @@ class _Text:
         )
 
     def __call__(self, fields: Mapping[str, object], limit: int) -> str:
-        drawn: EventDict = {
+        drawn = {
             f"{key}_" if key in _RENDERERS_OWN else key: value
             if key in _HEAD
             else _quoted(_text(value), limit)

@@ -18,15 +18,15 @@ import re
 import select
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TextIO
-
-import structlog
-from structlog.typing import EventDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 from adapters.telemetry.limits import Allowances
 from adapters.telemetry.lines import VALUE_LIMIT, Form, named, renderer
 from adapters.telemetry.session_logs import MemoryLogs
 from protocols import timestamps
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -63,6 +63,8 @@ class LogTelemetry:
         kept: MemoryLogs | None = None,
         whose: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
+        import structlog  # not with the module: every command reads this room's settings, few make a log
+
         self._kept = kept
         self._lines = _Lines(stream)
         self._threshold = LEVELS[level]

@@ -43,6 +43,7 @@ from actors.ports import (
 )
 from actors.service import ServiceSpec
 from actors.speaking import Speaking
+from actors.tracing import Tracer
 from actors.webrtc.absent import NoMedia
 from actors.webrtc.ports import Media
 from adapters.simulated.lc3 import SimulatedLc3
@@ -295,7 +296,9 @@ class World:
         model: LanguageModel | None = None,
         desks: Callable[[Domain], ChildSpec[Any]] | None = None,
         speaking: Speaking | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
+        self.tracer = tracer
         self.system = system
         self.model = model or RulesModel()
         self.desks = desks
@@ -332,6 +335,7 @@ class World:
             translator=self.translator,
             language_model=self.model,
             speaking=self.speaking,
+            tracer=self.tracer,
         )
         spec = ChildSpec(
             "glasshouse",
@@ -449,6 +453,7 @@ async def open_world(
     model: LanguageModel | None = None,
     desks: Callable[[Domain], ChildSpec[Any]] | None = None,
     speaking: Speaking | None = None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[World]:
     """A server's tree, stopped in order at the end of the block.
 
@@ -458,7 +463,7 @@ async def open_world(
       media: where WebRTC's peers live; there are none by default.
       voices: instead of the detector's twin.
       model: what the assistant thinks with; rules unless given.
-      translator, speaking: none unless given.
+      translator, speaking, tracer: none unless given.
       desks: makes a roster of desks that do what a test says.
     """
     async with open_system("test", seed=1) as system:
@@ -472,6 +477,7 @@ async def open_world(
             model,
             desks,
             speaking,
+            tracer,
         )
         world.store.outage = outage
         await world.start(settings or DomainSettings())

@@ -38,6 +38,7 @@ tests/actors/console/test_console_crashes.py.
 
 UNSENT: Final = {
     ("Display", "Withdrawn"): "an event of its machine, which the actor makes out of EndNotice",
+    ("Display", "TracedRequest"): "only where traces are made; it is handled as the request that it holds",
     ("Roster", "AdoptUser"): "the simulated server is not reloaded: its connections end with their process",
     ("Overload", "Excused"): "from a server that takes over from another, see AdoptUser",
     ("Overload", "EngineIsLate"): "the simulated engine reads at once",

@@ -6,12 +6,16 @@ import re
 import subprocess
 import sys
 import wave
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from clients.recordings import recordings
+from tests.adapters.tracing.collector import Taken, collector
+
+STEPS = ["utterance", "final", "to app", "app", "arbitration", "lens"]
 
 
 def _demo(*words: str) -> str:
@@ -39,11 +43,15 @@ def _wav(path: Path, pcm: bytes) -> Path:
     return path
 
 
-def test_the_caption_is_what_was_spoken_and_changes_with_the_recording(tmp_path: Path) -> None:
+def test_the_caption_is_what_was_spoken_and_changes_with_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSHOUSE_TRACING_SHARE", "1")
     sentences = {recording.name[-4:]: recording for recording in recordings()}
     last, second = sentences["0930"], sentences["0880"]
 
-    with ThreadPoolExecutor() as both:
+    with collector() as taking, ThreadPoolExecutor() as both:
+        monkeypatch.setenv("GLASSHOUSE_TRACING_ENDPOINT", taking.url)
         demos = (
             both.submit(_demo, "--sentences", "1"),
             both.submit(_demo, "--wav", str(_wav(tmp_path / "other.wav", second.pcm))),
@@ -58,6 +66,16 @@ def test_the_caption_is_what_was_spoken_and_changes_with_the_recording(tmp_path:
     for label in ("glasses to app", "final text at the app", "app to lens"):
         assert re.search(rf"{label}.* ms +\d", shipped), label
     assert "did not reach the app" not in shipped
+    assert {*STEPS} <= set(taking.names())
+    spans = {span.span_id: span for span in taking.spans}
+    ways = [_way(span, spans) for span in taking.spans if span.name == "lens"]
+    assert STEPS in ways, "from the microphone to the lens"
+
+
+def _way(span: Taken, spans: Mapping[str, Taken]) -> list[str]:
+    """The steps of a trace that lead to this one."""
+    parent = spans.get(span.parent_id)
+    return [*(() if parent is None else _way(parent, spans)), span.name]
 
 
 def test_every_other_way_of_the_audio_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:

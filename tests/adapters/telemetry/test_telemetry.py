@@ -5,8 +5,11 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -18,6 +21,7 @@ from adapters.simulated.telemetry import RecordingTelemetry
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
 from adapters.telemetry.lines import VALUE_LIMIT, Form, named, renderer
 
+ROOT = Path(__file__).parents[3]
 NOW = 1795240800.123
 STAMP = "2026-11-21T06:00:00.123Z"
 
@@ -374,6 +378,14 @@ def test_a_line_says_whose_it_is_unless_the_fact_does() -> None:
         "a user=ada@example.org actor=/users/ada/session",
         "b user=bob@example.org actor=/users/ada/session",
     ] == (facts(stream))
+
+
+def test_a_command_that_makes_no_log_does_not_import_its_library() -> None:
+    script = (
+        "import sys, config.settings; sys.exit('structlog' in sys.modules or 'opentelemetry' in sys.modules)"
+    )
+
+    assert 0 == subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60).returncode
 
 
 def test_the_twin_keeps_facts_in_order() -> None:
