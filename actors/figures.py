@@ -87,6 +87,7 @@ class Figures:
       kinds, apps: by an actor's class, by package.
       providers: transcription streams by the recogniser that hears them; an empty name is none.
       delayed: streams whose wearer reads that captions are late.
+      falling_behind: streams whose recogniser falls further and further behind.
       stages: of each stage every stream's p99 in ms.
       sources: microphones by where they are heard from.
       phone_traffic, phone_round_trips_ms: of the phones' open sockets.
@@ -99,6 +100,7 @@ class Figures:
         self.apps: dict[str, AppFigures] = {}
         self.providers: Counter[str] = Counter()
         self.delayed = 0
+        self.falling_behind = 0
         self.stages: dict[str, list[float]] = {}
         self.sources: Counter[str] = Counter()
         self.sessions = 0
@@ -109,7 +111,7 @@ class Figures:
         self.peers: Counter[str] = Counter()
         self.peer_figures: dict[str, list[float]] = {}
         self.loop: Mapping[str, int] = {}
-        self.is_overloaded = self.refuses_new = False
+        self.is_overloaded = self.refuses_new = self.is_rising = False
 
     def add(self, nodes: Iterable[Node]) -> None:
         """Count these actors; they come without those below them."""
@@ -130,6 +132,7 @@ class Figures:
                 case "TranscriptionStream":
                     self.providers[str(facts.get("provider", ""))] += 1
                     self.delayed += bool(facts.get("captions delayed"))
+                    self.falling_behind += bool(facts.get("falling behind"))
                     self._stages(facts)
                 case "PeerActor" if facts.get("peer") is not None:
                     self.peers[str(facts["peer"])] += 1
@@ -141,6 +144,7 @@ class Figures:
                     self.loop = loop if isinstance(loop, Mapping) else {}
                     self.is_overloaded = bool(facts.get("overloaded"))
                     self.refuses_new = bool(facts.get("refuses_new"))
+                    self.is_rising = bool(facts.get("rising"))
                 case _:
                     pass
 

@@ -1,4 +1,4 @@
-"""How long speech takes, by stage: what has been measured lately, and when that is worth a warning.
+"""How long speech takes, by stage: what has been measured lately.
 
 Pure, and cheap enough for every result: a value is counted in one of twenty classes, so a quantile is known
 to within its class. Two halves of the window take turns, so that what is shown is of the last one to two
@@ -10,8 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 _WINDOW_S: Final = 60.0
 _PAUSE_MS: Final = 2_000.0
@@ -126,14 +124,3 @@ class Stages:
     def view(self, now: float) -> Mapping[str, Mapping[str, int]]:
         stages = {"interim": self.interim, "final": self.final, "delivery": self.delivery}
         return {name: view for name, stage in stages.items() if (view := stage.view(now))}
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """Whether something has been called late; it stays so until it is half as late."""
-
-    is_on: bool = False
-
-    def heard(self, late_ms: float, limit_ms: float) -> Alarm:
-        if self.is_on:
-            return Alarm(is_on=late_ms > limit_ms / 2)
-        return Alarm(is_on=late_ms >= limit_ms)

@@ -8,6 +8,17 @@ from typing import Final
 
 _OF_A_USER: Final = frozenset({"users", "desks", "soga sessions"})
 _APPS: Final = "apps"
+_SPEECH: Final = "speech"
+
+
+def anybodys(path: str) -> str:
+    """The same place in whoever's subtree: `/glasshouse/users/*/apps/*`. There are few of them."""
+    parts = path.split("/")
+    if len(parts) > 3 and parts[2] in _OF_A_USER:
+        parts[3] = "*"
+        if len(parts) > 5 and parts[4] in (_APPS, _SPEECH):
+            parts[5] = "*"
+    return "/".join(parts)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -49,7 +49,7 @@ from config.front import FrontDoorServices
 from config.giving import Giver
 from config.language_model import model_of
 from config.peers import peers_of
-from config.runtime_events import report
+from config.runtime_events import RestartWatch, report
 from config.settings import Settings, base_urls
 from config.sources import SettingsError
 from config.speaking import speaking_of
@@ -195,6 +195,7 @@ async def open_ports(
     library_logs = LibraryLogs(telemetry)
     logging.getLogger().addHandler(library_logs)
     system.events.listen(lambda event: report(event, telemetry))
+    system.events.listen(RestartWatch(telemetry, system.clock.now).heard)
     speech, recognisers = speech_of(settings, telemetry)
     media, peers = peers_of(settings, telemetry)
     model, models = model_of(settings, telemetry)

@@ -13,6 +13,7 @@ import msgspec
 
 from runtime import Actor, RestartInfo
 
+from ..alarm import Ahead, TrendSettings
 from ..latency import Spread
 from ..ports import EngineLoad, Telemetry
 from .board import OverloadBoard
@@ -41,6 +42,8 @@ OverloadMessage = Look | EngineIsLate | Excused
 class Overload(Actor[OverloadMessage]):
     """One for the server. Its state is the machine's; a crash of it changes nothing of what is posted."""
 
+    transient = ("ahead",)
+
     def __init__(self, *, board: OverloadBoard, load: EngineLoad, telemetry: Telemetry) -> None:
         self.board = board
         self.load = load
@@ -49,6 +52,8 @@ class Overload(Actor[OverloadMessage]):
         self.state = OverloadState()
         self.excused_until = float("-inf")
         self.lateness = Spread()
+        self.ahead = Ahead()
+        self.trend = TrendSettings(window_s=self.settings.trend_window_s, ahead_s=self.settings.trend_ahead_s)
 
     def started(self, restart: RestartInfo | None) -> None:
         self.perform(self.load.watch, self.settings.late_s, self._alarm)
@@ -61,6 +66,7 @@ class Overload(Actor[OverloadMessage]):
             "refuses_new": state.is_closed,
             "shed_share": round(state.share, 2),
             "overloads": state.entries,
+            "rising": self.ahead.is_on,
             "loop": self.lateness.view(self.now),
         }
 
@@ -77,7 +83,8 @@ class Overload(Actor[OverloadMessage]):
         is_starved = self.load.take_work_share() < self.settings.least_work
         if is_starved or self.now < self.excused_until:
             late_s = 0.0
-        self.state, effects = step(self.state, late_s, self.now, self.settings)
+        is_rising = self._look_ahead(late_s) and self.settings.trend_ahead_s > 0
+        self.state, effects = step(self.state, late_s, self.now, self.settings, is_rising=is_rising)
         self.perform(self.board.post, self.state)
         for effect in effects:
             match effect:
@@ -89,6 +96,20 @@ class Overload(Actor[OverloadMessage]):
         if shed:
             self.telemetry.count("audio_frames_shed", shed)
         self._look_again()
+
+    def _look_ahead(self, late_s: float) -> bool:
+        """Whether the lateness grows towards its limit. Shedding has no trend: it works."""
+        before = self.ahead
+        if self.state.is_on:
+            self.ahead = Ahead()
+        else:
+            self.ahead = before.heard(late_s, self.now, limit=self.settings.late_s, settings=self.trend)
+        if self.ahead.is_on and not before.is_on:
+            reaches_s = round(self.ahead.reaches_s, 1)
+            self.telemetry.warning("loop_delay_rising", late_s=round(late_s, 3), late_in_s=reaches_s)
+        elif before.is_on and not self.ahead.is_on and not self.state.is_on:
+            self.telemetry.info("loop_delay_steady", late_s=round(late_s, 3))
+        return self.ahead.is_on
 
     def _look_again(self) -> None:
         settings = self.settings

@@ -13,7 +13,10 @@ as much audio passes as there is room for. It is over when nothing has been shed
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 
@@ -36,6 +39,9 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
       more_share: what is added to the share at a look that finds it twice as late as `target_s`, or later; in
         between less.
       less_share: what is taken off it at a look that does not.
+      trend_window_s: by windows of so long it looks where its lateness goes, while all is well.
+      trend_ahead_s: when it will be `late_s` late within so long, by that trend, shedding begins at
+        `target_s` already; 0 never does.
       oldest_audio_s: older audio is shed before all other while overloaded.
       gap_s: a stream loses its share in one piece within so long, not frame by frame: words between two gaps
         stay whole.
@@ -53,6 +59,8 @@ class OverloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     first_share: float = 0.5
     more_share: float = 0.1
     less_share: float = 0.04
+    trend_window_s: Annotated[float, Meta(gt=0)] = 5.0
+    trend_ahead_s: float = 30.0
     oldest_audio_s: float = 1.0
     gap_s: float = 2.0
     retry_after_s: float = 5.0
@@ -103,17 +111,18 @@ OverloadEffect = Entered | Left
 
 
 def step(
-    state: OverloadState, late_s: float, now: float, settings: OverloadSettings
+    state: OverloadState, late_s: float, now: float, settings: OverloadSettings, *, is_rising: bool = False
 ) -> tuple[OverloadState, tuple[OverloadEffect, ...]]:
     """One look.
 
     Args:
       late_s: the longest that something which had arrived has waited since the last look.
       now: monotonic seconds.
+      is_rising: the lateness grows, and will be `late_s` before long: what is later than `target_s` is late.
     """
     if state.entered_at is not None:
         return _follow(state, state.entered_at, late_s, now, settings)
-    if late_s < settings.late_s:
+    if late_s < (min(settings.target_s, settings.late_s) if is_rising else settings.late_s):
         return (state if state.late_since is None else replace(state, late_since=None)), ()
     late_since = now if state.late_since is None else state.late_since
     if now - late_since < settings.enter_s:

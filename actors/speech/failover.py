@@ -2,7 +2,8 @@
 
 A pure machine: `step` takes what happened, the time and the recognisers in the order of preference, and says
 what to do. A recogniser is left when it fails, when it hangs (it does not move while voices wait for it), and
-when it lags (it moves, stays behind, and does not catch up). The next one that may be used takes over at once
+when it lags (it moves, stays behind, and does not catch up). One that falls behind further and
+further is left before it lags, if there is another. The next one that may be used takes over at once
 and hears the audio since the last final again, so that nobody hears the change. In a pause of the speech the
 stream goes back to a better one that is well again.
 
@@ -110,12 +111,14 @@ class Looked(msgspec.Struct, frozen=True, tag=True):
       waiting_s: how long the oldest voice that it has not heard has waited; 0 when there is none.
       is_live: it has been given all there is: no replay is under way.
       is_quiet: nothing that was said waits for its final.
+      late_in_s: its lateness grows, and will be `lag_s` after so long; None where it does not grow like that.
     """
 
     heard_ms: int = 0
     waiting_s: float = 0.0
     is_live: bool = True
     is_quiet: bool = True
+    late_in_s: float | None = None
 
 
 FailoverEvent = Began | Failed | Said | Troubled | Untroubled | Looked
@@ -216,6 +219,11 @@ def _look(
     if state.late_since is not None and now - state.late_since >= settings.lag_patience_s:
         cause = f"it is {look.waiting_s:.1f} s behind and does not catch up"
         return _lose(state, Failed(LAG, cause), now, candidates, settings)
+    if look.late_in_s is not None:
+        others = [candidate for candidate in candidates if candidate.name != state.provider]
+        if _first_free(state, now, others) is not None:
+            cause = f"it is {look.waiting_s:.1f} s behind, and falls further behind"
+            return _lose(state, Failed(LAG, cause), now, candidates, settings)
     if look.is_quiet and not look.waiting_s and now - state.since >= settings.return_s:
         better = _first_free(state, now, _before(candidates, state.provider))
         if better is not None:

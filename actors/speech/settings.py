@@ -31,6 +31,9 @@ class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
         as a warning, and again when they are half as late.
       replay_speed: how fast that audio is handed over, in seconds of it a second. Deepgram works off 1.25 a
         second whatever comes, PocketSphinx about 8.
+      trend_window_s: by windows of so long a stream looks where its recogniser's lateness goes.
+      trend_ahead_s: one that will be `lag_s` late within so long, by that trend, is replaced at once if there
+        is another; 0 waits until it is.
       breaker_failures: failures in a row, of all streams together, after which a recogniser gets no streams
         for a while.
       breaker_pause_s: that while, the first time; it doubles until a stream goes well.
@@ -51,6 +54,8 @@ class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
     ring_s: Annotated[float, Meta(ge=1)] = 30.0
     late_alarm_s: Annotated[float, Meta(gt=0)] = 2.0
     replay_speed: Annotated[float, Meta(gt=1)] = 4.0
+    trend_window_s: Annotated[float, Meta(gt=0)] = 1.0
+    trend_ahead_s: float = 6.0
     breaker_failures: Annotated[int, Meta(ge=1)] = 3
     breaker_pause_s: Annotated[float, Meta(gt=0)] = 5.0
     breaker_most_s: Annotated[float, Meta(gt=0)] = 60.0

@@ -19,10 +19,11 @@ from protocols import timestamps, to_app, transcription
 from protocols.session_ids import app_session_id
 from runtime import Actor, Recipient, Ref, RestartInfo, StopReason, TaskHandle
 
+from ..alarm import Ahead, Alarm, TrendSettings
 from ..apps.messages import Deliver
 from ..audio.routing import SpeechInlet
 from ..display.messages import DisplayMessage, EndNotice, ShowNotice
-from ..latency import Alarm, Stages
+from ..latency import Stages
 from ..neighbours import NeighbourBack
 from ..ports import (
     AudioDropped,
@@ -63,6 +64,9 @@ from .settings import SpeechSettings
 
 _REPLAY_PERIOD_S = 0.05
 
+_TREND_FLOOR = 0.4
+"""Of `lag_s`: recognisers tell how far they are once a second, so voices wait a little when all is well."""
+
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
     """How late the stream is, where it arises. All in ms, as of the last result or look.
@@ -88,6 +92,7 @@ class StreamState(msgspec.Struct, frozen=True):
       utterance_id: of the running utterance; a recogniser that takes over goes on with it.
       settled: the position behind the last final: another recogniser begins there.
       old, behind: finals that come late, and voices that wait to be heard.
+      ahead: where the age of those voices leads to with this recogniser.
       shown: the position behind the last words that were shown; guesses at what lies before it are old news.
     """
 
@@ -101,6 +106,7 @@ class StreamState(msgspec.Struct, frozen=True):
     measures: Measures = Measures()
     old: Alarm = Alarm()
     behind: Alarm = Alarm()
+    ahead: Ahead = Ahead()
 
 
 class _Opening:
@@ -155,6 +161,9 @@ class TranscriptionStream(Actor[SpeechMessage]):
         self.settings = settings
         self.telemetry = telemetry
         self.tracer = tracer
+        self.trend = TrendSettings(
+            window_s=settings.trend_window_s, ahead_s=settings.trend_ahead_s, floor=_TREND_FLOOR
+        )
         self.opening: _Opening | None = None
         self.stages = Stages()
         self.state = StreamState(utterance_id=utterance_id)
@@ -165,6 +174,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         return {
             "provider": self.state.failover.provider or "",
             "captions delayed": self.state.failover.is_told,
+            "falling behind": self.state.ahead.is_on,
             "switches": self.state.failover.switches,
             "withheld_ms": milliseconds_of(self.feed.withheld_bytes),
             "stages": self._stages(),
@@ -259,6 +269,7 @@ class TranscriptionStream(Actor[SpeechMessage]):
         spoken_at = self.feed.spoken_at(self.feed.kept_from(self.state.settled))
         offset_s = (self.now if spoken_at is None else spoken_at) - self.session_started_at
         opening = self.opening = _Opening(provider.name, number, self.now, round(offset_s * 1000))
+        self.state = replace(self.state, ahead=Ahead())
         clock = self.system.clock.now
         ref = self.ref
 
@@ -319,14 +330,35 @@ class TranscriptionStream(Actor[SpeechMessage]):
         measures = self._measured()
         self.state = replace(self.state, measures=measures)
         self._watch("behind", measures.waiting_ms)
+        ahead = self._look_ahead(measures.waiting_ms / 1000)
         self._step(
             failover.Looked(
                 heard_ms=progress.heard_ms,
                 waiting_s=measures.waiting_ms / 1000,
                 is_live=feed.is_live,
                 is_quiet=self.state.utterance_id is None,
+                late_in_s=ahead.reaches_s if ahead.is_on else None,
             )
         )
+
+    def _look_ahead(self, waiting_s: float) -> Ahead:
+        """Where this recogniser is going, while it has been given all there is."""
+        settings, before = self.settings, self.state.ahead
+        if not self.feed.is_live:
+            after = Ahead()
+        else:
+            after = before.heard(waiting_s, self.now, limit=settings.lag_s, settings=self.trend)
+        self.state = replace(self.state, ahead=after)
+        if after.is_on and not before.is_on:
+            self.telemetry.warning(
+                "speech_falling_behind",
+                user=self.request.user_id,
+                language=self.request.language,
+                provider=self.state.failover.provider or "",
+                waiting_s=round(waiting_s, 1),
+                late_in_s=round(after.reaches_s, 1),
+            )
+        return after
 
     def _measured(self) -> Measures:
         """The last measures, with what can be seen at this moment."""
@@ -346,7 +378,8 @@ class TranscriptionStream(Actor[SpeechMessage]):
     def _watch(self, what: Literal["old", "behind"], late_ms: int) -> None:
         """Warn when speech becomes late, and say when it is not any more."""
         before: Alarm = getattr(self.state, what)
-        after = before.heard(late_ms, self.settings.late_alarm_s * 1000)
+        limit_ms = self.settings.late_alarm_s * 1000
+        after = before.heard(late_ms, self.now, limit=limit_ms, well=limit_ms / 2)
         if after == before:
             return
         self.state = replace(self.state, **{what: after})

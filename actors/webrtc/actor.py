@@ -124,7 +124,7 @@ class PeerActor(Actor[PeerMessage]):
             "bytes_in": stats.bytes_in,
             "lost": stats.lost,
             "recovered": stats.recovered,
-            "poor": list(measured.poor),
+            "poor": [figure for figure, alarm in measured.alarms.items() if alarm.is_on],
             "faults": dict(self.state.faults),
             "ignored": dict(self.state.ignored),
         }

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from ..alarm import Alarm
 from .ports import PeerStats
 from .settings import WebrtcSettings
 
 
-class Alarm(NamedTuple):
+class Turned(NamedTuple):
     """A figure has become poor, or is well again."""
 
     figure: str
@@ -30,19 +31,17 @@ class Quality(msgspec.Struct, frozen=True):
     Attributes:
       stats: the newest report.
       loss: from 0 to 1, between the last two.
-      turned_at: of each figure that is not what it was, since when.
-      poor: the figures that somebody was told of.
+      alarms: of each figure.
     """
 
     stats: PeerStats = PeerStats()
     loss: float = 0.0
-    turned_at: Mapping[str, float] = {}
-    poor: tuple[str, ...] = ()
+    alarms: Mapping[str, Alarm] = {}
 
 
 def reported(
     quality: Quality, stats: PeerStats, now: float, settings: WebrtcSettings
-) -> tuple[Quality, tuple[Alarm, ...]]:
+) -> tuple[Quality, tuple[Turned, ...]]:
     """The next report, and what somebody should hear of it."""
     lost = max(0, stats.lost - quality.stats.lost)
     came = max(0, stats.packets - quality.stats.packets)
@@ -52,17 +51,12 @@ def reported(
         ("round trip", stats.round_trip_s or 0.0, settings.alarm_round_trip_s),
         ("jitter", stats.jitter_s, settings.alarm_jitter_s),
     )
-    turned_at: dict[str, float] = {}
-    poor = quality.poor
-    alarms: list[Alarm] = []
+    alarms: dict[str, Alarm] = {}
+    turned: list[Turned] = []
     for figure, value, limit in figures:
-        is_poor = value > limit
-        if is_poor == (figure in poor):
-            continue
-        since = quality.turned_at.get(figure, now)
-        if now - since < settings.alarm_after_s:
-            turned_at[figure] = since
-            continue
-        poor = (*poor, figure) if is_poor else tuple(other for other in poor if other != figure)
-        alarms.append(Alarm(figure, is_poor, round(value, 4)))
-    return replace(quality, stats=stats, loss=loss, turned_at=turned_at, poor=poor), tuple(alarms)
+        before = quality.alarms.get(figure, Alarm())
+        after = before.heard(value, now, limit=limit, well=limit, hold_s=settings.alarm_after_s)
+        alarms[figure] = after
+        if after.is_on != before.is_on:
+            turned.append(Turned(figure, after.is_on, round(value, 4)))
+    return replace(quality, stats=stats, loss=loss, alarms=alarms), tuple(turned)

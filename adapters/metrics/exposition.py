@@ -83,6 +83,11 @@ def _of_process(page: _Page, process: Mapping[str, float], figures: Figures) -> 
         ],
     )
     page.gauge("glasshouse_overloaded", "1 while audio is shed.", figures.is_overloaded)
+    page.gauge(
+        "glasshouse_loop_delay_rising",
+        "1 while the loop's delay is on its way to overload.",
+        figures.is_rising,
+    )
     page.gauge("glasshouse_refuses_sessions", "1 while new wearers are sent away.", figures.refuses_new)
 
 
@@ -171,6 +176,11 @@ def _of_speech(page: _Page, figures: Figures) -> None:
     )
     page.gauge(
         "glasshouse_captions_delayed", "Streams whose wearer reads that captions are late.", figures.delayed
+    )
+    page.gauge(
+        "glasshouse_speech_falling_behind",
+        "Streams whose recogniser falls further and further behind.",
+        figures.falling_behind,
     )
     page.family(
         "glasshouse_speech_stage_seconds",

@@ -6,7 +6,7 @@ import random
 
 from trio.testing import MockClock
 
-from actors.latency import Alarm, Spread, Stages, Transit
+from actors.latency import Spread, Stages, Transit
 from clients.coded_audio import sentence, silence
 from tests.actors.world import ADA, open_world
 from tests.coded_speech import coded_speech, say
@@ -44,15 +44,6 @@ def test_a_value_beyond_all_classes_counts() -> None:
     spread.add(60_000, 0.0)
 
     assert 60_000 == spread.quantile_ms(0.99, 0.0)
-
-
-def test_an_alarm_is_raised_once_and_taken_back_at_half() -> None:
-    seen, alarm = [], Alarm()
-    for late_ms in (1_900, 2_000, 2_500, 1_900, 1_100, 1_000, 1_900, 2_000):
-        alarm = alarm.heard(late_ms, 2_000)
-        seen.append(alarm.is_on)
-
-    assert [False, True, True, True, True, False, False, True] == seen
 
 
 def test_a_frame_is_late_by_what_it_misses_the_promptest_by() -> None:
