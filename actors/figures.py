@@ -54,7 +54,8 @@ class AppFigures:
     Attributes:
       phases: how many of its sessions are in which.
       restarts: of the actors of these sessions.
-      handled: messages that these actors have taken.
+      handled: messages that these actors have taken, and worked_s how long that took them.
+      errors: what went wrong with these sessions, by type.
       traffic: `bytes_in`, `bytes_out`, `queued_bytes` and `audio_dropped` of the open sockets.
       open_s: of each socket, how long it has been open.
     """
@@ -63,6 +64,8 @@ class AppFigures:
         self.phases: Counter[str] = Counter()
         self.restarts = 0
         self.handled = 0
+        self.worked_s = 0.0
+        self.errors: Counter[str] = Counter()
         self.traffic: Counter[str] = Counter()
         self.open_s: list[float] = []
 
@@ -75,6 +78,7 @@ class KindFigures:
         self.down = 0
         self.restarts = 0
         self.handled = 0
+        self.worked_s = 0.0
         self.waiting = 0
         self.most_waiting = 0
         self.oldest_s = 0.0
@@ -157,6 +161,7 @@ class Figures:
         kind.down += node.status == "down"
         kind.restarts += node.restarts
         kind.handled += node.handled
+        kind.worked_s += node.worked_s
         kind.waiting += node.depth
         kind.most_waiting = max(kind.most_waiting, node.depth)
         kind.oldest_s = max(kind.oldest_s, node.oldest_age_s or 0.0)
@@ -175,6 +180,10 @@ class Figures:
         app.phases[str(node.facts.get("phase", ""))] += 1
         app.restarts += node.restarts
         app.handled += node.handled
+        app.worked_s += node.worked_s
+        errors = node.facts.get("errors")
+        if isinstance(errors, Mapping):
+            app.errors.update({str(kind): int(_number(count)) for kind, count in errors.items()})
         if "connection" in node.facts:
             app.open_s.append(_number(node.facts.get("open_s")))
             for name in _BYTES:

@@ -151,6 +151,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         JSON object a line.
       log_burst_lines: how many lines of one event are written at once; the others are counted.
       log_interval_s: one more line of an event is written after so long; 0 writes every line.
+      usage_days: so many days are kept of how long each wearer used which apps and features; 0 keeps none.
       browser_glasses: `GET /glasses` is a pair of glasses in a browser, to try an app without hardware. It
         needs a token as any phone does.
       metrics_token: what a Prometheus shows at `GET /metrics`. Empty leaves the admin token alone, which
@@ -198,6 +199,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["text", "coloured", "json"] = "text"
     log_burst_lines: Annotated[int, Meta(ge=1)] = LineLimits().burst_lines
     log_interval_s: float = LineLimits().interval_s
+    usage_days: Annotated[int, Meta(ge=0)] = 90
     browser_glasses: bool = True
     metrics_token: Secret = ""
 

@@ -65,6 +65,7 @@ class Cell:
         "takes_mail",
         "trace",
         "up_since",
+        "worked_s",
     )
 
     # What most actors never need is read from the class until it is set: 1 us and 200 bytes less an actor.
@@ -112,6 +113,7 @@ class Cell:
         self.incarnation: int = 0
         self.takes_mail = False  # the run queue may run it on user messages
         self.handled = 0
+        self.worked_s = 0.0
         self.up_since: float | None = None
 
     # ------------------------------------------------------------------ running

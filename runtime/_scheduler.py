@@ -126,13 +126,15 @@ class Scheduler:
     def _work(self) -> None:
         ready = self.ready
         clock = time.perf_counter
-        began = clock()
+        began = at = clock()
         limit = began + TURN_S
         while ready:
             cell = ready.popleft()
             cell.run(BATCH)
-            if clock() > limit:
-                took_s = clock() - began
+            before, at = at, clock()
+            cell.worked_s += at - before
+            if at > limit:
+                took_s = at - began
                 if took_s > self._slow_s:
                     self._held(cell, took_s)
                 return

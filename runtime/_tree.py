@@ -38,6 +38,7 @@ class TreeNode:
     high_water: int
     oldest_age_s: float | None
     handled: int
+    worked_s: float
     restarts: int
     last_error: str | None
     age_s: float | None
@@ -75,6 +76,7 @@ def describe(cell: Cell) -> TreeNode:
         high_water=max(mailbox.high_water, mailbox.depth()),
         oldest_age_s=None if since is None else max(0.0, now - since),
         handled=cell.handled,
+        worked_s=cell.worked_s,
         restarts=cell.restarts_total,
         last_error=None if cell.last_error is None else repr(cell.last_error),
         age_s=None if cell.up_since is None or cell.actor is None else now - cell.up_since,

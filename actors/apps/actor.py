@@ -127,7 +127,8 @@ class AppSession(Explaining):
 
     def facts(self) -> Mapping[str, object]:
         phase = self.state.lifecycle.phase.value
-        return {"phase": phase, **connection_facts(self.state.connection, self.now)}
+        facts = connection_facts(self.state.connection, self.now)
+        return {"phase": phase, "errors": dict(self.state.errors), **facts}
 
     def started(self, restart: RestartInfo | None) -> None:
         self.join(app_sessions(self.app.package_name))
@@ -228,6 +229,7 @@ class AppSession(Explaining):
                 self._step(lifecycle.WebhookAnswered(attempt, answer.status))
             case WebhookBroke(attempt, error):
                 kind = error.kind if isinstance(error, WebhookError) else "fault"
+                self._note_error(f"webhook {kind}")
                 self._report_failure(kind, str(error))
                 self._step(lifecycle.WebhookFailed(attempt, kind, str(error)))
             case WebhookPermitted():
@@ -355,6 +357,7 @@ class AppSession(Explaining):
         dialled = {known: other for known, other in self.state.dialled.items() if known != connection.id}
         self.state = msgspec.structs.replace(self.state, dialled=dialled)
         if connection is self.state.connection:
+            self._note_error("socket lost")
             self.telemetry.info(
                 "app_socket_lost",
                 user=self.user_id,
@@ -431,6 +434,7 @@ class AppSession(Explaining):
                     self._say(connection, to_app.AppStopped(reason=reason, timestamp=self._stamp()))
             case lifecycle.StartFailed(stage, cause, retry_after_s):
                 self._report_end(cause)
+                self._note_error(f"start {stage.value}")
                 self.session.tell(AppStartFailed(self.app.package_name, stage.value, cause, retry_after_s))
             case _:
                 pass  # PhaseChanged is told by `_step`, once and with the connection; Ended ends it there

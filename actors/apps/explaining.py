@@ -32,6 +32,10 @@ class Explaining(ServerSide):
 
     telemetry: Telemetry
 
+    def _note_error(self, kind: str) -> None:
+        errors = self.state.errors
+        self.state = msgspec.structs.replace(self.state, errors={**errors, kind: errors.get(kind, 0) + 1})
+
     def _say(self, connection: Connection, message: Message) -> None:
         self.perform(connection.send, Outgoing(to_app.encode(message)))
 
@@ -49,6 +53,7 @@ class Explaining(ServerSide):
     def _complain(self, event: str, connection: Connection, code: ErrorCode, message: str) -> None:
         """Say it now, or together with others a little later; it closes nothing (protocol.md 13.13)."""
         self.telemetry.warning(event, user=self.user_id, package=self.app.package_name, cause=message)
+        self._note_error(code.value)
         if connection is not self.state.connection:
             return
         interval_s = self.domain.settings.front_door.error_interval_s
@@ -75,6 +80,7 @@ class Explaining(ServerSide):
     def _slow_down(self, flood: AppFlooded) -> None:
         """An app over its limit hears so and keeps its socket; what is dropped is said, never only done."""
         limits = self.domain.settings.limits
+        self._note_error(ErrorCode.RATE_LIMITED.value)
         self.telemetry.warning(
             "app_rate_limited", user=self.user_id, package=self.app.package_name, dropped=flood.dropped
         )

@@ -33,6 +33,7 @@ class AppState(msgspec.Struct, frozen=True):
       audio_dropped: how many of the connection's microphone frames the app was told it has missed.
       era: the permit of the webhook whose outcome the directory has not been told.
       asked: the webhook, and its body, for which the directory is being asked.
+      errors: what went wrong with the app, by type: codes it was told, starts, webhooks, lost sockets.
       doubted: the connection that a new process of the app server put in doubt: it may be half-open.
     """
 
@@ -50,4 +51,5 @@ class AppState(msgspec.Struct, frozen=True):
     era: int | None = None
     handler: AppSocketHandler | None = None
     asked: tuple[int | None, bytes] | None = None
+    errors: Mapping[str, int] = {}
     doubted: DoubtTick | None = None

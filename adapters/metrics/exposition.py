@@ -10,6 +10,7 @@ settings', and of the packages the 50 with most sessions have a name; the rest i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import median
 from typing import Final
 
 from actors.directory import ServerReport
@@ -96,6 +97,9 @@ def _of_sessions(page: _Page, figures: Figures) -> None:
         "glasshouse_sessions", "Wearers with a session, phones on their way back included.", figures.sessions
     )
     page.gauge("glasshouse_phones", "Phones with an open socket.", figures.phones)
+    apps = sum(len(app.open_s) for app in figures.apps.values())
+    connections = [({"of": "phones"}, float(figures.phones)), ({"of": "apps"}, float(apps))]
+    page.family("glasshouse_connections", "gauge", "Open sockets, by who is at the other end.", connections)
     _middle_and_worst(page, "glasshouse_session_age_seconds", "Since when sessions stand.", figures.session_s)
     page.family(
         "glasshouse_phone_bytes",
@@ -137,6 +141,7 @@ def _of_apps(page: _Page, apps: Mapping[str, AppFigures], servers: Iterable[Serv
     for metric, meaning, value in (
         ("restarts", "Restarts of the actors of the present sessions of an app.", "restarts"),
         ("messages", "Messages that the actors of an app's present sessions took.", "handled"),
+        ("handler_seconds", "How long these actors worked on them.", "worked_s"),
     ):
         page.family(
             f"glasshouse_app_{metric}",
@@ -154,6 +159,27 @@ def _of_apps(page: _Page, apps: Mapping[str, AppFigures], servers: Iterable[Serv
             for direction, key in (*_DIRECTIONS, ("dropped", "audio_dropped"))
         ],
     )
+    page.family(
+        "glasshouse_app_errors",
+        "gauge",
+        "What went wrong with the present sessions of an app, by type.",
+        [
+            ({"package": name, "type": kind}, count)
+            for name, app in apps.items()
+            for kind, count in sorted(app.errors.items())
+        ],
+    )
+    page.family(
+        "glasshouse_app_socket_age_seconds",
+        "gauge",
+        "Since when an app's sockets are open.",
+        [
+            ({"package": name, "of": which}, age_s)
+            for name, app in apps.items()
+            if app.open_s
+            for which, age_s in zip(("middle", "least"), (median(app.open_s), min(app.open_s)), strict=True)
+        ],
+    )
     servers = list(servers)[: MOST_PACKAGES * 4]
     page.family(
         "glasshouse_app_server_up",
@@ -165,6 +191,14 @@ def _of_apps(page: _Page, apps: Mapping[str, AppFigures], servers: Iterable[Serv
             if server.is_up is not None
         ],
     )
+    for metric, meaning, attribute in (
+        ("failures", "Webhooks of an app server that failed in a row.", "failures"),
+        ("held_back_seconds", "Until the next webhook may go to a failing app server.", "held_back_s"),
+    ):
+        samples = [
+            ({"package": server.package_name}, float(getattr(server, attribute))) for server in servers
+        ]
+        page.family(f"glasshouse_app_server_{metric}", "gauge", meaning, samples)
 
 
 def _of_speech(page: _Page, figures: Figures) -> None:
@@ -201,6 +235,7 @@ def _of_actors(page: _Page, figures: Figures) -> None:
         ("actors_down", "gauge", "Actors that wait for their restart.", "down"),
         ("actor_restarts", "gauge", "Restarts of the actors that there are.", "restarts"),
         ("actor_messages", "gauge", "Messages taken by the actors that there are.", "handled"),
+        ("actor_handler_seconds", "gauge", "How long the actors that there are worked on them.", "worked_s"),
         ("mailbox_depth", "gauge", "Messages that wait.", "waiting"),
         ("mailbox_depth_most", "gauge", "Messages that wait in the fullest mailbox.", "most_waiting"),
         ("mailbox_oldest_seconds", "gauge", "How long the oldest message has waited.", "oldest_s"),
@@ -233,6 +268,9 @@ def _bounded(apps: Mapping[str, AppFigures]) -> Mapping[str, AppFigures]:
             other.traffic += app.traffic
             other.restarts += app.restarts
             other.handled += app.handled
+            other.worked_s += app.worked_s
+            other.errors += app.errors
+            other.open_s += app.open_s
     return dict(sorted(named.items()))
 
 

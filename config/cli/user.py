@@ -7,9 +7,12 @@ import secrets
 import time
 
 import click
+import msgspec
 
 from actors.console.ports import OneTimeLink
+from actors.usage import COLLECTION, Usage
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
+from config.cli.stores import with_store
 from config.cli.word import command_word
 from config.core_tokens import console_keys, core_tokens
 from config.data_directory import DataDirectoryError, ServerFile, read_server_file
@@ -70,6 +73,39 @@ def glasses(email: str, expires: float, data: str | None, settings_file: str | N
     name, minted = _mint(settings, email, expires)
     click.echo(f"browser glasses of {name}, for {_in_words(int(expires))}:")
     click.echo(f"{settings.public_url.rstrip('/') or server.url}/glasses#token={minted}")
+
+
+@user.command()
+@click.argument("email")
+@click.option("--days", type=click.IntRange(1, 366), default=7, help="The newest so many. [default: 7]")
+@data_option
+@file_option
+def usage(email: str, days: int, data: str | None, settings_file: str | None) -> None:
+    """Print what EMAIL has used: a day a line, with sessions, hours, apps and features.
+
+    To about a minute a session; today's is as of the last minute.
+    """
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    name = email.strip().lower()
+    documents = with_store(settings, lambda store: store.list_documents(COLLECTION, name, days))
+    found = sorted(
+        (msgspec.json.decode(each.document, type=Usage) for each in documents), key=lambda day: day.day
+    )
+    if not found:
+        raise Failed(
+            f"nothing is kept of {name}: no session of theirs has lasted a minute, or usage_days is 0"
+        )
+    for day in found:
+        click.echo(f"{day.day}  sessions {day.sessions}, {_hours(day.session_s)}")
+        for what, used in (("apps", day.apps), ("features", day.features)):
+            ranked = sorted(used.items(), key=lambda one: (-one[1], one[0]))
+            if ranked:
+                click.echo(f"  {what}: {', '.join(f'{name} {_hours(spent_s)}' for name, spent_s in ranked)}")
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02} h"
 
 
 @user.command()

@@ -73,6 +73,24 @@ def test_what_is_written_is_what_the_library_reads() -> None:
     assert ("glasshouse_app_server_up", (("package", "org.example.b"),)) not in read_back, "never probed"
 
 
+def test_an_app_is_known_by_its_stability_its_work_and_its_errors() -> None:
+    figures = Figures()
+    shaky = figures.apps["org.example.a"] = app(running=2)
+    shaky.open_s, shaky.worked_s = [30.0, 10.0, 900.0], 1.5
+    shaky.errors.update({"socket lost": 3, "webhook timeout": 1})
+    servers = [server("org.example.a", is_up=True)]
+    of_a = ("package", "org.example.a")
+
+    read_back = read(expose(figures, {}, servers, PROCESS))
+
+    assert 3 == read_back["glasshouse_app_errors", (of_a, ("type", "socket lost"))]
+    assert 10 == read_back["glasshouse_app_socket_age_seconds", (("of", "least"), of_a)]
+    assert 30 == read_back["glasshouse_app_socket_age_seconds", (("of", "middle"), of_a)]
+    assert 1.5 == read_back["glasshouse_app_handler_seconds", (of_a,)]
+    assert 0 == read_back["glasshouse_app_server_failures", (of_a,)]
+    assert 3 == read_back["glasshouse_connections", (("of", "apps"),)]
+
+
 def test_the_rest_of_many_packages_is_one() -> None:
     figures = Figures()
     figures.apps = {
