@@ -52,7 +52,7 @@ from adapters.http.storage_routes import storage_routes
 from adapters.http.table import LARGE_BODIES, ROUTES
 from adapters.http.tool_routes import tool_routes
 from adapters.http.transcript_routes import transcript_routes
-from adapters.metrics import CONTENT_TYPE, Collector, expose
+from adapters.metrics import CONTENT_TYPE, Collector, UsageKeeper, expose
 from adapters.telemetry import MemoryLogs
 from config import __version__
 from config.identities import provider_tokens, webview_signer
@@ -122,7 +122,7 @@ def assemble(
             ports=world.ports,
             settings=domain,
             urls=urls,
-            media=world.media,
+            media=(*world.media, *usage_of(system, settings, world.ports)),
             front=front,
             is_taking_over=world.is_taking_over,
             desks=world.desks,
@@ -130,6 +130,16 @@ def assemble(
         start_s=30.0,
         shutdown_s=10.0,
     )
+
+
+def usage_of(system: ActorSystem, settings: Settings, ports: Ports) -> Sequence[ServiceSpec]:
+    """What keeps each wearer's use of the day, where that is wanted."""
+    if not settings.usage_days:
+        return ()
+    keeper = UsageKeeper(
+        system, ports.store, ports.telemetry, users=f"/{TREE}/users", keep_days=settings.usage_days
+    )
+    return (ServiceSpec("usage", keeper.run),)
 
 
 def udp_host(settings: Settings, urls: Urls) -> str:

@@ -35,13 +35,13 @@ from adapters.listener.child import (
 )
 from adapters.listener.handing import HandingError
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
-from adapters.metrics import UsageKeeper, process_figures
+from adapters.metrics import process_figures
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry, MemoryLogs
 from adapters.udp import NaclBoxes
 from adapters.vad import NoiseFloorVoices
 from adapters.webhooks import HttpWebhooks
 from adapters.websocket import PumpLoad
-from config.assembly import TREE, World, assemble
+from config.assembly import World, assemble
 from config.child_command import ServerStart, parse
 from config.core_tokens import console_keys, core_tokens
 from config.data_directory import DataDirectoryError, ServerFile, make_data_directory
@@ -233,7 +233,7 @@ async def open_ports(
                 speaking=speaking,
                 tracer=tracer,
             )
-            yield ports, (*recognisers, *peers, *models, *traces, *usage_of(settings, system, ports))
+            yield ports, (*recognisers, *peers, *models, *traces)
         finally:
             with trio.move_on_after(CLOSE_PORTS_S, shield=True):
                 await webhooks.aclose()
@@ -255,16 +255,6 @@ def open_log(
         kept=logs if settings.console.enabled else None,
         whose=lambda: whose(current_actor()),
     )
-
-
-def usage_of(settings: Settings, system: ActorSystem, ports: Ports) -> Sequence[ServiceSpec]:
-    """What keeps each wearer's use of the day, where that is wanted."""
-    if not settings.usage_days:
-        return ()
-    keeper = UsageKeeper(
-        system, ports.store, ports.telemetry, users=f"/{TREE}/users", keep_days=settings.usage_days
-    )
-    return (ServiceSpec("usage", keeper.run),)
 
 
 async def _take_over(taker: Taker, inherited: Inherited) -> None:
