@@ -52,6 +52,7 @@ from adapters.http.storage_routes import storage_routes
 from adapters.http.table import LARGE_BODIES, ROUTES
 from adapters.http.tool_routes import tool_routes
 from adapters.http.transcript_routes import transcript_routes
+from adapters.http.usage_routes import usage_routes
 from adapters.metrics import CONTENT_TYPE, Collector, UsageKeeper, expose
 from adapters.telemetry import MemoryLogs
 from config import __version__
@@ -291,6 +292,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls,
             identity_routes(desk),
             storage_routes(desk),
             tool_routes(desk),
+            usage_routes(desk),
             hardware_routes(desk),
             document_routes(desk, described),
             admin_routes(

@@ -25,6 +25,7 @@ from adapters.http import (
     storage_routes,
     tool_routes,
     transcript_routes,
+    usage_routes,
 )
 from adapters.http.routes import Route
 
@@ -39,6 +40,7 @@ GROUPS: Final[Mapping[str, tuple[str, tuple[Route[Any], ...]]]] = {
     "storage_routes": ("Simple storage", storage_routes.ROUTES),
     "tool_routes": ("Tools", tool_routes.ROUTES),
     "transcript_routes": ("What was said", transcript_routes.ROUTES),
+    "usage_routes": ("What was used", usage_routes.ROUTES),
     "app_server_routes": ("App servers", app_server_routes.ROUTES),
     "admin_routes": ("Administration", admin_routes.ROUTES),
     "metrics_routes": ("Figures", metrics_routes.ROUTES),

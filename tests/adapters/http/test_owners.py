@@ -92,6 +92,7 @@ TRIED: dict[tuple[str, str], Attempt] = {
         f"/appsettings/user/{CAPTIONS}", who="session elsewhere", statuses=(401,)
     ),
     ("GET", "/api/client/user/settings"): Attempt("/api/client/user/settings"),
+    ("GET", "/api/client/usage"): Attempt("/api/client/usage"),
     ("PUT", "/api/client/user/settings"): Attempt(
         "/api/client/user/settings", {"settings": {"note": "eve's"}}
     ),
