@@ -16,6 +16,8 @@ from typing import Protocol
 import msgspec
 
 from .document_ports import DocumentChange, StoredDocument
+from .identity_ports import TokenError as TokenError
+from .identity_ports import Tokens as Tokens
 
 # ---------------------------------------------------------------------------------------------------------
 # Connections: what the WebSocket engine offers (DESIGN sections 3 and 9)
@@ -561,26 +563,6 @@ class SecretBoxes(Protocol):
 
     def open(self, key: bytes, sealed: bytes) -> bytes | None:
         """What is in a nonce of 24 bytes with its box; None when it is none, or not of this key."""
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Tokens (protocol.md 3.1, 13.1)
-
-
-class TokenError(Exception):
-    """The token is not good. `message` is the wire's text; `cause` says why, for the log."""
-
-    def __init__(self, message: str, cause: str) -> None:
-        super().__init__(f"{message}: {cause}")
-        self.message = message
-        self.cause = cause
-
-
-class Tokens(Protocol):
-    def verify(self, token: str) -> str:
-        """The lower-cased user id of a good core token. Raises TokenError."""
-
-    def mint(self, email: str, *, expires_s: float | None) -> str: ...
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from adapters.tokens import ConsoleKeys, CoreTokens
+from adapters.tokens import ConsoleKeys, CoreTokens, Revocations
 from config.data_directory import jwt_secret
 from config.settings import Settings
 
@@ -15,11 +15,14 @@ def console_keys(settings: Settings) -> ConsoleKeys:
     return ConsoleKeys((jwt_secret(settings), *settings.former_jwt_secrets))
 
 
-def core_tokens(settings: Settings, *, wall: Callable[[], float] = time.time) -> CoreTokens:
+def core_tokens(
+    settings: Settings, *, wall: Callable[[], float] = time.time, revocations: Revocations | None = None
+) -> CoreTokens:
     """The `Tokens` port as the settings want it.
 
     Args:
       wall: epoch seconds.
+      revocations: what was taken back, where somebody reads that from the store.
 
     Raises:
       DataDirectoryError: no secret was given, and none can be read or made.
@@ -28,6 +31,7 @@ def core_tokens(settings: Settings, *, wall: Callable[[], float] = time.time) ->
         (jwt_secret(settings), *settings.former_jwt_secrets),
         audience=settings.token_audience or None,
         issuer=settings.token_issuer or None,
-        must_expire=settings.require_token_expiry,
+        must_expire=settings.must_tokens_expire,
         wall=wall,
+        revocations=revocations,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -163,6 +164,8 @@ def _kind(kind: Any) -> str:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))
     if get_origin(kind) is tuple:
         return "list"
+    if get_origin(kind) in (Union, UnionType):
+        return _kind(next(part for part in get_args(kind) if part is not type(None)))
     return {bool: "true or false", int: "number", float: "number"}.get(kind, "text")
 
 

@@ -8,6 +8,7 @@ server).
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import secrets
@@ -37,6 +38,7 @@ from adapters.listener.handing import HandingError
 from adapters.listener.keeper import EX_CONFIG, EX_IOERR
 from adapters.metrics import process_figures
 from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry, MemoryLogs
+from adapters.tokens import Revocations
 from adapters.udp import NaclBoxes
 from adapters.vad import NoiseFloorVoices
 from adapters.webhooks import HttpWebhooks
@@ -49,6 +51,7 @@ from config.front import FrontDoorServices
 from config.giving import Giver
 from config.language_model import model_of
 from config.peers import peers_of
+from config.revoking import RevocationWatch, hang_up
 from config.runtime_events import RestartWatch, report
 from config.settings import Settings, base_urls
 from config.sources import SettingsError
@@ -105,7 +108,7 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
         logs = MemoryLogs(lines=settings.console.log_lines, sessions=settings.console.log_sessions)
         async with (
             open_system("glasshouse", watchdog=watchdog) as system,
-            open_ports(system, settings, load, logs) as (ports, media),
+            open_ports(system, settings, load, logs) as (ports, media, revocations),
         ):
             front = FrontDoorServices(
                 listening=inherited.listening,
@@ -151,8 +154,10 @@ async def serve(start: ServerStart, inherited: Inherited) -> None:
                     to = await hand_over_ordered(inherited)
                     say_kept(inherited, await giver.hand_over(to))
 
+            hanging_up = functools.partial(hang_up, system, tree.path, telemetry=ports.telemetry)
+            follow = functools.partial(revocations.run, hanging_up)
             try:
-                await _until_told_to_stop(signals, inherited, watch.run, live)
+                await _until_told_to_stop(signals, inherited, watch.run, follow, live)
                 ports.telemetry.info("stopping")
                 await front.stop()
                 # Before the ports: the journal's last commits still find their store.
@@ -181,8 +186,9 @@ async def open_ports(
     settings: Settings,
     load: PumpLoad | None = None,
     logs: MemoryLogs | None = None,
-) -> AsyncIterator[tuple[Ports, Sequence[ServiceSpec]]]:
-    """The real outside, and the services that belong to it; closed on the way out.
+) -> AsyncIterator[tuple[Ports, Sequence[ServiceSpec], RevocationWatch]]:
+    """The real outside, the services that belong to it, and what follows the store's revoked tokens; closed
+    on the way out.
 
     Args:
       load: the engine's own, where there is an engine.
@@ -205,9 +211,12 @@ async def open_ports(
         stack.callback(logging.getLogger().removeHandler, library_logs)
         try:
             make_data_directory(settings)
-            tokens = core_tokens(settings, wall=system.clock.wall)
+            revoked = Revocations()
+            tokens = core_tokens(settings, wall=system.clock.wall, revocations=revoked)
             speaking = speaking_of(settings, telemetry)
             store = await stack.enter_async_context(open_store(settings, telemetry))
+            revocations = RevocationWatch(store, revoked, telemetry, every_s=settings.token_check_s)
+            await revocations.read()
         except (DataDirectoryError, StorageError) as error:
             raise CannotBegin(str(error)) from error
         voices = NoiseFloorVoices()
@@ -233,7 +242,7 @@ async def open_ports(
                 speaking=speaking,
                 tracer=tracer,
             )
-            yield ports, (*recognisers, *peers, *models, *traces)
+            yield ports, (*recognisers, *peers, *models, *traces), revocations
         finally:
             with trio.move_on_after(CLOSE_PORTS_S, shield=True):
                 await webhooks.aclose()

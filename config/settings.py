@@ -48,6 +48,7 @@ from adapters.speech.settings import DeepgramSettings, PocketSphinxSettings
 from adapters.storage.mongodb.settings import MongoSettings
 from adapters.synthesis import FliteSettings
 from adapters.telemetry.limits import LineLimits
+from adapters.tokens.settings import IdentitySettings
 from adapters.tracing.settings import TracingSettings
 from adapters.webhooks.settings import WebhookSettings
 from adapters.webrtc.settings import MediaSettings
@@ -126,7 +127,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         leaves them plain.
       former_storage_keys: keys that encrypted values earlier. A start reads them with these and writes them
         anew under the storage key, or plain without one; after it they can go.
-      require_token_expiry: refuse a token without an expiry.
+      require_token_expiry: refuse a token without an expiry. Empty means: unless only this machine can reach
+        the server.
+      token_s: a token of `glasshouse user token` is good for so long, where it is not told otherwise; 0 for
+        ever.
+      token_check_s: how long it takes at most until a token that was revoked is refused.
       token_audience: refuse a token whose `aud` is another one; empty does not look.
       token_issuer: refuse a token whose `iss` is another one; empty does not look.
       supabase_secret: what an identity provider signs its tokens with (HS256). `POST /auth/exchange-token`
@@ -179,7 +184,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mongodb_uri: Annotated[str, Meta(pattern=r"^(mongodb(\+srv)?://\S+)?$", extra=SECRET)] = ""
     storage_key: Secret = ""
     former_storage_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
-    require_token_expiry: bool = False
+    require_token_expiry: bool | None = None
+    token_s: float = 90 * 86_400.0
+    token_check_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     token_audience: str = ""
     token_issuer: str = ""
     deepgram_api_key: Secret = ""
@@ -240,6 +247,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     versions: VersionSettings = VersionSettings()
     keeper: KeeperTimes = KeeperTimes()
     admin: AdminSettings = AdminSettings()
+    identity: IdentitySettings = IdentitySettings()
 
     @property
     def domain(self) -> DomainSettings:
@@ -275,6 +283,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return is_loopback(self.host)
+
+    @property
+    def must_tokens_expire(self) -> bool:
+        """Whether a token without an expiry is refused: where others reach the server, if nothing is said."""
+        if self.require_token_expiry is None:
+            return not self.is_loopback or self.behind_proxy
+        return self.require_token_expiry
 
 
 ALIASES: dict[str, tuple[str, ...]] = {

@@ -253,6 +253,11 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
         problem = web_url_problem(url, allow_http=is_private or settings.allow_http_apps) if url else None
         if problem:
             found.append((name, problem))
+    for provider in ("supabase_keys_url", "authing_keys_url"):
+        url = getattr(settings.identity, provider)
+        problem = web_url_problem(url, allow_http=False) if url else None
+        if problem:
+            found.append((f"identity.{provider}", problem))
     sphinx = settings.pocketsphinx
     problem = endpointer_problem(sphinx.window_s, sphinx.ratio)
     if problem:

@@ -55,6 +55,7 @@ APP_UNRESPONSIVE = Close(INTERNAL_ERROR, "Ping timeout - no pong received")
 PHONE_SILENT = Close(GOING_AWAY, "Ping timeout - no pong received")
 PHONE_REPLACED = Close(NORMAL, "Replaced by a newer connection")
 PHONE_SESSION_ERROR = Close(POLICY, "Session error")
+PHONE_TOKEN_REVOKED = Close(POLICY, "Token revoked")
 
 # Any connection
 MESSAGE_TOO_BIG = Close(TOO_BIG, "Message too big")

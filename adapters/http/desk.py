@@ -15,6 +15,7 @@ from actors.cabinet.settings import CabinetSettings
 from actors.directory import DirectoryMessage, ListApps, find_app
 from actors.domain import Urls
 from actors.front.doorman import key_matches
+from actors.identity_ports import Identity
 from actors.ports import AppDocument, Store, Telemetry, Tokens, Webhooks
 from actors.session.messages import SessionFacts, find_facts
 from actors.users.roster import RosterMessage, find_user
@@ -37,13 +38,6 @@ class WebviewKeys(Protocol):
 
     async def public_keys(self) -> dict[str, object]:
         """The JWKS of what `sign` signs with."""
-
-
-class Identity(Protocol):
-    """Who logs users in (protocol.md 3.1)."""
-
-    def email_of(self, provider: str, token: str) -> str:
-        """The lower-cased address in a provider's token. Raises TokenError."""
 
 
 @dataclass(frozen=True)

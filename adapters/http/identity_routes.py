@@ -11,6 +11,7 @@ import hashlib
 
 from actors.cabinet.messages import issue_ticket, redeem_ticket
 from actors.directory import find_app
+from actors.identity_ports import ProviderAway
 from actors.ports import AppDocument, TokenError
 from adapters.http.application import json_response
 from adapters.http.desk import Desk
@@ -29,7 +30,7 @@ EXCHANGE = Route(
     request=identity.ProviderToken,
     answer=identity.CoreTokenAnswer,
     also=("/api/auth/exchange-token",),
-    statuses=(401,),
+    statuses=(401, 503),
 )
 WEBVIEW_TOKEN = Route(
     "POST",
@@ -95,12 +96,16 @@ def identity_routes(desk: Desk) -> Routes:
         if token is None:
             raise Failure(400, ErrorCode.INVALID_REQUEST, "No token provided: supabaseToken or authingToken")
         try:
-            email = desk.identity.email_of(provider, token)
+            email = await desk.identity.email_of(provider, token)
             return identity.CoreTokenAnswer(core_token=desk.tokens.mint(email, expires_s=desk.token_s))
         except (TokenError, ValueError) as error:
             cause = error.cause if isinstance(error, TokenError) else str(error)
             desk.telemetry.warning("token_exchange_refused", provider=provider, cause=cause)
             raise Failure(401, ErrorCode.INVALID_TOKEN, "Invalid token") from error
+        except ProviderAway as error:
+            desk.telemetry.warning("identity_provider_away", provider=provider, cause=str(error))
+            message = "The identity provider cannot be asked now"
+            raise Failure(503, ErrorCode.TRY_AGAIN, message, retry_after_s=error.retry_after_s) from error
 
     async def webview_token(call: Call[identity.AppNamed]) -> identity.TemporaryToken:
         app = await known(call.body.package_name)

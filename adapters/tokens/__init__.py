@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from adapters.tokens.console_keys import LINK_PREFIX, ConsoleKeys
 from adapters.tokens.core_tokens import INVALID, NO_USER_ID, CoreTokens
+from adapters.tokens.revocations import Revocations
 
-__all__ = ["INVALID", "LINK_PREFIX", "NO_USER_ID", "ConsoleKeys", "CoreTokens"]
+__all__ = ["INVALID", "LINK_PREFIX", "NO_USER_ID", "ConsoleKeys", "CoreTokens", "Revocations"]

@@ -1,12 +1,13 @@
 """Core tokens: JWTs signed with HS256 and a secret of the server (protocol.md 3.1, settled in 13.1).
 
-pyjwt checks the signature; the claims are checked here, because the clock is injected, and because pyjwt
-takes for expiry whatever `int()` takes. A token or a secret never appears in an error: who logs one gives it
-away.
+pyjwt checks the signature, `claims.py` what they say, `revocations.py` whether they were taken back. A token
+or a secret never appears in an error: who logs one gives it away.
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets as randomness
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -15,24 +16,38 @@ import jwt
 import msgspec
 
 from actors.ports import TokenError
+from adapters.tokens.claims import (
+    CLAIMS,
+    INVALID,
+    LATEST_S,
+    LEEWAY_S,
+    NO_USER_ID,
+    ClaimRules,
+    text_of,
+    time_of,
+    user_id,
+)
+from adapters.tokens.revocations import Revocations
 
-INVALID: Final = "Invalid core token"
-NO_USER_ID: Final = "Invalid core token - no user ID"
-LEEWAY_S: Final = 60.0
-LATEST_S: Final = 1e12  # the year 33658; integers of JSON may be of any size, and floats do not take them
+__all__ = ["INVALID", "LATEST_S", "LEEWAY_S", "NO_USER_ID", "CoreTokens", "Signatures"]
 
 _ALGORITHM: Final = "HS256"  # and no other: neither none nor a public-key one, whose key would be our secret
-_CLAIMS: Final = msgspec.json.Decoder(dict[str, object])
+_TOKEN_ID_BYTES: Final = 16
 
 
 class CoreTokens:
     """`actors.ports.Tokens`.
 
     Args:
-      secrets: the first signs; all are tried when a token is verified, so that an old one can be phased out.
+      secrets: the first signs; all are good for checking, so that an old one can be phased out.
       audience, issuer: what `aud` and `iss` must name; None ignores the claim.
       must_expire: demand `exp`; clouds A to C mint tokens without it.
       wall: epoch seconds.
+      revocations: what was taken back; None nothing.
+      new_id: makes a token's `jti`.
+
+    Attributes:
+      revocations: whoever follows the store keeps them up to date.
     """
 
     def __init__(
@@ -43,15 +58,13 @@ class CoreTokens:
         issuer: str | None = None,
         must_expire: bool = False,
         wall: Callable[[], float] = time.time,
+        revocations: Revocations | None = None,
+        new_id: Callable[[], str] = lambda: randomness.token_urlsafe(_TOKEN_ID_BYTES),
     ) -> None:
-        assert secrets, "at least one secret is needed"
-        self._secrets = tuple(secret.encode() for secret in secrets)
-        self._audience = audience
-        self._issuer = issuer
-        self._must_expire = must_expire
-        self._wall = wall
-        self._signatures = jwt.PyJWS(algorithms=[])
-        self._signatures.register_algorithm(_ALGORITHM, _Hs256(jwt.algorithms.HMACAlgorithm.SHA256))
+        self._signatures = Signatures(secrets)
+        self._rules = ClaimRules(audience=audience, issuer=issuer, must_expire=must_expire, wall=wall)
+        self.revocations = revocations or Revocations()
+        self._new_id = new_id
 
     def verify(self, token: str) -> str:
         """The lower-cased user id of a good token: its `email`, or its `sub` where `email` is absent.
@@ -59,15 +72,16 @@ class CoreTokens:
         Raises:
           TokenError: with the wire's text (protocol.md 1.1) as `message`, and in `cause` why, for the log.
         """
-        claims = self._signed_claims(token)
-        self._check_times(claims)
-        if self._audience is not None:
-            named = claims.get("aud")
-            if self._audience not in (named if isinstance(named, list) else [named]):
-                raise TokenError(INVALID, f"aud does not name {self._audience}")
-        if self._issuer is not None and claims.get("iss") != self._issuer:
-            raise TokenError(INVALID, f"iss is not {self._issuer}")
-        return _user_id(claims)
+        claims = self._signatures.claims_of(token)
+        user = self._rules.user_of(claims)
+        why = self.revocations.why(user, text_of(claims, "jti"), time_of(claims, "iat"))
+        if why is not None:
+            raise TokenError(INVALID, why)
+        return user
+
+    def has_revoked(self, user_id: str, since_s: float) -> bool:
+        """Whether what that user was given at `since_s`, epoch seconds, for a token is taken back."""
+        return self.revocations.why(user_id, None, since_s) is not None
 
     def mint(self, email: str, *, expires_s: float | None) -> str:
         """A token for `email`.
@@ -79,10 +93,11 @@ class CoreTokens:
           ValueError: this server would refuse the token: `email` is no user id, it demands an expiry, or this
             one is too far away.
         """
-        if expires_s is None and self._must_expire:
+        rules = self._rules
+        if expires_s is None and rules.must_expire:
             raise ValueError("this server takes only tokens that expire; give an expiry")
-        now = int(self._wall())
-        claims: dict[str, object] = {"sub": email, "email": email, "iat": now}
+        now = int(rules.wall())
+        claims: dict[str, object] = {"sub": email, "email": email, "iat": now, "jti": self._new_id()}
         if expires_s is not None:
             expires = now + round(expires_s)
             if expires > LATEST_S:
@@ -91,39 +106,70 @@ class CoreTokens:
                     f" {LATEST_S:g} s after 1970"
                 )
             claims["exp"] = expires
-        if self._audience is not None:
-            claims["aud"] = self._audience
-        if self._issuer is not None:
-            claims["iss"] = self._issuer
+        if rules.audience is not None:
+            claims["aud"] = rules.audience
+        if rules.issuer is not None:
+            claims["iss"] = rules.issuer
         try:
-            claims["email"] = _user_id(claims)
+            claims["email"] = user_id(claims)
         except TokenError as error:
             raise ValueError(f"{email!r} cannot be a user: {error.cause}") from error
-        return self._signatures.encode(msgspec.json.encode(claims), self._secrets[0], algorithm=_ALGORITHM)
+        return self._signatures.sign(claims)
 
-    def _signed_claims(self, token: str) -> Mapping[str, object]:
-        for secret in self._secrets:
-            try:
-                payload = self._signatures.decode(token, secret, algorithms=[_ALGORITHM])
-                return _CLAIMS.decode(payload)
-            except jwt.InvalidSignatureError:
-                continue
-            except (jwt.InvalidTokenError, msgspec.MsgspecError, RecursionError, ValueError) as error:
-                # RecursionError: pyjwt reads the header, however deep, before it checks the signature
-                raise TokenError(INVALID, f"not a token: {type(error).__name__}") from error
+
+class Signatures:
+    """HS256 with several secrets.
+
+    A token that we sign names its secret (`kid`), so that of many only one is tried; one that names none of
+    ours, as other clouds make them, is tried with all.
+
+    Args:
+      secrets: the first signs.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        assert secrets, "at least one secret is needed"
+        keys = [secret.encode() for secret in secrets]
+        self._by_id = {key_id(key): key for key in reversed(keys)}
+        self._keys = tuple(keys)
+        self._jws = jwt.PyJWS(algorithms=[])
+        self._jws.register_algorithm(_ALGORITHM, _Hs256(jwt.algorithms.HMACAlgorithm.SHA256))
+
+    def sign(self, claims: Mapping[str, object]) -> str:
+        """A token that says this."""
+        key = self._keys[0]
+        return self._jws.encode(
+            msgspec.json.encode(claims), key, algorithm=_ALGORITHM, headers={"kid": key_id(key)}
+        )
+
+    def claims_of(self, token: str) -> Mapping[str, object]:
+        """What a token of ours says.
+
+        Raises:
+          TokenError: it is not ours, or no token.
+        """
+        try:
+            for key in self._candidates(token):
+                try:
+                    payload = self._jws.decode(token, key, algorithms=[_ALGORITHM])
+                except jwt.InvalidSignatureError:
+                    continue
+                return CLAIMS.decode(payload)
+        except (jwt.InvalidTokenError, msgspec.MsgspecError, RecursionError, ValueError) as error:
+            # RecursionError: pyjwt reads the header, however deep, before it checks the signature
+            raise TokenError(INVALID, f"not a token: {type(error).__name__}") from error
         raise TokenError(INVALID, "the signature is not ours")
 
-    def _check_times(self, claims: Mapping[str, object]) -> None:
-        now = self._wall()
-        expires, not_before, issued = (_time(claims, name) for name in ("exp", "nbf", "iat"))
-        if expires is None and self._must_expire:
-            raise TokenError(INVALID, "it has no exp, and this server demands one")
-        if expires is not None and expires <= now - LEEWAY_S:
-            raise TokenError(INVALID, f"it expired {now - expires:.0f} s ago")
-        if not_before is not None and not_before > now + LEEWAY_S:
-            raise TokenError(INVALID, f"it is not good before {not_before - now:.0f} s from now")
-        if issued is not None and issued > now + LEEWAY_S:
-            raise TokenError(INVALID, f"it was issued {issued - now:.0f} s in the future")
+    def _candidates(self, token: str) -> Sequence[bytes]:
+        if len(self._keys) == 1:
+            return self._keys
+        named = self._by_id.get(str(self._jws.get_unverified_header(token).get("kid")))
+        return self._keys if named is None else (named,)
+
+
+def key_id(key: bytes) -> str:
+    """What a secret is called in a token's head: nothing that the signature beside it does not tell too."""
+    return hashlib.sha256(b"glasshouse kid " + key).hexdigest()[:12]
 
 
 class _Hs256(jwt.algorithms.HMACAlgorithm):
@@ -138,22 +184,3 @@ class _Hs256(jwt.algorithms.HMACAlgorithm):
 
     def check_key_length(self, key: bytes) -> str | None:
         return None
-
-
-def _time(claims: Mapping[str, object], name: str) -> float | None:
-    if name not in claims:
-        return None
-    value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LATEST_S:
-        raise TokenError(INVALID, f"{name} is no time")
-    return value
-
-
-def _user_id(claims: Mapping[str, object]) -> str:
-    name = "sub" if claims.get("email") is None else "email"
-    value = claims.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise TokenError(NO_USER_ID, f"{name} is absent or no text")
-    if not value.isprintable():
-        raise TokenError(NO_USER_ID, f"{name} has characters that cannot be printed")
-    return value.lower()

@@ -1,4 +1,4 @@
-"""`glasshouse user`: tokens for phones, links for browsers."""
+"""`glasshouse user`: tokens for phones, links for browsers, and taking both back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from actors.console.ports import OneTimeLink
 from actors.usage import COLLECTION, Usage
+from adapters.tokens.revocations import of_token, of_user
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
 from config.cli.stores import with_store
 from config.cli.word import command_word
@@ -41,7 +42,10 @@ def user() -> None:
 @user.command()
 @click.argument("email")
 @click.option(
-    "--expires", type=Duration(), metavar="TIME", help="Valid for so long: 30d, 12h, 90m. [default: for ever]"
+    "--expires",
+    type=Duration(),
+    metavar="TIME",
+    help="Valid for so long: 30d, 12h, 90m. [default: token_s, 90d]",
 )
 @data_option
 @file_option
@@ -52,8 +56,9 @@ def token(email: str, expires: float | None, data: str | None, settings_file: st
     with the secret of the data directory (or GLASSHOUSE_JWT_SECRET), which a running server must share.
     """
     settings = load_settings(as_flags(data=data), settings_file).settings
-    name, minted = _mint(settings, email, expires)
-    until = "without expiry" if expires is None else f"for {_in_words(int(expires))}"
+    lifetime_s = expires or settings.token_s or None
+    name, minted = _mint(settings, email, lifetime_s)
+    until = "without expiry" if lifetime_s is None else f"for {_in_words(int(lifetime_s))}"
     click.echo(f"core token of {name}, valid {until}:")
     click.echo(minted)
 
@@ -134,6 +139,28 @@ def console(email: str, is_operator: bool, data: str | None, settings_file: str 
     role = ", an operator" if is_operator else ""
     click.echo(f"login of {name}{role}, good once, for {_in_words(int(lifetime_s))}:")
     click.echo(f"{settings.public_url.rstrip('/') or server.url}/console/login#{code}")
+
+
+@user.command()
+@click.argument("email", required=False)
+@click.option("--id", "token_id", metavar="ID", help="One token alone: its jti.")
+@data_option
+@file_option
+def revoke(email: str | None, token_id: str | None, data: str | None, settings_file: str | None) -> None:
+    """Take back all tokens that EMAIL has, and their logins into the console; or one token by its id.
+
+    A running server refuses them a second later, and hangs up on the phone. Tokens made after this command
+    are good. Desktop daemons have tokens of their own, which are taken back in the console.
+    """
+    if (email is None) == (token_id is None):
+        raise Failed("expected a mail address, or --id with the id of one token")
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    now = time.time()
+    line = of_token(token_id, now) if token_id is not None else of_user(_address(email or ""), now)
+    with_store(settings, lambda store: store.commit([line.document]))
+    # A token says in whole seconds when it was made: one of this second is taken back with the others.
+    time.sleep(max(0.0, line.before_s - time.time()))
+    click.echo(f"revoked the token {token_id}" if email is None else f"revoked all tokens of {line.user_id}")
 
 
 def _running(settings: Settings) -> ServerFile:

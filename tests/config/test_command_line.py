@@ -271,7 +271,16 @@ def test_token_stands_alone_on_the_last_line(data: Path) -> None:
 
     claims = _claims(output, (data / SECRET_NAME).read_text(encoding="ascii"))
     assert ("ada@example.org", "ada@example.org") == (claims["sub"], claims["email"])
-    assert "exp" not in claims
+    assert 90 * 86_400 == int(str(claims["exp"])) - int(str(claims["iat"]))
+
+
+def test_only_a_setting_makes_tokens_that_never_expire(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSHOUSE_TOKEN_S", "0")
+
+    output = _run("user", "token", "ada@example.org").output
+
+    assert "exp" not in _claims(output, (data / SECRET_NAME).read_text(encoding="ascii"))
+    assert "valid without expiry:" in output
 
 
 @pytest.mark.parametrize(
@@ -343,9 +352,18 @@ def test_wrong_address_is_refused(data: Path, email: str) -> None:
 
 def test_server_that_demands_an_expiry_is_given_one(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLASSHOUSE_REQUIRE_TOKEN_EXPIRY", "true")
+    monkeypatch.setenv("GLASSHOUSE_TOKEN_S", "0")
 
     assert "give an expiry" in _run("user", "token", "ada@example.org", status=1).output
     assert "valid for 1 day:" in _run("user", "token", "ada@example.org", "--expires", "1d").output
+
+
+def test_one_token_is_revoked_by_its_id_or_all_of_an_address(data: Path) -> None:
+    assert "revoked the token abc" in _run("user", "revoke", "--id", "abc").output
+    assert "revoked all tokens of ada@example.org" in _run("user", "revoke", "Ada@example.org").output
+    for words in ((), ("ada@example.org", "--id", "abc")):
+        assert "expected a mail address, or --id" in _run("user", "revoke", *words, status=1).output
+    assert "expected a mail address" in _run("user", "revoke", "ada", status=1).output
 
 
 def test_token_without_a_usable_data_directory_says_so(data: Path) -> None:

@@ -381,3 +381,26 @@ def test_believing_email_addresses_is_refused_unless_only_this_machine_can_ask(
 
     assert "desktop.legacy_email_auth" in _problem(flags={**flags, **legacy})
     assert _load(flags=legacy).settings.desktop.legacy_email_auth
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_demanded"),
+    [
+        ({}, False),
+        ({"behind_proxy": "true"}, True),
+        ({"host": "0.0.0.0", "behind_proxy": "true"}, True),
+        ({"behind_proxy": "true", "require_token_expiry": "false"}, False),
+        ({"require_token_expiry": "true"}, True),
+    ],
+)
+def test_tokens_have_to_expire_where_others_reach_the_server(
+    flags: dict[str, str], is_demanded: bool
+) -> None:
+    assert is_demanded == _load(flags=flags).settings.must_tokens_expire
+
+
+@pytest.mark.parametrize("name", ["identity.supabase_keys_url", "identity.authing_keys_url"])
+def test_keys_of_an_identity_provider_come_over_tls(name: str) -> None:
+    assert "expected https://" in _problem(flags={name: "http://provider.example.org/keys"})
+    assert _load(flags={name: "https://provider.example.org/keys"}).notices == ()
+    assert _load(flags={name: "http://127.0.0.1:9999/keys"}).notices == ()

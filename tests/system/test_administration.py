@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import trio
 from clients.glasses import Glasses
 from protocols import from_app, to_app
 from tests.system.peers import RecordingApp, dialled, refusal, wearer
-from tests.system.server import PATIENCE_S, Server, run, serving
+from tests.system.server import PATIENCE_S, Server, run, serving, wait_until
 
 ADA = "ada@example.org"
 PACKAGE = "org.example.hello"
@@ -92,6 +94,31 @@ async def test_token_made_beside_a_running_server_lets_the_phone_in(server: Serv
     headers = {"Authorization": f"Bearer {short_lived.splitlines()[-1]}"}
     async with wearer(server, ADA):  # without a session the answer is 401 as well
         assert 401 != (await server.request("POST", "/apps/none/start", headers=headers)).status
+
+
+async def test_revoked_tokens_hang_up_on_the_phone_and_stay_revoked_after_a_restart(server: Server) -> None:
+    words = ("user", "token", "grace@example.org")
+    first = (await glasshouse(server.data, *words)).splitlines()[-1]
+    phone = Glasses(server.url, first)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(phone.run)
+        await phone.wait_for(lambda glasses: glasses.is_connected, timeout_s=PATIENCE_S)
+        await glasshouse(server.data, "user", "revoke", "Grace@example.org")
+        await phone.wait_for(lambda glasses: not glasses.is_connected, timeout_s=PATIENCE_S)
+        nursery.cancel_scope.cancel()
+    second = (await glasshouse(server.data, *words)).splitlines()[-1]
+
+    assert (401, 200) == (await home(server, first), await home(server, second))
+    before = server.child
+    os.kill(before, signal.SIGKILL)
+    await trio.to_thread.run_sync(wait_until, lambda: server.child != before)
+    assert (401, 200) == (await home(server, first), await home(server, second))
+
+
+async def home(server: Server, token: str) -> int:
+    """What the phone's first request is answered with."""
+    answer = await server.request("GET", "/api/client/apps", headers={"Authorization": f"Bearer {token}"})
+    return answer.status
 
 
 async def test_tree_shows_a_wearers_actors(server: Server) -> None:

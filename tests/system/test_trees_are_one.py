@@ -43,7 +43,7 @@ async def test_serve_and_simulation_assemble_the_same_tree(tmp_path: Path, has_w
         webrtc=WebrtcSettings(enabled=has_webrtc),
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        async with open_system("glasshouse") as system, open_ports(system, settings) as (ports, media):
+        async with open_system("glasshouse") as system, open_ports(system, settings) as (ports, media, _):
             front = FrontDoorServices(
                 listening=listening,
                 settings=settings,

@@ -11,6 +11,7 @@ Either is enough against a forged request; a missing `Origin` is a wrong one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -48,6 +49,7 @@ class Refused(Exception):  # noqa: N818 - says what happened
 class Guard:
     """Args:
     public_url: as browsers reach this server from outside.
+    is_revoked: whether the user's tokens were revoked after a login.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Guard:
         settings: ConsoleSettings,
         telemetry: Telemetry,
         public_url: str,
+        is_revoked: Callable[[ConsoleSession], bool],
     ) -> None:
         self.sessions = sessions
         self.keys = keys
         self._settings = settings
         self._telemetry = telemetry
+        self._is_revoked = is_revoked
         parts = urlsplit(public_url)
         self._public_origin = f"{parts.scheme}://{parts.netloc}".lower()
 
@@ -72,14 +76,15 @@ class Guard:
             session_id = self.keys.session_of(request.cookies.get(name, ""))
             if session_id is not None:
                 session = await self.sessions.ask(find_session(session_id))
-                if session is not None:
+                if session is not None and not self._is_revoked(session):
                     return session
         return None
 
     async def is_good(self, session_id: str) -> bool:
         """Whether a login still holds; it does while that cannot be told."""
         try:
-            return await self.sessions.ask(find_session(session_id)) is not None
+            session = await self.sessions.ask(find_session(session_id))
+            return session is not None and not self._is_revoked(session)
         except (RuntimeFailure, StorageError) as error:
             self._telemetry.warning("console_not_now", cause=str(error))
             return True

@@ -84,6 +84,8 @@ def login_routes(
             link = guard.keys.read_link(given)
             if link is None or link.until <= wall():
                 raise _LoginFailed(_WRONG, "the link is not ours" if link is None else "the link is too old")
+            if tokens.has_revoked(link.user_id, link.until - settings.link_s):
+                raise _LoginFailed(_WRONG, "all tokens of its user were revoked")
             return link.user_id, link.link_id, link.is_operator
         try:
             return tokens.verify(given), "", False

@@ -51,7 +51,14 @@ def console_routes(
       wall: epoch seconds.
       new_id: a session id that nobody can guess.
     """
-    guard = Guard(sessions=sessions, keys=keys, settings=settings, telemetry=telemetry, public_url=public_url)
+    guard = Guard(
+        sessions=sessions,
+        keys=keys,
+        settings=settings,
+        telemetry=telemetry,
+        public_url=public_url,
+        is_revoked=lambda login: tokens.has_revoked(login.user_id, login.ends_at - settings.session_s),
+    )
     frame = Frame(guard)
     pages = OpenPages(settings.streams_per_user)
     watch = Watch(system, house.path)

@@ -12,6 +12,7 @@ from jwt.algorithms import RSAAlgorithm
 from trio.testing import MockClock
 
 from adapters.simulated.store import SimulatedDocuments
+from adapters.tokens.settings import IdentitySettings
 from config.settings import Settings
 from tests.adapters.http.rest_scene import (
     ADA,
@@ -70,6 +71,18 @@ async def test_what_is_no_token_of_a_provider_is_refused(autojump_clock: MockClo
         bodies: tuple[object, ...] = ({}, {"supabaseToken": None}, {"supabaseToken": ""}, [])
         for body in bodies:
             assert 400 == (await there.post(EXCHANGE, body)).status, body
+
+
+async def test_a_provider_whose_keys_cannot_be_had_is_a_503_that_says_when_to_ask_again(
+    autojump_clock: MockClock,
+) -> None:
+    nowhere = IdentitySettings(supabase_keys_url="http://127.0.0.1:9/keys", keys_timeout_s=0.1)
+    async with scene(settings=Settings(identity=nowhere)) as there:
+        answer = await there.post(EXCHANGE, {"supabaseToken": provided(there)})
+
+        assert (503, "TRY_AGAIN") == (answer.status, answer.body["code"])
+        assert "1" == answer.headers["Retry-After"]
+        assert 1 == len(there.world.telemetry.of("identity_provider_away"))
 
 
 async def test_without_a_provider_nobody_is_let_in_and_the_log_says_why(autojump_clock: MockClock) -> None:

@@ -56,7 +56,8 @@ def test_a_minted_token_names_its_user() -> None:
 
 
 def test_a_minted_token_is_one_that_pyjwt_and_the_real_clouds_read() -> None:
-    token = tokens(audience="phones", issuer="us").mint("Ada@example.org", expires_s=3600)
+    server = tokens(audience="phones", issuer="us", new_id=lambda: "its id")
+    token = server.mint("Ada@example.org", expires_s=3600)
 
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="phones", options={"verify_exp": False})
 
@@ -67,6 +68,7 @@ def test_a_minted_token_is_one_that_pyjwt_and_the_real_clouds_read() -> None:
         "exp": int(NOW) + 3600,
         "aud": "phones",
         "iss": "us",
+        "jti": "its id",
     } == claims
 
 

@@ -97,6 +97,7 @@ class Scene:
                 settings=ConsoleSettings(),
                 telemetry=self.telemetry,
                 public_url=ORIGIN,
+                is_revoked=lambda login: False,
             )
         )
 

@@ -8,8 +8,10 @@ import time
 import pytest
 
 from actors.console.ports import OneTimeLink
+from actors.document_ports import StoredDocument
 from adapters.http.console.frame import HEADERS
 from adapters.tokens import ConsoleKeys, CoreTokens
+from adapters.tokens.revocations import of_user
 from tests.adapters.http.console.desk import ADA, BOB
 from tests.adapters.http.console.scene import ORIGIN, SECRET, Scene, console
 
@@ -134,6 +136,20 @@ async def test_logging_out_ends_the_session_everywhere() -> None:
         assert {} == visitor.cookies
         assert 303 == (await thief.get(PAGE)).status
         assert 401 == (await thief.act("/api/master-agent/query", {"query": "hello"})).status
+
+
+async def test_revoking_a_users_tokens_ends_their_logins_and_the_links_that_nobody_used_yet() -> None:
+    async with console() as scene:
+        visitor, other = await scene.logged_in(), await scene.logged_in(BOB)
+        code = link(scene, for_s=600)
+        revoked = of_user(ADA, time.time()).document
+
+        scene.tokens.revocations.replace([StoredDocument(revoked.key, revoked.user_id, revoked.document)])
+
+        assert not await visitor.is_logged_in()
+        assert await other.is_logged_in()
+        assert 401 == (await visitor.act("/api/master-agent/query", {"query": "hello"})).status
+        assert 401 == (await scene.visitor().log_in(code)).status
 
 
 async def test_a_login_ends_by_itself() -> None:
