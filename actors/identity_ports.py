@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class TokenError(Exception):
@@ -14,6 +14,13 @@ class TokenError(Exception):
         self.cause = cause
 
 
+class AppClaims(NamedTuple):
+    """What an app's token says (protocol.md 3.3)."""
+
+    package_name: str
+    api_key: str
+
+
 class Tokens(Protocol):
     """The server's own tokens."""
 
@@ -21,6 +28,9 @@ class Tokens(Protocol):
         """The lower-cased user id of a good core token. Raises TokenError."""
 
     def mint(self, email: str, *, expires_s: float | None) -> str: ...
+
+    def read_app(self, token: str) -> AppClaims:
+        """What a good token of an app says; its key is still to be compared. Raises TokenError."""
 
     def has_revoked(self, user_id: str, since_s: float) -> bool:
         """Whether what a user was given at `since_s`, epoch seconds, for a token is taken back since."""

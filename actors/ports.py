@@ -185,6 +185,14 @@ class HardwareRequirement(msgspec.Struct, frozen=True):
     description: str = ""
 
 
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key beside an app's own, good until then (epoch seconds): a `former` one, or that of a `token`."""
+
+    hashed: str
+    until_s: float | None = None
+    purpose: str = "former"
+
+
 class AppDocument(msgspec.Struct, frozen=True, kw_only=True):
     """An app of the catalogue. `hashed_api_key` is sha256 hex of the key's text (protocol.md 3.2); `owner` is
     who may see its figures in the console, a mail address."""
@@ -204,6 +212,7 @@ class AppDocument(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[msgspec.Raw, ...] = ()  # JSON objects as given (protocol.md 9.8)
     hardware: tuple[HardwareRequirement, ...] = ()
     owner: str = ""
+    more_keys: tuple[ApiKey, ...] = ()
 
 
 class UserDocument(msgspec.Struct, frozen=True, kw_only=True):

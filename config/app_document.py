@@ -9,7 +9,6 @@ more than the file. Everything that is wrong is reported at once.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from actors.app_keys import hash_of
 from actors.ports import AppDocument, HardwareRequirement, Permission
 from config.setting_schema import schema_problems
 from config.settings import web_url_problem
@@ -73,7 +73,7 @@ class AppOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def hash_api_key(api_key: str) -> str:
     """What is stored of a key: sha256 in hex of its text (protocol.md 3.2)."""
-    return hashlib.sha256(api_key.encode()).hexdigest()
+    return hash_of(api_key)
 
 
 def read_app_file(path: Path) -> AppFile:

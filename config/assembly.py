@@ -22,6 +22,7 @@ from actors.desktop.entrance import DaemonEntrance
 from actors.directory import ListServers
 from actors.domain import Domain, Ports, Urls
 from actors.front.app_gate import AppGate
+from actors.front.app_upgrade import AppUpgrades
 from actors.front.daemon_gate import DaemonGate
 from actors.front.glasses_gate import GlassesGate
 from actors.glasshouse import Glasshouse, Hall
@@ -150,7 +151,14 @@ def udp_host(settings: Settings, urls: Urls) -> str:
 
 def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
     """Who may upgrade, by path without the owner's prefix."""
-    apps = AppGate(doorman=hall.doorman, limits=hall.domain.settings.limits)
+    upgrades = AppUpgrades(
+        system=system,
+        tokens=ports.tokens,
+        directory=hall.domain.directory,
+        telemetry=ports.telemetry,
+        settings=hall.domain.settings.front_door,
+    )
+    apps = AppGate(doorman=hall.doorman, limits=hall.domain.settings.limits, upgrades=upgrades)
     glasses = GlassesGate(
         system=system,
         tokens=ports.tokens,
@@ -237,6 +245,7 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls,
         token_s=settings.exchanged_token_s,
         versions=settings.versions,
         server_version=__version__,
+        front_door=hall.domain.settings.front_door,
     )
 
     def health() -> Mapping[str, object]:
@@ -268,9 +277,15 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls,
         (
             app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             audio_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
-            transcript_routes(directory=directory, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
+            transcript_routes(
+                directory=directory,
+                roster=hall.roster,
+                telemetry=ports.telemetry,
+                wall=wall,
+                admits=desk.admits,
+            ),
             speech_routes(speaking=ports.speaking, telemetry=ports.telemetry, wall=wall),
-            app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall),
+            app_server_routes(directory=directory, telemetry=ports.telemetry, wall=wall, admits=desk.admits),
             daemon_routes(entrance=daemons),
             computer_routes(
                 tokens=ports.tokens,

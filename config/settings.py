@@ -131,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         the server.
       token_s: a token of `glasshouse user token` is good for so long, where it is not told otherwise; 0 for
         ever.
+      app_token_s: the same for tokens of `glasshouse app token`.
       token_check_s: how long it takes at most until a token that was revoked is refused.
       token_audience: refuse a token whose `aud` is another one; empty does not look.
       token_issuer: refuse a token whose `iss` is another one; empty does not look.
@@ -186,6 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     former_storage_keys: Annotated[tuple[str, ...], Meta(extra=SECRET)] = ()
     require_token_expiry: bool | None = None
     token_s: float = 90 * 86_400.0
+    app_token_s: float = 365 * 86_400.0
     token_check_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     token_audience: str = ""
     token_issuer: str = ""
@@ -263,7 +265,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             microphone=self.microphone,
             liveness=self.liveness,
             app_liveness=self.app_liveness,
-            front_door=self.front_door,
+            front_door=msgspec.structs.replace(self.front_door, proxy_hops=self.proxy_hops),
             limits=self.limits,
             speech=self.speech,
             translation=self.translation,
@@ -278,6 +280,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             soga=self.soga,
             console=self.console,
         )
+
+    @property
+    def proxy_hops(self) -> int:
+        """How many proxies stand in front of the server."""
+        return self.front_door.proxy_hops if self.behind_proxy else 0
 
     @property
     def is_loopback(self) -> bool:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 import platformdirs
 
+from actors.front.addresses import network_problem
 from actors.webrtc.settings import ice_server
 from config.catalogue import PREFIX, Setting, catalogue, group_names
 from config.ranges import endpointer_problem
@@ -258,6 +259,9 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
         problem = web_url_problem(url, allow_http=False) if url else None
         if problem:
             found.append((f"identity.{provider}", problem))
+    for network in settings.front_door.system_app_addresses:
+        if problem := network_problem(network):
+            found.append(("front_door.system_app_addresses", problem))
     sphinx = settings.pocketsphinx
     problem = endpointer_problem(sphinx.window_s, sphinx.ratio)
     if problem:

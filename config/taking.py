@@ -14,6 +14,7 @@ import trio
 from actors import handover as records
 from actors.allowance import app_allowance
 from actors.desktop.roster import DeskRosterMessage, LookForWork
+from actors.front.addresses import UNKNOWN
 from actors.front.app_gate import StrangerHandler
 from actors.front.doorman import DoormanMessage
 from actors.handover import HandedSession, UnreadableRecordError
@@ -158,7 +159,7 @@ class Taker:
     def _adopt_stranger(self, connection: Connection, said: tuple[bytes, ...]) -> None:
         doorman: Ref[DoormanMessage] | None = self._system.find(f"{self._tree}/front door/doorman")
         assert doorman is not None
-        handler = StrangerHandler(doorman, app_allowance(self._settings.limits))
+        handler = StrangerHandler(doorman, app_allowance(self._settings.limits), UNKNOWN)
         connection.bind(handler)
         handler.opened(connection)
         for payload in said:

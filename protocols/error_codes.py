@@ -44,8 +44,10 @@ class ErrorCode(enum.StrEnum):
     INVALID_REQUEST = "INVALID_REQUEST"
     INVALID_STREAM = "INVALID_STREAM"
     INVALID_TOKEN = "INVALID_TOKEN"
+    JWT_INVALID = "JWT_INVALID"
     LANGUAGE_NOT_SUPPORTED = "LANGUAGE_NOT_SUPPORTED"
     MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
+    MISSING_HEADERS = "MISSING_HEADERS"
     NOT_FOUND = "NOT_FOUND"
     NOT_SUPPORTED = "NOT_SUPPORTED"
     OVERLOADED = "OVERLOADED"
@@ -149,6 +151,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         "no good core token came with the request",
         "Send a token of `glasshouse user token` as `Authorization: Bearer`.",
     ),
+    ErrorCode.JWT_INVALID: ErrorKind(
+        Hop.CLOUD,
+        "the token in an app's upgrade is not ours, or too old, or says nothing of an app",
+        "Make one with `glasshouse app token PACKAGE`, or send none: the first message says who it is.",
+    ),
     ErrorCode.LANGUAGE_NOT_SUPPORTED: ErrorKind(
         Hop.PROVIDER,
         "no recogniser of this cloud understands the language, or translates it",
@@ -158,6 +165,11 @@ ERRORS: Final[Mapping[ErrorCode, ErrorKind]] = {
         Hop.CLOUD,
         "what came is no message, of an unknown type, or lacks something; it was dropped",
         "Send what `message` says was expected.",
+    ),
+    ErrorCode.MISSING_HEADERS: ErrorKind(
+        Hop.CLOUD,
+        "an app's upgrade has a token and does not say whose session it is for",
+        "Send x-user-id and x-session-id, as the webhook names them.",
     ),
     ErrorCode.NOT_FOUND: ErrorKind(
         Hop.CLOUD,

@@ -7,8 +7,6 @@ closes with the code that makes the SDK do the right thing (protocol.md 3.5): 10
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -21,12 +19,14 @@ from protocols.errors import InvalidSessionId
 from protocols.from_app import TpaConnectionInit
 from runtime import Actor, Key, Ref, RestartInfo
 
+from ..app_keys import key_matches
 from ..apps.messages import Pending
 from ..directory import find_app
 from ..ports import AppDocument, Connection, Outgoing, StorageError, UserDocument, retry_after_s
 from ..session.messages import AppDialled, SessionMessage
 from ..snapshots.messages import find_snapshot
 from ..users.roster import RosterMessage, find_user, resume_user
+from .addresses import may_come_from
 
 if TYPE_CHECKING:
     from ..domain import Domain
@@ -44,11 +44,16 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """Its init came. `pending` collects what comes after it until somebody binds the connection."""
+    """Its init came. `pending` collects what comes after it until somebody binds the connection.
+
+    Attributes:
+      address: where it comes from; None for an app that is part of this server.
+    """
 
     connection: Connection
     init: TpaConnectionInit
     pending: Pending
+    address: str | None
 
 
 class Misspoke(msgspec.Struct, frozen=True):
@@ -231,12 +236,17 @@ class Doorman(Actor[DoormanMessage]):
 
     def _looked(self, presented: Presented, app: AppDocument | None) -> None:
         connection, init = presented.connection, presented.init
-        if app is None or not key_matches(app, init.api_key):
+        if app is None or not key_matches(app, init.api_key, self.system.clock.wall()):
             cause = "unknown app" if app is None else "wrong key"
             self.telemetry.warning(
                 "app_refused", package=init.package_name, peer=connection.peer, cause=cause
             )
             self._refuse(connection, ErrorCode.INVALID_API_KEY, close_codes.INVALID_API_KEY)
+            return
+        if not may_come_from(app, presented.address, self.settings):
+            cause = f"a system app from {presented.address}"
+            self.telemetry.warning("app_refused", package=init.package_name, cause=cause)
+            self._refuse(connection, ErrorCode.PERMISSION_DENIED, close_codes.WRONG_ADDRESS)
             return
         try:
             user_id = session_ids.user_of(init.session_id, init.package_name)
@@ -344,9 +354,3 @@ class Doorman(Actor[DoormanMessage]):
 
 def _is_settled(connection: Connection, pending: Pending | None) -> bool:
     return not connection.is_open or (pending is not None and pending.is_taken)
-
-
-def key_matches(app: AppDocument, api_key: str) -> bool:
-    """Whether `api_key` is the app's: sha256 hex compared in constant time (protocol.md 3.2)."""
-    given = hashlib.sha256(api_key.encode("utf-8", "surrogatepass")).hexdigest()
-    return hmac.compare_digest(given, app.hashed_api_key)

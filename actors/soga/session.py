@@ -194,7 +194,8 @@ class SogaSession(Actor[SessionMessage]):
             return
         connection = LocalConnection(self.system.ids.next("connection"), self.ref, self.system.clock.now)
         self.state = replace(self.state, connection=connection, is_acked=False)
-        self.perform(connection.open, StrangerHandler(doorman, app_allowance(self.domain.settings.limits)))
+        allowance = app_allowance(self.domain.settings.limits)
+        self.perform(connection.open, StrangerHandler(doorman, allowance, None))
         self._say(
             from_app.TpaConnectionInit(
                 session_id=self.session_id, package_name=self.settings.package_name, api_key=self.key

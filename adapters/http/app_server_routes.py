@@ -10,10 +10,10 @@ from collections.abc import Callable
 import msgspec
 from quart import Blueprint, Response, request
 
+from actors.app_keys import key_matches
 from actors.directory import Call, CallTaken, DirectoryMessage, call_server, find_app
-from actors.front.doorman import key_matches
 from actors.ports import AppDocument, StorageError, Telemetry
-from adapters.http.callers import json_answer, not_now
+from adapters.http.callers import Admits, json_answer, not_now
 from adapters.http.routes import Caller, Route
 from protocols import app_servers, rest, timestamps, webhooks
 from protocols.app_servers import AppServerCall
@@ -56,7 +56,11 @@ ROUTES = tuple(
 
 
 def app_server_routes(
-    *, directory: Ref[DirectoryMessage], telemetry: Telemetry, wall: Callable[[], float]
+    *,
+    directory: Ref[DirectoryMessage],
+    telemetry: Telemetry,
+    wall: Callable[[], float],
+    admits: Admits,
 ) -> Blueprint:
     """`POST /api/app-server/register`, `/heartbeat` and `/restart`.
 
@@ -74,7 +78,7 @@ def app_server_routes(
             return _failure(400, error.cause, ErrorCode.INVALID_REQUEST)
         try:
             app = await directory.ask(find_app(body.package_name))
-            if app is None or not key_matches(app, body.api_key):
+            if app is None or not key_matches(app, body.api_key, wall()) or not admits(app, request):
                 cause = "unknown app" if app is None else "wrong key"
                 telemetry.warning("app_server_refused", package=body.package_name, cause=cause)
                 return _failure(401, "Invalid API key", ErrorCode.INVALID_API_KEY)

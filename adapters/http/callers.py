@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from quart import Request, Response, g
 
-from actors.ports import StorageError, Telemetry, TokenError, Tokens, retry_after_s
+from actors.ports import AppDocument, StorageError, Telemetry, TokenError, Tokens, retry_after_s
 from actors.session.messages import SessionMessage
 from actors.users.roster import RosterMessage, find_user
 from protocols import rest
 from protocols.error_codes import ErrorCode
 from runtime import Ref, RuntimeFailure
+
+Admits = Callable[[AppDocument, Request], bool]
+"""Whether an app's key counts where the request comes from."""
 
 
 async def session_of(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from quart import Request
 
+from actors.app_keys import key_matches
 from actors.cabinet.messages import CabinetMessage
 from actors.cabinet.settings import CabinetSettings
 from actors.directory import DirectoryMessage, ListApps, find_app
 from actors.domain import Urls
-from actors.front.doorman import key_matches
+from actors.front.addresses import address_of, may_come_from
+from actors.front.settings import FrontDoorSettings
 from actors.identity_ports import Identity
-from actors.ports import AppDocument, Store, Telemetry, Tokens, Webhooks
+from actors.ports import AppDocument, Store, Telemetry, TokenError, Tokens, Webhooks
 from actors.session.messages import SessionFacts, find_facts
 from actors.users.roster import RosterMessage, find_user
 from adapters.http.callers import bearer_of
@@ -49,6 +50,7 @@ class Desk:
       token_s: seconds for which a core token is good that is given for a provider's; None: for ever.
       versions: of the SDK and of phones' apps.
       server_version: our own.
+      front_door: how many proxies stand in front, and from where system apps come.
     """
 
     tokens: Tokens
@@ -66,33 +68,54 @@ class Desk:
     token_s: float | None
     versions: VersionSettings
     server_version: str
+    front_door: FrontDoorSettings
 
     async def app_of(self, request: Request) -> AppDocument | None:
-        """The app whose key the request shows, in any of the three forms of protocol.md 3.2; None: no app's.
+        """The app whose key the request shows, in any of the three forms of protocol.md 3.2, or whose token
+        (3.3); None: no app's.
 
         A key in the query is not looked at: queries end up in logs.
         """
-        package_name, key = _shown(request)
+        package_name, key = self._shown(request)
         if not key:
             return None
+        now = self.wall()
         if package_name is None:
-            hashed = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
             apps = await self.directory.ask(ListApps)
-            return next((app for app in apps if hmac.compare_digest(hashed, app.hashed_api_key)), None)
-        app = await self.directory.ask(find_app(package_name))
-        return app if app is not None and key_matches(app, key) else None
+            found = [app for app in apps if key_matches(app, key, now)]
+            app = found[0] if found else None
+        else:
+            app = await self.directory.ask(find_app(package_name))
+            app = app if app is not None and key_matches(app, key, now) else None
+        return app if app is not None and self.admits(app, request) else None
+
+    def admits(self, app: AppDocument, request: Request) -> bool:
+        """Whether the app's key counts where the request comes from."""
+        if may_come_from(app, self.address_of(request), self.front_door):
+            return True
+        self.telemetry.warning("rest_refused", package=app.package_name, cause="a system app from elsewhere")
+        return False
+
+    def address_of(self, request: Request) -> str:
+        """Where a request comes from."""
+        forwarded_for = request.headers.get("X-Forwarded-For", "")
+        return address_of(request.remote_addr or "", forwarded_for, proxy_hops=self.front_door.proxy_hops)
+
+    def _shown(self, request: Request) -> tuple[str | None, str]:
+        """The package and the key that a request shows; no package where only the key was said."""
+        headers = request.headers
+        if "X-API-Key" in headers:
+            return headers.get("X-Package-Name", ""), headers["X-API-Key"]
+        said = bearer_of(request)
+        package_name, colon, key = said.partition(":")
+        if colon:
+            return package_name, key
+        if said.count(".") == 2:  # the form of a token; our keys are hexadecimal
+            with contextlib.suppress(TokenError):
+                return self.tokens.read_app(said)
+        return None, said
 
     async def facts_of(self, user_id: str, photo_id: str | None = None) -> SessionFacts | None:
         """What the user's session is now; None where there is none."""
         session = await self.roster.ask(find_user(user_id))
         return None if session is None else await session.ask(find_facts(photo_id), timeout_s=FACTS_S)
-
-
-def _shown(request: Request) -> tuple[str | None, str]:
-    """The package and the key that a request shows; no package where only the key was said."""
-    headers = request.headers
-    if "X-API-Key" in headers:
-        return headers.get("X-Package-Name", ""), headers["X-API-Key"]
-    said = bearer_of(request)
-    package_name, colon, key = said.partition(":")
-    return (package_name, key) if colon else (None, said)

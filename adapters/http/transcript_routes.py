@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 from quart import Blueprint, Response, request
 
+from actors.app_keys import key_matches
 from actors.directory import DirectoryMessage, find_app
-from actors.front.doorman import key_matches
 from actors.ports import StorageError, Telemetry
 from actors.session.messages import NotPermittedError, read_transcripts
 from actors.users.roster import RosterMessage, find_user
-from adapters.http.callers import json_answer, not_now
+from adapters.http.callers import Admits, json_answer, not_now
 from adapters.http.routes import Caller, Route
 from protocols import rest, timestamps
 from protocols.error_codes import ErrorCode
@@ -44,6 +44,7 @@ def transcript_routes(
     roster: Ref[RosterMessage],
     telemetry: Telemetry,
     wall: Callable[[], float],
+    admits: Admits,
 ) -> Blueprint:
     """`GET /api/transcripts/<app session id>`.
 
@@ -62,7 +63,11 @@ def transcript_routes(
         package_name = request.headers.get("X-Package-Name", "")
         try:
             app = await directory.ask(find_app(package_name))
-            if app is None or not key_matches(app, request.headers.get("X-API-Key", "")):
+            if (
+                app is None
+                or not key_matches(app, request.headers.get("X-API-Key", ""), wall())
+                or not admits(app, request)
+            ):
                 telemetry.warning(
                     "transcripts_refused", package=package_name, cause="unknown app or wrong key"
                 )

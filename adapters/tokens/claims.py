@@ -44,7 +44,7 @@ class ClaimRules:
         Raises:
           TokenError: with the wire's text (protocol.md 1.1) as `message`, and in `cause` why, for the log.
         """
-        self._check_times(claims)
+        self.check_times(claims)
         if self.audience is not None:
             named = claims.get("aud")
             if self.audience not in (named if isinstance(named, list) else [named]):
@@ -53,7 +53,8 @@ class ClaimRules:
             raise TokenError(INVALID, f"iss is not {self.issuer}")
         return user_id(claims)
 
-    def _check_times(self, claims: Mapping[str, object]) -> None:
+    def check_times(self, claims: Mapping[str, object]) -> None:
+        """Raises TokenError unless it is good now."""
         now = self.wall()
         expires, not_before, issued = (time_of(claims, name) for name in ("exp", "nbf", "iat"))
         if expires is None and self.must_expire:

@@ -15,6 +15,7 @@ from typing import Final
 import jwt
 import msgspec
 
+from actors.identity_ports import AppClaims
 from actors.ports import TokenError
 from adapters.tokens.claims import (
     CLAIMS,
@@ -30,6 +31,8 @@ from adapters.tokens.claims import (
 from adapters.tokens.revocations import Revocations
 
 __all__ = ["INVALID", "LATEST_S", "LEEWAY_S", "NO_USER_ID", "CoreTokens", "Signatures"]
+
+NO_APP: Final = "Invalid app token"
 
 _ALGORITHM: Final = "HS256"  # and no other: neither none nor a public-key one, whose key would be our secret
 _TOKEN_ID_BYTES: Final = 16
@@ -94,18 +97,7 @@ class CoreTokens:
             one is too far away.
         """
         rules = self._rules
-        if expires_s is None and rules.must_expire:
-            raise ValueError("this server takes only tokens that expire; give an expiry")
-        now = int(rules.wall())
-        claims: dict[str, object] = {"sub": email, "email": email, "iat": now, "jti": self._new_id()}
-        if expires_s is not None:
-            expires = now + round(expires_s)
-            if expires > LATEST_S:
-                raise ValueError(
-                    f"an expiry in {expires_s:g} s is too far away; the latest that a server reads is"
-                    f" {LATEST_S:g} s after 1970"
-                )
-            claims["exp"] = expires
+        claims: dict[str, object] = {"sub": email, "email": email, **self._times(expires_s)}
         if rules.audience is not None:
             claims["aud"] = rules.audience
         if rules.issuer is not None:
@@ -115,6 +107,43 @@ class CoreTokens:
         except TokenError as error:
             raise ValueError(f"{email!r} cannot be a user: {error.cause}") from error
         return self._signatures.sign(claims)
+
+    def read_app(self, token: str) -> AppClaims:
+        """What an app's token says (protocol.md 3.3). A core token is none, and this is no core token.
+
+        Raises:
+          TokenError: it is not good, or says nothing of an app.
+        """
+        claims = self._signatures.claims_of(token)
+        self._rules.check_times(claims)
+        token_id = text_of(claims, "jti")
+        if token_id is not None and self.revocations.has_token(token_id):
+            raise TokenError(NO_APP, "it was revoked")
+        package_name, api_key = text_of(claims, "packageName"), text_of(claims, "apiKey")
+        if not package_name or not api_key:
+            raise TokenError(NO_APP, "it names no app, or no key of it")
+        return AppClaims(package_name, api_key)
+
+    def mint_app(self, claims: AppClaims, *, expires_s: float | None) -> str:
+        """A token with which an app needs nothing else. Raises ValueError as `mint`."""
+        said: dict[str, object] = {"packageName": claims.package_name, "apiKey": claims.api_key}
+        return self._signatures.sign({**said, **self._times(expires_s)})
+
+    def _times(self, expires_s: float | None) -> dict[str, object]:
+        """When a token is made and over, and its id."""
+        if expires_s is None and self._rules.must_expire:
+            raise ValueError("this server takes only tokens that expire; give an expiry")
+        now = int(self._rules.wall())
+        claims: dict[str, object] = {"iat": now, "jti": self._new_id()}
+        if expires_s is not None:
+            expires = now + round(expires_s)
+            if expires > LATEST_S:
+                raise ValueError(
+                    f"an expiry in {expires_s:g} s is too far away; the latest that a server reads is"
+                    f" {LATEST_S:g} s after 1970"
+                )
+            claims["exp"] = expires
+        return claims
 
 
 class Signatures:

@@ -80,9 +80,13 @@ class Revocations:
         self._users = users
         return news
 
+    def has_token(self, token_id: str) -> bool:
+        """Whether the token of that id is taken back."""
+        return token_id in self._tokens
+
     def why(self, user_id: str, token_id: str | None, issued_s: float | None) -> str | None:
         """Why a token is taken back, for the log; None if it is not."""
-        if token_id is not None and token_id in self._tokens:
+        if token_id is not None and self.has_token(token_id):
             return "it was revoked"
         before = self._users.get(user_id)
         if before is not None and (issued_s is None or issued_s < before):

@@ -1,4 +1,4 @@
-"""`glasshouse app`: the catalogue, with the server up or down.
+"""`glasshouse app`: the catalogue and its keys, with the server up or down.
 
 The commands work on the store itself. A running server reads it again within 200 ms.
 """
@@ -6,6 +6,7 @@ The commands work on the store itself. A running server reads it again within 20
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,8 @@ from typing import TypeVar
 import click
 import msgspec
 
+from actors.app_keys import good_keys, with_new_key, with_token_key, without_more_keys
+from actors.identity_ports import AppClaims
 from actors.ports import AppDocument, PutApp, RemoveApp, Store
 from adapters.storage import FILE_NAME
 from config.app_document import (
@@ -26,10 +29,12 @@ from config.app_document import (
     permission_names,
     read_app_file,
 )
+from config.cli.durations import Duration, in_words
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
 from config.cli.programs import app_new, app_run, app_test
 from config.cli.stores import with_store
 from config.cli.word import command_word
+from config.core_tokens import core_tokens
 from config.data_directory import WEBVIEW_KEY_NAME, DataDirectoryError, webview_key
 from config.settings import Settings
 
@@ -188,6 +193,91 @@ def list_apps(as_json: bool, data: str | None, settings_file: str | None) -> Non
             click.echo("  ".join(cells).rstrip())
 
 
+@app.command("rotate-key")
+@click.argument("package")
+@click.option("--api-key", metavar="KEY", help="The new key. [default: one is made and printed once]")
+@click.option(
+    "--overlap",
+    type=Duration(),
+    metavar="TIME",
+    default="7d",
+    help="How long the key before it is good too: 7d, 1h. [default: 7d]",
+)
+@click.option("--at-once", is_flag=True, help="The former keys, and all tokens of the app, end now.")
+@data_option
+@file_option
+def rotate_key(
+    package: str,
+    api_key: str | None,
+    overlap: float,
+    at_once: bool,
+    data: str | None,
+    settings_file: str | None,
+) -> None:
+    """Give PACKAGE another key; the one before it stays good for a while: no server of it is shut out.
+
+    A key that was made here is printed once, alone on the last line. Use --at-once when a key was stolen.
+    """
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    if api_key is not None and not api_key.strip():
+        raise Failed("--api-key: expected a key that is not empty; leave the option out and one is made")
+    key = api_key or secrets.token_hex(_KEY_BYTES)
+
+    def rotated(known: AppDocument) -> AppDocument:
+        fresh = with_new_key(known, hash_api_key(key), now=time.time(), overlap_s=overlap)
+        return without_more_keys(fresh) if at_once else fresh
+
+    _with_store(settings, lambda store: _change(store, package, rotated), is_made=False)
+    ends = "its former keys and its tokens are no longer good"
+    if not at_once:
+        ends = f"the one before it is good for {in_words(int(overlap))} more"
+    click.echo(f"{package} has a new key; {ends}")
+    if api_key is None:
+        click.echo("its API key, shown this once:")
+        click.echo(key)
+
+
+@app.command()
+@click.argument("package")
+@click.option("--expires", type=Duration(), metavar="TIME", help="[default: app_token_s, 365d]")
+@data_option
+@file_option
+def token(package: str, expires: float | None, data: str | None, settings_file: str | None) -> None:
+    """Print a token for PACKAGE, alone on the last line: an app that shows it needs no key.
+
+    It goes into `Authorization: Bearer` of the app's WebSocket, beside x-user-id and x-session-id of the
+    webhook, and of its REST calls. It holds a key of its own; `app rotate-key --at-once` takes it back.
+    """
+    settings = load_settings(as_flags(data=data), settings_file).settings
+    lifetime_s = expires or settings.app_token_s or None
+    key = secrets.token_hex(_KEY_BYTES)
+    try:
+        minted = core_tokens(settings).mint_app(AppClaims(package, key), expires_s=lifetime_s)
+    except (DataDirectoryError, ValueError) as error:
+        raise Failed(str(error)) from error
+    now = time.time()
+    until_s = None if lifetime_s is None else now + lifetime_s
+    _with_store(
+        settings,
+        lambda store: _change(
+            store,
+            package,
+            lambda known: with_token_key(known, hash_api_key(key), now=now, until_s=until_s),
+        ),
+        is_made=False,
+    )
+    until = "without expiry" if lifetime_s is None else f"for {in_words(int(lifetime_s))}"
+    click.echo(f"token of {package}, valid {until}:")
+    click.echo(minted)
+
+
+async def _change(store: Store, package: str, change: Callable[[AppDocument], AppDocument]) -> None:
+    known = await store.find_app(package)
+    if known is None:
+        raise Failed(_no_such_app(package))
+    await store.commit([PutApp(change(known))])
+
+
 @app.command("webview-key")
 @data_option
 @file_option
@@ -247,6 +337,8 @@ def _no_such_app(package: str) -> str:
 def _public(document: AppDocument) -> dict[str, object]:
     fields: dict[str, object] = msgspec.structs.asdict(document)
     del fields["hashed_api_key"]
+    more = good_keys(document, time.time())
+    fields["more_keys"] = [{"purpose": key.purpose, "until_s": key.until_s} for key in more]
     return fields
 
 

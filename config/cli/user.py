@@ -12,26 +12,13 @@ import msgspec
 from actors.console.ports import OneTimeLink
 from actors.usage import COLLECTION, Usage
 from adapters.tokens.revocations import of_token, of_user
+from config.cli.durations import Duration, in_words
 from config.cli.options import Failed, as_flags, data_option, file_option, load_settings
 from config.cli.stores import with_store
 from config.cli.word import command_word
 from config.core_tokens import console_keys, core_tokens
 from config.data_directory import DataDirectoryError, ServerFile, read_server_file
 from config.settings import Settings
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
-class Duration(click.ParamType[float]):
-    """30d, 12h, 90m, 45s or 2w, as seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        matched = re.fullmatch(r"(\d{1,9})([smhdw])", str(value))
-        if matched is None or int(matched[1]) == 0:
-            self.fail(f"expected a number and s, m, h, d or w, as 30d, got {value!r}", param, ctx)
-        return float(int(matched[1]) * _UNITS_S[matched[2]])
 
 
 @click.group()
@@ -58,7 +45,7 @@ def token(email: str, expires: float | None, data: str | None, settings_file: st
     settings = load_settings(as_flags(data=data), settings_file).settings
     lifetime_s = expires or settings.token_s or None
     name, minted = _mint(settings, email, lifetime_s)
-    until = "without expiry" if lifetime_s is None else f"for {_in_words(int(lifetime_s))}"
+    until = "without expiry" if lifetime_s is None else f"for {in_words(int(lifetime_s))}"
     click.echo(f"core token of {name}, valid {until}:")
     click.echo(minted)
 
@@ -76,7 +63,7 @@ def glasses(email: str, expires: float, data: str | None, settings_file: str | N
     settings = load_settings(as_flags(data=data), settings_file).settings
     server = _running(settings)
     name, minted = _mint(settings, email, expires)
-    click.echo(f"browser glasses of {name}, for {_in_words(int(expires))}:")
+    click.echo(f"browser glasses of {name}, for {in_words(int(expires))}:")
     click.echo(f"{settings.public_url.rstrip('/') or server.url}/glasses#token={minted}")
 
 
@@ -137,7 +124,7 @@ def console(email: str, is_operator: bool, data: str | None, settings_file: str 
     until = time.time() + lifetime_s
     code = keys.mint_link(OneTimeLink(secrets.token_urlsafe(16), name, until, is_operator))
     role = ", an operator" if is_operator else ""
-    click.echo(f"login of {name}{role}, good once, for {_in_words(int(lifetime_s))}:")
+    click.echo(f"login of {name}{role}, good once, for {in_words(int(lifetime_s))}:")
     click.echo(f"{settings.public_url.rstrip('/') or server.url}/console/login#{code}")
 
 
@@ -184,11 +171,3 @@ def _mint(settings: Settings, email: str, expires: float | None) -> tuple[str, s
         return name, core_tokens(settings).mint(name, expires_s=expires)
     except (DataDirectoryError, ValueError) as error:
         raise Failed(str(error)) from error
-
-
-def _in_words(lifetime_s: int) -> str:
-    """30 days, 12 hours, 90 minutes or 45 seconds: in the largest unit that divides it."""
-    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-    unit_s, word = next(unit for unit in units if lifetime_s % unit[0] == 0)
-    count = lifetime_s // unit_s
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

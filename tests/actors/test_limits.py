@@ -15,7 +15,7 @@ from actors.display.size import too_large
 from actors.domain import DomainSettings
 from actors.ports import Admitted, Refused
 from protocols.error_codes import ErrorCode
-from tests.actors.world import ADA, CAPTIONS, KEY, SECRET, FakeConnection, open_world, upgrade
+from tests.actors.world import ADA, CAPTIONS, KEY, SECRET, FakeConnection, open_world
 
 LIMITS = TrafficLimits(
     app_bytes=10_000,
@@ -93,8 +93,7 @@ async def test_a_stranger_that_floods_is_told_and_does_not_fill_the_doormans_mai
         phone = await world.phone()
         server = await world.running_app(phone)
         stranger = world.connect()
-        admitted = await world.app_gate.admit(upgrade("/app-ws"))
-        stranger.open(admitted.handler)
+        stranger.open(await world.app_handler())
 
         for _ in range(50_000):
             stranger.say(b"{")
@@ -111,8 +110,7 @@ async def test_what_comes_before_the_ack_beyond_the_limit_is_said(autojump_clock
         phone = await world.phone()
         server = await world.running_app(phone)
         connection = world.connect()
-        admitted = await world.app_gate.admit(upgrade("/app-ws"))
-        connection.open(admitted.handler)
+        connection.open(await world.app_handler())
         init = {"type": "tpa_connection_init", "sessionId": f"{ADA}-{CAPTIONS}", "packageName": CAPTIONS}
         connection.say({**init, "apiKey": KEY})
         for _ in range(17):
@@ -334,7 +332,7 @@ async def test_a_user_id_with_half_a_surrogate_pair_passes_neither_door(
             msgspec.json.encode(init)[:-1] + b',"sessionId":"' + escape + b"@x-" + CAPTIONS.encode() + b'"}'
         )
         connection = world.connect()
-        connection.open((await world.app_gate.admit(upgrade("/app-ws"))).handler)
+        connection.open(await world.app_handler())
         connection.say(payload)
         await world.settle()
 

@@ -12,7 +12,7 @@ from actors.ports import HardwareRequirement, RemoveApp, SetRunningApps, UserDoc
 from actors.session.messages import start_app, stop_app
 from adapters.simulated.store import SimulatedDocuments, StoreFaults
 from runtime import CrashReport
-from tests.actors.world import ADA, CAPTIONS, KEY, open_world, upgrade
+from tests.actors.world import ADA, CAPTIONS, KEY, open_world
 
 
 async def test_a_start_posts_the_webhook_with_both_names_of_the_url(autojump_clock: MockClock) -> None:
@@ -234,8 +234,7 @@ async def test_a_dial_for_a_session_that_may_return_is_told_to_try_again(autojum
 async def test_a_socket_without_an_init_is_closed_in_time(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         connection = world.connect()
-        admitted = await world.app_gate.admit(upgrade("/app-ws"))
-        connection.open(admitted.handler)
+        connection.open(await world.app_handler())
 
         await trio.sleep(6)
 
@@ -250,8 +249,7 @@ async def test_what_an_app_says_right_after_its_init_is_not_lost(autojump_clock:
         phone.say({"type": "start_app", "packageName": CAPTIONS})
         await world.settle()
         connection = world.connect()
-        admitted = await world.app_gate.admit(upgrade("/app-ws"))
-        connection.open(admitted.handler)
+        connection.open(await world.app_handler())
         init = {"type": "tpa_connection_init", "sessionId": f"{ADA}-{CAPTIONS}", "packageName": CAPTIONS}
 
         connection.say({**init, "apiKey": KEY})

@@ -19,6 +19,7 @@ import trio.testing
 from actors.assistant.rules import RulesModel
 from actors.domain import Domain, DomainSettings, Ports, Urls
 from actors.front.app_gate import AppGate
+from actors.front.app_upgrade import AppUpgrades
 from actors.front.glasses_gate import GlassesGate
 from actors.glasshouse import Glasshouse, Hall
 from actors.language_ports import LanguageModel, Translator
@@ -243,8 +244,7 @@ class AppServer:
 
     async def dial(self, session_id: str, *, key: str | None = None) -> FakeConnection:
         connection = self.world.connect()
-        admitted = await self.world.app_gate.admit(upgrade("/app-ws"))
-        connection.open(admitted.handler)
+        connection.open(await self.world.app_handler())
         init = {"type": "tpa_connection_init", "sessionId": session_id, "packageName": self.package}
         connection.say({**init, "apiKey": self.key if key is None else key})
         await self.world.settle()
@@ -362,7 +362,20 @@ class World:
             snapshots=self.hall.domain.snapshots,
             udp=self.hall.domain.udp,
         )
-        self.app_gate = AppGate(doorman=self.hall.doorman, limits=settings.limits)
+        upgrades = AppUpgrades(
+            system=self.system,
+            tokens=self.tokens,
+            directory=self.hall.domain.directory,
+            telemetry=self.telemetry,
+            settings=settings.front_door,
+        )
+        self.app_gate = AppGate(doorman=self.hall.doorman, limits=settings.limits, upgrades=upgrades)
+
+    async def app_handler(self, headers: Mapping[str, str] | None = None) -> ConnectionHandler:
+        """What hears an app's socket whose upgrade is admitted."""
+        admitted = await self.app_gate.admit(upgrade("/app-ws", headers))
+        assert isinstance(admitted, Admitted), admitted
+        return admitted.handler
 
     async def die(self) -> None:
         """As by kill -9: from here on nothing reaches the disk, whatever the tree still does."""

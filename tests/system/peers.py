@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -87,19 +87,19 @@ async def app(server: Server, running: RecordingApp | str) -> AsyncIterator[Reco
 
 
 @asynccontextmanager
-async def dialled(url: str) -> AsyncIterator[Socket]:
+async def dialled(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Socket]:
     """An open WebSocket to an http URL's server, for messages that no client would send."""
     async with trio.open_nursery() as nursery:
-        dial = functools.partial(hold, url.replace("http", "ws", 1), connect=open_stream)
+        dial = functools.partial(hold, url.replace("http", "ws", 1), connect=open_stream, headers=headers)
         yield await nursery.start(dial)
         nursery.cancel_scope.cancel()
 
 
-async def refusal(url: str) -> RefusedError:
+async def refusal(url: str, headers: Mapping[str, str] | None = None) -> RefusedError:
     """How the server refuses an upgrade."""
     with trio.fail_after(PATIENCE_S):
         try:
-            await hold(url.replace("http", "ws", 1), connect=open_stream)
+            await hold(url.replace("http", "ws", 1), connect=open_stream, headers=headers)
         except RefusedError as error:
             return error
     raise AssertionError(f"{url} was let in")

@@ -18,6 +18,8 @@ from tests.system.server import PATIENCE_S, Server, run, serving, wait_until
 
 ADA = "ada@example.org"
 PACKAGE = "org.example.hello"
+LONE = "org.example.lone"
+BOB = "bob@example.org"  # who has no session
 SEEN_S = 0.2  # issue 3: a running server sees a change 200 ms later at most
 
 
@@ -113,6 +115,28 @@ async def test_revoked_tokens_hang_up_on_the_phone_and_stay_revoked_after_a_rest
     os.kill(before, signal.SIGKILL)
     await trio.to_thread.run_sync(wait_until, lambda: server.child != before)
     assert (401, 200) == (await home(server, first), await home(server, second))
+
+
+async def test_an_apps_token_opens_both_doors_and_a_stolen_key_ends_them(server: Server) -> None:
+    await glasshouse(server.data, "app", "add", LONE, "--url", "http://127.0.0.1:7999", "--api-key", "old")
+    token = (await glasshouse(server.data, "app", "token", LONE)).splitlines()[-1]
+    bearer = {"Authorization": f"Bearer {token}"}
+    said = {**bearer, "x-user-id": BOB, "x-session-id": f"{BOB}-{LONE}"}
+    tools = f"/api/tools/users/{BOB}/tools"
+
+    async with dialled(f"{server.url}/app-ws", said) as socket:
+        assert '"SESSION_NOT_FOUND"' in str(await socket.receive()), "it is known"
+    assert 403 == (await server.request("GET", tools, headers=bearer)).status, (
+        "it is known, and Ada is not its"
+    )
+    printed = await glasshouse(server.data, "app", "rotate-key", LONE, "--at-once")
+    refused = await refusal(f"{server.url}/app-ws", said)
+
+    assert (401, 64) == (refused.status, len(printed.splitlines()[-1]))
+    assert b'"INVALID_API_KEY"' in refused.body
+    assert 401 == (await server.request("GET", tools, headers=bearer)).status
+    shown = json.loads(await glasshouse(server.data, "app", "show", LONE))
+    assert ("hashed_api_key" in shown, shown["more_keys"]) == (False, [])
 
 
 async def home(server: Server, token: str) -> int:

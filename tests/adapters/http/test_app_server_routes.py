@@ -32,7 +32,9 @@ class Desk:
             world.telemetry,
             dict,
             (
-                app_server_routes(directory=directory, telemetry=world.telemetry, wall=lambda: NOW),
+                app_server_routes(
+                    directory=directory, telemetry=world.telemetry, wall=lambda: NOW, admits=lambda *_: True
+                ),
                 admin_routes(admin_token="secret", tree=dict, counters=dict, directory=directory),
             ),
             wall=lambda: NOW,

@@ -37,7 +37,11 @@ async def get(
     assert world.hall is not None
     wall = world.system.clock.wall
     routes = transcript_routes(
-        directory=world.hall.domain.directory, roster=world.hall.roster, telemetry=world.telemetry, wall=wall
+        directory=world.hall.domain.directory,
+        roster=world.hall.roster,
+        telemetry=world.telemetry,
+        wall=wall,
+        admits=lambda *_: True,
     )
     application = create_application(world.telemetry, dict, (routes,), wall=wall)
     headers = {"X-Package-Name": package, "X-API-Key": key}
