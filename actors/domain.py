@@ -21,6 +21,7 @@ from .console.settings import ConsoleSettings
 from .desktop.settings import DesktopSettings
 from .directory import BreakerSettings, DirectoryMessage, DirectorySettings
 from .display.arbitration import DisplaySettings
+from .front.rates import Rates, RateSettings
 from .front.settings import FrontDoorSettings
 from .journal import JournalMessage
 from .language_ports import LanguageModel, Translator
@@ -99,6 +100,7 @@ class DomainSettings(msgspec.Struct, frozen=True, kw_only=True):
     console: ConsoleSettings = ConsoleSettings()
     assistant: AssistantSettings = AssistantSettings()
     soga: SogaSettings = SogaSettings()
+    rates: RateSettings = RateSettings()
 
 
 @dataclass(frozen=True)
@@ -140,5 +142,6 @@ class Domain:
     cabinet: Ref[CabinetMessage]
     snapshots: Ref[SnapshotsMessage]
     overload: OverloadBoard
+    rates: Rates
     udp: UdpDoor
     recognisers: Recognisers

@@ -24,6 +24,7 @@ from .desktop.tree import desk_maker
 from .directory import Directory
 from .domain import Domain, DomainSettings, Ports, Urls
 from .front.doorman import Doorman, DoormanMessage
+from .front.rates import Rates
 from .journal import Journal
 from .overload import OverloadBoard
 from .overload.actor import Overload
@@ -105,6 +106,7 @@ class Glasshouse(Supervisor):
         self.media = media
         self.front = front
         self.board = OverloadBoard(settings.overload)
+        self.rates = Rates(settings.rates)
         self.udp = UdpDoor(settings.udp, ports.boxes, ports.telemetry)
 
     def children(self) -> Sequence[ChildSpec[Any]]:
@@ -129,6 +131,7 @@ class Glasshouse(Supervisor):
             cabinet=self.child("cabinet"),
             snapshots=self.child("snapshots"),
             overload=self.board,
+            rates=self.rates,
             udp=self.udp,
             recognisers=Recognisers(self.settings.speech, self.ports.telemetry),
         )

@@ -25,6 +25,7 @@ from actors.front.app_gate import AppGate
 from actors.front.app_upgrade import AppUpgrades
 from actors.front.daemon_gate import DaemonGate
 from actors.front.glasses_gate import GlassesGate
+from actors.front.rated_gate import RatedGate
 from actors.glasshouse import Glasshouse, Hall
 from actors.ports import Gate
 from actors.service import ServiceSpec
@@ -44,9 +45,11 @@ from adapters.http.document_routes import document_routes
 from adapters.http.glasses_routes import glasses_routes
 from adapters.http.hardware_routes import hardware_routes
 from adapters.http.home_routes import home_routes
+from adapters.http.hosts import host_check
 from adapters.http.identity_routes import identity_routes
 from adapters.http.metrics_routes import metrics_routes
 from adapters.http.phone_routes import phone_routes
+from adapters.http.rates import rate_limits
 from adapters.http.settings_routes import settings_routes
 from adapters.http.speech_routes import speech_routes
 from adapters.http.storage_routes import storage_routes
@@ -171,7 +174,22 @@ def gates(system: ActorSystem, hall: Hall, ports: Ports) -> Mapping[str, Gate]:
         udp=hall.domain.udp,
     )
     daemons = DaemonGate(entrance=entrance(system, hall), limits=hall.domain.settings.limits)
-    return {paths.GLASSES: glasses, paths.APP: apps, paths.APP_ALIAS: apps, paths.DAEMON: daemons}
+    doors: Mapping[str, Gate] = {
+        paths.GLASSES: glasses,
+        paths.APP: apps,
+        paths.APP_ALIAS: apps,
+        paths.DAEMON: daemons,
+    }
+    return {
+        path: RatedGate(
+            gate,
+            rates=hall.domain.rates,
+            system=system,
+            telemetry=ports.telemetry,
+            proxy_hops=hall.domain.settings.front_door.proxy_hops,
+        )
+        for path, gate in doors.items()
+    }
 
 
 def entrance(system: ActorSystem, hall: Hall) -> DaemonEntrance:
@@ -275,6 +293,14 @@ def application(system: ActorSystem, hall: Hall, settings: Settings, urls: Urls,
         ports.telemetry,
         health,
         (
+            rate_limits(
+                hall.domain.rates,
+                ports.telemetry,
+                proxy_hops=settings.proxy_hops,
+                now=system.clock.now,
+                wall=wall,
+            ),
+            *((host_check(settings.allowed_hosts, ports.telemetry),) if settings.allowed_hosts else ()),
             app_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             audio_routes(tokens=ports.tokens, roster=hall.roster, telemetry=ports.telemetry, wall=wall),
             transcript_routes(

@@ -28,6 +28,7 @@ from actors.desktop.settings import DesktopSettings
 from actors.directory import BreakerSettings, DirectorySettings
 from actors.display.arbitration import DisplaySettings
 from actors.domain import DomainSettings
+from actors.front.rates import RateSettings
 from actors.front.settings import FrontDoorSettings
 from actors.liveness import APP_LIVENESS, LivenessSettings
 from actors.microphone import MicrophoneSettings
@@ -117,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         means the address it listens on.
       internal_url: the same for system apps, which run beside the server. Empty means the address it listens
         on.
+      allowed_hosts: names and addresses, without a port, by which HTTP may ask for this server; others
+        are 421. Empty: any. `/health`, `/ready` and `/metrics` are answered by any name.
       node_name: this server's name among others. With one, the webhook's URL carries it (/o/NAME/app-ws).
       allow_http_apps: accept apps whose URL is http:// and not on loopback. Audio then travels in the clear.
       jwt_secret: what phones' tokens are signed with (HS256), 32 bytes or more. Empty means one that is made
@@ -177,6 +180,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8002
     public_url: str = ""
     internal_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
     node_name: Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
     allow_http_apps: bool = False
     jwt_secret: Secret = ""
@@ -250,6 +254,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keeper: KeeperTimes = KeeperTimes()
     admin: AdminSettings = AdminSettings()
     identity: IdentitySettings = IdentitySettings()
+    rates: RateSettings = RateSettings()
 
     @property
     def domain(self) -> DomainSettings:
@@ -279,6 +284,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             assistant=self.assistant,
             soga=self.soga,
             console=self.console,
+            rates=self.rates,
         )
 
     @property

@@ -241,6 +241,8 @@ class Doorman(Actor[DoormanMessage]):
             self.telemetry.warning(
                 "app_refused", package=init.package_name, peer=connection.peer, cause=cause
             )
+            if presented.address is not None:
+                self.domain.rates.failed(presented.address, self.now)
             self._refuse(connection, ErrorCode.INVALID_API_KEY, close_codes.INVALID_API_KEY)
             return
         if not may_come_from(app, presented.address, self.settings):

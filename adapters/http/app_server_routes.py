@@ -78,7 +78,7 @@ def app_server_routes(
             return _failure(400, error.cause, ErrorCode.INVALID_REQUEST)
         try:
             app = await directory.ask(find_app(body.package_name))
-            if app is None or not key_matches(app, body.api_key, wall()) or not admits(app, request):
+            if app is None or not key_matches(app, body.api_key, wall()) or not admits(app):
                 cause = "unknown app" if app is None else "wrong key"
                 telemetry.warning("app_server_refused", package=body.package_name, cause=cause)
                 return _failure(401, "Invalid API key", ErrorCode.INVALID_API_KEY)

@@ -9,12 +9,13 @@ from quart import Request, Response, g
 from actors.ports import AppDocument, StorageError, Telemetry, TokenError, Tokens, retry_after_s
 from actors.session.messages import SessionMessage
 from actors.users.roster import RosterMessage, find_user
+from adapters.http.rates import over_limit
 from protocols import rest
 from protocols.error_codes import ErrorCode
 from runtime import Ref, RuntimeFailure
 
-Admits = Callable[[AppDocument, Request], bool]
-"""Whether an app's key counts where the request comes from."""
+Admits = Callable[[AppDocument], bool]
+"""Whether an app's key counts where the request under way comes from."""
 
 
 async def session_of(
@@ -36,7 +37,7 @@ def is_admitted() -> bool:
 
 
 def caller_of(request: Request, tokens: Tokens, telemetry: Telemetry) -> str | Response:
-    """The user of the request's core token, or the 401 of a request without a good one.
+    """The user of the request's core token, the 401 of a request without a good one, or the 429 of too many.
 
     A request that was admitted is its user's: one of the console's pages, by its login.
     """
@@ -47,10 +48,11 @@ def caller_of(request: Request, tokens: Tokens, telemetry: Telemetry) -> str | R
     if not token:
         return json_answer(401, rest.unauthorized(rest.AUTHORIZATION_MISSING, ErrorCode.INVALID_TOKEN))
     try:
-        return tokens.verify(token)
+        user_id = tokens.verify(token)
     except TokenError as error:
         telemetry.warning("rest_refused", cause=error.cause)
         return json_answer(401, rest.unauthorized(rest.INVALID_TOKEN, ErrorCode.INVALID_TOKEN))
+    return over_limit(lambda rates, now: rates.user(user_id, now)) or user_id
 
 
 def bearer_of(request: Request) -> str:

@@ -14,13 +14,14 @@ from actors.cabinet.messages import CabinetMessage
 from actors.cabinet.settings import CabinetSettings
 from actors.directory import DirectoryMessage, ListApps, find_app
 from actors.domain import Urls
-from actors.front.addresses import address_of, may_come_from
+from actors.front.addresses import may_come_from
 from actors.front.settings import FrontDoorSettings
 from actors.identity_ports import Identity
 from actors.ports import AppDocument, Store, Telemetry, TokenError, Tokens, Webhooks
 from actors.session.messages import SessionFacts, find_facts
 from actors.users.roster import RosterMessage, find_user
 from adapters.http.callers import bearer_of
+from adapters.http.rates import address_here
 from adapters.http.settings import VersionSettings
 from runtime import Ref
 
@@ -50,7 +51,7 @@ class Desk:
       token_s: seconds for which a core token is good that is given for a provider's; None: for ever.
       versions: of the SDK and of phones' apps.
       server_version: our own.
-      front_door: how many proxies stand in front, and from where system apps come.
+      front_door: from where system apps come.
     """
 
     tokens: Tokens
@@ -87,19 +88,14 @@ class Desk:
         else:
             app = await self.directory.ask(find_app(package_name))
             app = app if app is not None and key_matches(app, key, now) else None
-        return app if app is not None and self.admits(app, request) else None
+        return app if app is not None and self.admits(app) else None
 
-    def admits(self, app: AppDocument, request: Request) -> bool:
-        """Whether the app's key counts where the request comes from."""
-        if may_come_from(app, self.address_of(request), self.front_door):
+    def admits(self, app: AppDocument) -> bool:
+        """Whether the app's key counts where the request under way comes from."""
+        if may_come_from(app, address_here(), self.front_door):
             return True
         self.telemetry.warning("rest_refused", package=app.package_name, cause="a system app from elsewhere")
         return False
-
-    def address_of(self, request: Request) -> str:
-        """Where a request comes from."""
-        forwarded_for = request.headers.get("X-Forwarded-For", "")
-        return address_of(request.remote_addr or "", forwarded_for, proxy_hops=self.front_door.proxy_hops)
 
     def _shown(self, request: Request) -> tuple[str | None, str]:
         """The package and the key that a request shows; no package where only the key was said."""

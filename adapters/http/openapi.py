@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.http.rates import ALWAYS
 from adapters.http.routes import Caller, Route
 
 _REF: Final = "#/components/schemas/{name}"
@@ -89,7 +90,8 @@ def statuses_of(route: Route[Any]) -> tuple[int, ...]:
     }[route.caller]
     body = () if route.request is None else (400, 408, 413)
     ok = () if route.is_never_ok else (200,)
-    return tuple(sorted({*ok, *brought, *body, *route.statuses}))
+    limited = () if route.path in ALWAYS else (429,)
+    return tuple(sorted({*ok, *brought, *body, *limited, *route.statuses}))
 
 
 def _operation(

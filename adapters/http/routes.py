@@ -20,6 +20,7 @@ from actors.session.messages import SessionMessage
 from actors.users.roster import find_user
 from adapters.http.callers import caller_of, json_answer, not_now
 from adapters.http.desk import Desk
+from adapters.http.rates import over_limit
 from protocols import envelope, rest, timestamps
 from protocols.error_codes import ErrorCode
 from protocols.errors import MalformedMessage
@@ -207,7 +208,7 @@ class Routes(Blueprint):
                 return "", await self._app()
             case Caller.USER_OR_APP:
                 app = await self.desk.app_of(request)
-                return ("", app) if app is not None else (self._user(), None)
+                return ("", self._within(app)) if app is not None else (self._user(), None)
             case _:
                 return "", None
 
@@ -222,6 +223,13 @@ class Routes(Blueprint):
         if app is None:
             self.desk.telemetry.warning("rest_refused", cause="unknown app or wrong key")
             raise Failure(401, ErrorCode.INVALID_API_KEY, "Invalid API key")
+        return self._within(app)
+
+    def _within(self, app: AppDocument) -> AppDocument:
+        """The app, unless too many requests came with its key. Raises _Refused."""
+        limited = over_limit(lambda rates, now: rates.app(app.package_name, now))
+        if limited is not None:
+            raise _Refused(limited)
         return app
 
 

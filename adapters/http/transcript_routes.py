@@ -66,7 +66,7 @@ def transcript_routes(
             if (
                 app is None
                 or not key_matches(app, request.headers.get("X-API-Key", ""), wall())
-                or not admits(app, request)
+                or not admits(app)
             ):
                 telemetry.warning(
                     "transcripts_refused", package=package_name, cause="unknown app or wrong key"

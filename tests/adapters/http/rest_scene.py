@@ -69,12 +69,14 @@ class Scene:
         headers: Mapping[str, str] | None = None,
         raw: bytes | None = None,
         peer: str = "192.0.2.1",
+        is_json: bool = True,
     ) -> Answer:
         """One request.
 
         Args:
           user: whose core token is shown.
           bearer: what is shown instead, as it stands.
+          is_json: so the answer is; what is not is given as bytes.
         """
         shown = dict(headers or {})
         if user is not None:
@@ -87,7 +89,8 @@ class Scene:
             path, method=method, headers=shown, data=data, scope_base={"client": (peer, 4000)}
         )
         text = await answered.get_data(as_text=False)
-        return Answer(answered.status_code, msgspec.json.decode(text) if text else None, answered.headers)
+        said = msgspec.json.decode(text) if text and is_json else text or None
+        return Answer(answered.status_code, said, answered.headers)
 
     async def get(self, path: str, **caller: Any) -> Answer:
         return await self.call("GET", path, **caller)

@@ -14,6 +14,7 @@ import msgspec
 import trio
 from trio.testing import MockClock
 
+from actors.front.rates import RateSettings
 from adapters.http.routes import Caller, Route
 from adapters.http.table import ROUTES
 from adapters.simulated.store import SimulatedDocuments
@@ -225,7 +226,8 @@ def test_only_what_reaches_nobodys_data_is_for_anybody() -> None:
 async def adas_world() -> AsyncIterator[tuple[Scene, SimulatedDocuments]]:
     """Ada runs two apps, and everything that is kept for her holds a secret. Eve has no session."""
     documents = SimulatedDocuments()
-    settings = Settings(admin=AdminSettings(allow_kill=True))
+    # What is tried here in a moment would be a flood of failures.
+    settings = Settings(admin=AdminSettings(allow_kill=True), rates=RateSettings(failures=0))
     async with scene(documents, settings) as there:
         phone = await there.phone()
         await there.running(phone, tools=(TOOL,), settings_schema=(SETTING,))

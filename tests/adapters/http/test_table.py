@@ -76,6 +76,7 @@ async def test_the_document_of_all_routes_is_served(autojump_clock: MockClock) -
 def test_what_a_route_answers_beside_its_own_statuses_follows_from_its_caller_and_body() -> None:
     by_path = {(route.method, route.path): route for route in ROUTES}
 
-    assert (200,) == openapi.statuses_of(by_path["GET", "/api/client/min-version"])
-    assert (200, 400, 401, 408, 413, 503) == openapi.statuses_of(by_path["POST", "/api/client/location"])
-    assert (401, 501, 503) == openapi.statuses_of(by_path["GET", "/api/streams/<stream_id>/outputs"])
+    assert (200, 429) == openapi.statuses_of(by_path["GET", "/api/client/min-version"])
+    assert (200, 503) == openapi.statuses_of(by_path["GET", "/ready"])
+    assert (200, 400, 401, 408, 413, 429, 503) == openapi.statuses_of(by_path["POST", "/api/client/location"])
+    assert (401, 429, 501, 503) == openapi.statuses_of(by_path["GET", "/api/streams/<stream_id>/outputs"])
