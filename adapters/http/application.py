@@ -97,6 +97,11 @@ def create_application(
                 answer.headers[name] = value
         return answer
 
+    async def name_the_type(answer: Response) -> Response:
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return answer
+
+    application.after_request(name_the_type)
     application.add_url_rule("/health", "health", answer_health)
     application.register_error_handler(HTTPException, answer_error)
     for blueprint in blueprints:

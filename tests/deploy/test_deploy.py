@@ -117,6 +117,8 @@ def test_the_workflow_tests_scans_and_publishes() -> None:
 
     assert {"test", "docs", "audit", "image"} == set(jobs)
     assert {"run": "./run test"} in jobs["test"]["steps"]
+    audits = " ".join(step.get("run", "") for step in jobs["audit"]["steps"])
+    assert all(audit in audits for audit in ("pip-audit", "npm audit"))
     assert ["test", "audit"] == jobs["image"]["needs"]
     assert [f"3.{minor}" for minor in (11, 13)] == jobs["test"]["strategy"]["matrix"]["python"]
 

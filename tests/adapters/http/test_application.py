@@ -55,6 +55,15 @@ async def test_health_says_ok_and_counts(telemetry: RecordingTelemetry) -> None:
     assert (200, {"status": "ok", "sessions": 3}) == (status, body)
 
 
+@pytest.mark.parametrize("path", ["/health", "/nothing", "/broken/a"])
+async def test_no_answer_is_taken_for_another_type_than_it_has(
+    telemetry: RecordingTelemetry, path: str
+) -> None:
+    _, _, headers = await ask(made(telemetry), path)
+
+    assert "nosniff" == headers["x-content-type-options"]
+
+
 async def test_health_may_say_that_it_is_not_well(telemetry: RecordingTelemetry) -> None:
     status, body, _ = await ask(made(telemetry, status="storage away"), "/health")
 
