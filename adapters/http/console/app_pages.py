@@ -6,7 +6,6 @@ A key is shown in the answer that made it and never again: only its hash is kept
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
+from actors.app_keys import hash_of, without_more_keys
 from actors.console.overview import Tone
 from actors.console.ports import ErrorRates
 from actors.console.viewers import Viewer
@@ -230,10 +230,10 @@ def app_pages(
 
 
 def renewed(app: AppDocument, key: str) -> AppDocument:
-    """The app with another key: the one before it is good no more for whoever dials from here on."""
-    return replace(app, hashed_api_key=hashlib.sha256(key.encode()).hexdigest())
+    """The app with another key alone: those before it are good no more for whoever dials from here on."""
+    return without_more_keys(replace(app, hashed_api_key=hash_of(key)))
 
 
 def keys_of(app: AppDocument) -> Sequence[Any]:
     """What can be said of an app's keys: how each begins to be told from the others, by its hash."""
-    return (app.hashed_api_key[:8],)
+    return (app.hashed_api_key[:8], *(key.hashed[:8] for key in app.more_keys))

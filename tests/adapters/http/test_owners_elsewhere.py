@@ -17,12 +17,14 @@ from actors.desktop.state import AGENTS
 from actors.document_ports import PutDocument
 from actors.ports import Refused, Upgrade
 from adapters.simulated.store import SimulatedDocuments
+from adapters.tokens import ConsoleKeys
 from config import assembly
 from protocols import paths
 from protocols.desktop.documents import SubAgent
-from tests.adapters.http.rest_scene import ADA, CAPTIONS, EVE, Answer, Scene, key_of, scene
+from tests.adapters.http.rest_scene import ADA, CAPTIONS, EVE, SECRET, Answer, Scene, key_of, scene
 from tests.adapters.http.test_table import ELSEWHERE
 
+KEYS = ConsoleKeys((SECRET,))
 AGENT = "agent_of_ada"
 GOAL = "what Ada wants done"
 
@@ -32,7 +34,6 @@ PUBLIC: dict[str, str] = {
     "POST /api/daemons/codes/poll": "what the device code's holder is told; the code cannot be guessed",
     "GET /glasses": "a page; it asks for a token",
     "GET /glasses/<name>": "its files",
-    "GET /console": "leads to the login",
     "GET /console/login": "the login",
     "POST /console/login": "a token or a link is what it asks for",
     "GET /console/session": "whether the caller is logged in",
@@ -46,6 +47,7 @@ class Attempt:
     """What Eve tries, with her own token (or her own computer's), and how she is answered.
 
     Attributes:
+      is_endless: it would be told to her, her own, for as long as she listens.
       nobody: what is answered to who shows nothing good.
     """
 
@@ -53,10 +55,12 @@ class Attempt:
     statuses: tuple[int, ...]
     body: object = None
     is_computer: bool = False
+    is_endless: bool = False
     nobody: tuple[int, ...] = (401,)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+OF_ADA = {"user": ADA, "packageName": CAPTIONS}
 QUESTION = {"query": "show it", "userId": ADA}
 TRIED: dict[str, Attempt] = {
     "GET /api/tts": Attempt("/api/tts?text=hello&ticket=eve", (401, 503), nobody=(401, 503)),
@@ -93,9 +97,30 @@ TRIED: dict[str, Attempt] = {
         f"/api/agents/{AGENT}/approval", (403, 404), {"approvalId": "a", "decision": "approve"}
     ),
     "POST /api/agents/<agent_id>/input": Attempt(f"/api/agents/{AGENT}/input", (403, 404), {"text": "x"}),
-    "POST /console/logout": Attempt("/console/logout", (401, 403), nobody=(401, 403)),
-    "GET /console/agent": Attempt("/console/agent", (401,)),
-    "GET /console/agent/events": Attempt("/console/agent/events", (401, 403), nobody=(401, 403)),
+    "POST /console/logout": Attempt("/console/logout", (303,), nobody=(401, 403)),
+    "GET /console": Attempt("/console", (200,)),
+    "GET /console/agent": Attempt("/console/agent", (200,)),
+    "GET /console/agent/events": Attempt("/console/agent/events", (200,), is_endless=True),
+    "GET /console/events": Attempt("/console/events", (200,), is_endless=True),
+    "GET /console/wearer": Attempt(f"/console/wearer?user={ADA}", (403,)),
+    "GET /console/wearer/events": Attempt(f"/console/wearer/events?user={ADA}", (403,)),
+    "POST /console/wearer/start": Attempt("/console/wearer/start", (403,), OF_ADA, nobody=(401, 403)),
+    "POST /console/wearer/stop": Attempt("/console/wearer/stop", (403,), OF_ADA, nobody=(401, 403)),
+    "POST /console/wearer/display": Attempt(
+        "/console/wearer/display", (403,), {"user": ADA, "text": "x"}, nobody=(401, 403)
+    ),
+    "POST /console/kill": Attempt(
+        "/console/kill", (403,), {"user": ADA, "path": "session"}, nobody=(401, 403)
+    ),
+    "GET /console/server": Attempt("/console/server", (403,)),
+    "GET /console/server/events": Attempt("/console/server/events", (403,)),
+    "GET /console/apps": Attempt("/console/apps", (200,)),
+    "GET /console/apps/events": Attempt("/console/apps/events", (200,), is_endless=True),
+    "GET /console/apps/<package_name>": Attempt(f"/console/apps/{CAPTIONS}", (403, 404)),
+    "GET /console/apps/<package_name>/events": Attempt(f"/console/apps/{CAPTIONS}/events", (403, 404)),
+    "POST /console/apps/<package_name>/key": Attempt(
+        f"/console/apps/{CAPTIONS}/key", (403, 404), nobody=(401, 403)
+    ),
 }
 
 
@@ -120,7 +145,26 @@ class Adas:
     async def tries(self, line: str, bearer: str | None, attempt: Attempt) -> Answer:
         path = attempt.path.format(daemon=self.daemon_id, task=self.task_id)
         method = line.partition(" ")[0]
-        return await self.scene.call(method, path, attempt.body, bearer=bearer, headers=attempt.headers)
+        headers = attempt.headers
+        is_page = path.startswith("/console")
+        if is_page and bearer is not None and bearer.count(".") == 2:
+            headers = {**headers, **await self.logged_in(bearer)}
+        return await self.scene.call(
+            method, path, attempt.body, bearer=bearer, headers=headers, is_json=not is_page
+        )
+
+    async def logged_in(self, token: str) -> dict[str, str]:
+        """What a browser sends whose user has logged in with that token; nothing, if it was no good."""
+        form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://localhost"}
+        answer = await self.scene.call(
+            "POST", "/console/login", raw=f"token={token}".encode(), headers=form, is_json=False
+        )
+        cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
+        session_id = KEYS.session_of(cookie.partition("=")[2].strip('"'))
+        if session_id is None:
+            return {}
+        mark = KEYS.form_mark(session_id)
+        return {"Cookie": cookie, "Origin": "http://localhost", "X-Glasshouse-Mark": mark}
 
 
 @asynccontextmanager
@@ -168,6 +212,8 @@ async def test_nobody_reaches_computers_and_tasks_that_are_not_theirs(
     async with adas_computers() as ada:
         before = ada.kept()
         for line, attempt in TRIED.items():
+            if attempt.is_endless:
+                continue
             core = ada.scene.world.tokens.mint(EVE, expires_s=60)
             answer = await ada.tries(line, ada.eves_token if attempt.is_computer else core, attempt)
             if answer.status not in attempt.statuses:
