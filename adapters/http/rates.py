@@ -60,7 +60,7 @@ def rate_limits(
 
     async def hear(answer: Response) -> Response:
         if answer.status_code == 401:
-            rates.failed(g.address, now())
+            rates.failed(address_here(), now())
         return answer
 
     blueprint.before_app_request(look)
