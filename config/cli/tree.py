@@ -35,6 +35,7 @@ class NodeView(msgspec.Struct, frozen=True):
     high_water: int = 0
     oldest_age_s: float | None = None
     handled: int = 0
+    worked_s: float = 0.0
     restarts: int = 0
     last_error: str | None = None
     age_s: float | None = None
