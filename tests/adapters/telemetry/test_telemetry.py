@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from actors.ports import Telemetry
 from adapters.simulated.telemetry import RecordingTelemetry
-from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry
+from adapters.telemetry import Allowances, LibraryLogs, LineLimits, LogTelemetry, MemoryLogs
 from adapters.telemetry.lines import VALUE_LIMIT, Form, named, renderer
 
 ROOT = Path(__file__).parents[3]
@@ -378,6 +378,39 @@ def test_a_line_says_whose_it_is_unless_the_fact_does() -> None:
         "a user=ada@example.org actor=/users/ada/session",
         "b user=bob@example.org actor=/users/ada/session",
     ] == (facts(stream))
+
+
+def test_what_is_kept_of_a_session_has_no_colours_and_is_found_by_its_actor() -> None:
+    kept, whose = MemoryLogs(), {"user": "ada@example.org", "package": "org.example.a", "actor": "/a/users/b"}
+    limits = Allowances(LineLimits(burst_lines=1), now=lambda: 0.0)
+    telemetry, stream = make(form="coloured", kept=kept, limits=limits, whose=lambda: whose)
+
+    telemetry.info("flood")
+    telemetry.info("flood")
+    telemetry.warning("app_missed", cause="a \x1b[2J b")
+
+    expected = 'app_missed cause="a \\x1b[2J b" user=ada@example.org package=org.example.a actor=/a/users/b'
+    assert f"{STAMP} warning {expected}" == kept.log_of("ada@example.org").lines[-1]
+    assert "\x1b[" in written(stream)[-1]
+    assert 1 == sum(kept.rates("org.example.a").warnings)
+
+
+def test_a_note_of_what_is_missing_is_nobodys() -> None:
+    kept, moment = MemoryLogs(), Moment()
+    limits = Allowances(LineLimits(burst_lines=1), now=moment)
+    telemetry, stream = make(kept=kept, limits=limits, whose=lambda: {"user": "ada@example.org"})
+
+    telemetry.info("flood")
+    telemetry.info("flood")
+    moment.s += 5
+    telemetry.info("other")
+
+    assert [
+        "flood user=ada@example.org",
+        "log_lines_left_out of=flood count=1",
+        "other user=ada@example.org",
+    ] == (facts(stream))
+    assert 2 == kept.log_of("ada@example.org").count
 
 
 def test_a_command_that_makes_no_log_does_not_import_its_library() -> None:
