@@ -82,16 +82,17 @@ def drawn(view: TreeView, user: str | None = None) -> RenderableType:
             if user_of(branch.name) == user
         ]
         found = _actors(branches) if branches else Text(f"{user} is not connected", style="yellow")
-        return Group(_figures(figures, wearers), found)
+        return Group(_figures(figures, wearers), "", found)
     own = [part for part in top.children if part.name not in ("users", "desks")]
-    return Group(_figures(figures, wearers), _wearers(wearers), _actors(own))
+    return Group(_figures(figures, wearers), "", _wearers(wearers), "", _actors(own))
 
 
 def _figures(figures: Figures, wearers: Iterable[WearerLine]) -> Text:
     text = Text()
     for tile in tiles(figures, wearers):
+        text.append(" · " if text else "", style="dim")
         text.append(tile.value, style="bold")
-        text.append(f" {tile.name}" + (f" ({tile.note})" if tile.note else "") + "   ")
+        text.append(f" {tile.name}" + (f" ({tile.note})" if tile.note else ""))
     return text
 
 

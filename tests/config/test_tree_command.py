@@ -210,7 +210,7 @@ def test_watching_shows_who_is_connected_and_the_servers_own_actors(data: Path) 
 
         shown = _run("tree", "--watch", "--times", "1").output
 
-    assert re.search(r"1 user +1 phone \(1 session\)", shown)
+    assert re.search(r"1 user · 1 phone \(1 session\) · ", shown)
     assert re.search(r"ada@example\.org +here +4 ms +org\.example\.a \(grace\) +7 +2$", shown, re.MULTILINE)
     assert re.search(r"^directory +Running +0", shown, re.MULTILINE)
     assert "display" not in shown
