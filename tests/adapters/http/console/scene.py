@@ -151,7 +151,8 @@ class Visitor:
 
     async def request(self, method: str, path: str, body: str = "", /, **headers: str | None) -> Answer:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = await self.client().open(path, method=method, headers=self.headers(given), data=body)
+        with trio.fail_after(PATIENCE_S):
+            answer = await self.client().open(path, method=method, headers=self.headers(given), data=body)
         for cookie in answer.headers.getlist("Set-Cookie"):
             name, _, rest = cookie.partition("=")
             value = rest.partition(";")[0]
@@ -260,7 +261,7 @@ class Stream:
 
     async def ended(self) -> None:
         """Until the server has ended it."""
-        with suppress(trio.EndOfChannel):
+        with trio.fail_after(PATIENCE_S), suppress(trio.EndOfChannel):
             while True:
                 await self._told.receive()
 

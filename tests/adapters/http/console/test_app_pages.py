@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -126,7 +127,7 @@ async def test_a_server_that_does_not_answer_is_down_on_the_page(autojump_clock:
         assert KEY not in down
 
 
-async def test_an_open_page_ends_with_the_ownership_and_outlasts_a_directory_that_crashes(
+async def test_an_open_page_ends_with_the_ownership_and_outlasts_a_directory_that_is_silent(
     autojump_clock: MockClock,
 ) -> None:
     async with house() as one:
@@ -135,7 +136,11 @@ async def test_an_open_page_ends_with_the_ownership_and_outlasts_a_directory_tha
 
         async with bob.watching(f"/console/apps/{CAPTIONS}/events") as page:
             await page.until("1 running")
-            one.rest.world.find("directory").crash(RuntimeError("asked for by a test"))
+            system, directory = one.rest.world.system, one.rest.world.find("directory")
+            await system.suspend(directory)
+            await trio.sleep(10)
+            await system.resume(directory)
+            assert one.rest.world.telemetry.of("console_not_now")
             one.rest.logs.failed("error", "something_new", {"package": CAPTIONS})
             await page.until("something_new")
             app = await store.find_app(CAPTIONS)
