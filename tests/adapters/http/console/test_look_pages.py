@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from actors.console.ports import OneTimeLink
+from actors.ports import PutApp
 from adapters.http.console.agent_pieces import Order
 from adapters.http.console.look_stream import LookStream
 from adapters.http.console.sheet import Sheet, Tail
@@ -349,3 +351,23 @@ async def test_a_login_by_a_link_for_operators_sees_everybody_until_it_is_over(
         assert ADA in (await linked.get("/console")).text
         again = await one.visitor(EVE)
         assert ADA not in (await again.get("/console")).text
+
+
+async def test_what_others_wrote_is_text_on_every_page(autojump_clock: MockClock) -> None:
+    bad = "<img src=x onerror=alert(1)>"
+    async with house() as one:
+        phone = await two_wearers(one)
+        store = one.rest.world.store
+        app = await store.find_app(CAPTIONS)
+        assert app is not None
+        await store.commit([PutApp(replace(app, name=bad, public_url=bad, owner=bad))])
+        one.rest.logs.wrote({"user": ADA}, bad.encode())
+        one.rest.logs.failed("error", bad, {"package": CAPTIONS})
+        ops = await one.visitor(OPS)
+        phone.hang_up()
+
+        paths = (f"/console?q={bad}", "/console", f"/console/wearer?user={ADA}", "/console/server")
+        for path in (*paths, "/console/apps", f"/console/apps/{CAPTIONS}"):
+            page = (await ops.get(path)).text
+            assert bad not in page, path
+            assert "&lt;img" in page, path
