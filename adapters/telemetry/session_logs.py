@@ -7,7 +7,6 @@ so many apps. What the log leaves out (`limits`) is left out here too, but it is
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -18,7 +17,6 @@ from actors.console.ports import ErrorRates, KeptLog
 MINUTES: Final = 15
 MOST_APPS: Final = 500
 LONGEST_LINE: Final = 600
-_COLOUR: Final = re.compile("\x1b\\[[0-9;]*m")  # a log that a terminal shows may have some
 _USERS: Final = "/users/"
 _DESKS: Final = "/desks/"
 
@@ -92,8 +90,7 @@ class MemoryLogs:
         ring = self._rings.get(user_id)
         if ring is None:
             return KeptLog()
-        lines = (_COLOUR.sub("", line.decode("utf-8", "replace")) for line in ring.lines)
-        return KeptLog(ring.count, tuple(lines))
+        return KeptLog(ring.count, tuple(line.decode("utf-8", "replace") for line in ring.lines))
 
     def rates(self, package_name: str | None = None) -> ErrorRates:
         """Of the whole server, or of what concerns one app."""

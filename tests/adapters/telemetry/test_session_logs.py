@@ -55,14 +55,6 @@ def test_a_line_is_a_users_who_is_named_or_whose_actor_it_is(
     assert [user] * (user is not None) == [*kept._rings]
 
 
-def test_a_page_is_not_told_a_terminals_colours() -> None:
-    kept = MemoryLogs()
-
-    kept.wrote({"user": ADA}, b"\x1b[2mtime\x1b[0m \x1b[1;31merror\x1b[0m crashed")
-
-    assert ("time error crashed",) == kept.log_of(ADA).lines
-
-
 def test_a_long_line_is_cut() -> None:
     kept = MemoryLogs()
 
