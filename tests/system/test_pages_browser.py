@@ -203,7 +203,7 @@ async def test_a_wearer_and_an_owner_see_what_is_theirs(server: Server, browser:
             await own.reads("Its key")
             await picture(own, "app")
             for _ in range(2):
-                await own.click("form[action$='/key'] button")
+                await own.click("form[action$='/key'] button.danger")
             key = await own.shows("document.querySelector('[data-field=key]').textContent")
             await own.goto(f"{server.url}/console/apps/org.example.mine")
             await own.reads("Its key")

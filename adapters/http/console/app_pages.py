@@ -7,13 +7,13 @@ A key is shown in the answer that made it and never again: only its hash is kept
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
-from actors.app_keys import hash_of, without_more_keys
+from actors.app_keys import hash_of, with_new_key, without_more_keys
 from actors.console.overview import Tone
 from actors.console.ports import ErrorRates
 from actors.console.viewers import Viewer
@@ -31,7 +31,15 @@ from adapters.http.console.streams import Streams
 from adapters.http.console.watch import Watch
 from runtime import RuntimeFailure
 
-HERE = "/console/apps"
+HERE: Final = "/console/apps"
+OVERLAP_S: Final = 7 * 86_400.0
+"""As long as `glasshouse app rotate-key` leaves the former key."""
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """The body of `POST /console/apps/<package>/key`: what becomes of the present key and of tokens."""
+
+    former: Literal["stays", "ends"] = "ends"
 
 
 class AppLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,8 +218,13 @@ def app_pages(
         known = await house.store.find_app(package_name)
         if known is None:
             raise Refused(404, "It is part of the server, or was removed just now")
+        try:
+            asked = msgspec.json.decode(await request.get_data(as_text=False), type=NewKey)
+        except msgspec.MsgspecError as error:
+            raise Refused(400, str(error)) from error
         key = house.make_key()
-        await house.store.commit([PutApp(renewed(known, key))])
+        app = renewed(known, key, wall(), keeps_former=asked.former == "stays")
+        await house.store.commit([PutApp(app)])
         telemetry.info("console_acted", by=viewer.user_id, what="key", user=viewer.user_id, on=package_name)
         return said("A new key", key=key, package=package_name)
 
@@ -229,8 +242,10 @@ def app_pages(
     return blueprint
 
 
-def renewed(app: AppDocument, key: str) -> AppDocument:
-    """The app with another key alone: those before it are good no more for whoever dials from here on."""
+def renewed(app: AppDocument, key: str, now: float, *, keeps_former: bool) -> AppDocument:
+    """The app with another key; those before it end at once, or the present one a week later."""
+    if keeps_former:
+        return with_new_key(app, hash_of(key), now=now, overlap_s=OVERLAP_S)
     return without_more_keys(replace(app, hashed_api_key=hash_of(key)))
 
 

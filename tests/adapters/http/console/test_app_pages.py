@@ -8,7 +8,8 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.ports import PutApp
+from actors.app_keys import key_matches
+from actors.ports import AppDocument, PutApp
 from tests.adapters.http.console.house import OPS, House, house
 from tests.adapters.http.console.scene import Visitor
 from tests.adapters.http.rest_scene import ADA, BOB, CAPTIONS, EVE, KEY, OTHER, OTHER_KEY
@@ -75,6 +76,9 @@ async def test_a_key_is_made_shown_once_and_counts(autojump_clock: MockClock) ->
         bob = await one.visitor(BOB)
         store = one.rest.world.store
 
+        def is_good(app: AppDocument, key: str) -> bool:
+            return key_matches(app, key, one.rest.world.system.clock.wall())
+
         made = await bob.act(KEY_PATH)
 
         assert 200 == made.status
@@ -87,8 +91,13 @@ async def test_a_key_is_made_shown_once_and_counts(autojump_clock: MockClock) ->
         pages = [(await bob.get(path)).text for path in ("/console/apps", f"/console/apps/{CAPTIONS}")]
         assert not any(key in page for page in pages)
         assert key not in str(one.rest.world.telemetry.facts)
-        again = msgspec.json.decode((await bob.act(KEY_PATH)).body)["key"]
-        assert again != key
+        assert (False, True) == (is_good(kept, KEY), is_good(kept, key))
+        again = msgspec.json.decode((await bob.act(KEY_PATH, {"former": "stays"})).body)["key"]
+        both = await store.find_app(CAPTIONS)
+        assert both is not None
+        assert (True, True) == (is_good(both, key), is_good(both, again))
+        assert not key_matches(both, key, one.rest.world.system.clock.wall() + 8 * 86_400)
+        assert 400 == (await bob.act(KEY_PATH, {"former": "perhaps"})).status
 
 
 @pytest.mark.parametrize("who", [ADA, EVE])
