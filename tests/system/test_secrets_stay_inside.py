@@ -61,20 +61,20 @@ class Run:
         return json.loads(answer.body) if answer.body[:1] in (b"{", b"[") else None
 
 
-async def make_secrets(there: Run) -> None:
+async def make_secrets(there: Run, app: RecordingApp, api_key: str) -> None:
     """Everything that a server hands out, and what it made for itself."""
     data, secrets = there.server.data, there.secrets
     secrets["token secret"] = (data / SECRET_NAME).read_text()
     secrets["admin token"] = there.server.file.admin_token
     settings = Settings(data=str(data))
-    secrets["app key"] = randomness.token_hex(32)
+    secrets["app key"] = api_key
     claims = AppClaims(PACKAGE, secrets["app key"])
     secrets["app token"] = core_tokens(settings).mint_app(claims, expires_s=60)
     secrets["core token"] = there.server.token(ADA)
     link = OneTimeLink("its id", ADA, time.time() + 60)
     secrets["console code"] = console_keys(settings).mint_link(link)
     core = secrets["core token"]
-    await there.server.add_app(PACKAGE, "http://127.0.0.1:7998", api_key=secrets["app key"])
+    await there.server.add_app(PACKAGE, app.url, api_key=secrets["app key"])
     secrets["provider's token"] = jwt.encode({"email": ADA, "exp": 4e9}, SUPABASE, algorithm="HS256")
     bought = await there.call(
         "POST", "/auth/exchange-token", body={"supabaseToken": secrets["provider's token"]}
@@ -134,20 +134,13 @@ async def misuse(there: Run, name: str, secret: str) -> None:
 
 async def use(there: Run) -> None:
     """What a day does: an app runs and answers, and actors crash under it."""
-    secrets = there.secrets
-    app = RecordingApp(PACKAGE, secrets["app key"])
-    async with trio.open_nursery() as nursery:
-        await nursery.start(app.run)
-        await there.server.add_app(PACKAGE, app.url, api_key=secrets["app key"])
-        async with wearer(there.server, ADA) as phone:
-            await phone.start_app(PACKAGE)
-            await press_until_shown(phone, "main")
-            for actor in ("directory", "roster", f"users/{ADA}/session"):
-                await there.call(
-                    "POST", "/api/admin/kill", secrets["admin token"], {"path": f"/glasshouse/{actor}"}
-                )
-            await press_until_shown(phone, "main")
-        nursery.cancel_scope.cancel()
+    async with wearer(there.server, ADA) as phone:
+        await phone.start_app(PACKAGE)
+        await press_until_shown(phone, "main")
+        for actor in ("directory", "roster", f"users/{ADA}/session"):
+            path = {"path": f"/glasshouse/{actor}"}
+            await there.call("POST", "/api/admin/kill", there.secrets["admin token"], path)
+        await press_until_shown(phone, "side")
 
 
 async def test_no_secret_is_in_a_log_or_in_what_somebody_else_is_told(tmp_path: Path) -> None:
@@ -164,18 +157,19 @@ async def test_no_secret_is_in_a_log_or_in_what_somebody_else_is_told(tmp_path: 
         "display.boot_screen_s=0.1",
     )
     with Server.start(tmp_path, *settings, config=config) as server:
-        there = Run(server)
-        await make_secrets(there)
-        configured = {
-            name: value if isinstance(value, str) else value[0] for name, value in CONFIGURED.items()
-        }
-        async with trio.open_nursery() as nursery:
-            shown = {**there.secrets, "provider's secret": SUPABASE}
-            for name, secret in shown.items():
-                nursery.start_soon(misuse, there, name, secret)
-        await use(there)
+        there, api_key = Run(server), randomness.token_hex(32)
+        app = RecordingApp(PACKAGE, api_key)
+        async with trio.open_nursery() as running:
+            await running.start(app.run)
+            await make_secrets(there, app, api_key)
+            async with trio.open_nursery() as nursery:
+                for name, secret in {**there.secrets, "provider's secret": SUPABASE}.items():
+                    nursery.start_soon(misuse, there, name, secret)
+            await use(there)
+            running.cancel_scope.cancel()
     log = server.log()
 
+    configured = {name: value if isinstance(value, str) else value[0] for name, value in CONFIGURED.items()}
     everything = {**there.secrets, **configured, "webview key": pem.splitlines()[3]}
     texts = {"log": log, "answers": "\n".join(there.said)}
     found = [(where, name) for where, text in texts.items() for name in told(everything, text)]
