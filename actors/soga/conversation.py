@@ -46,7 +46,7 @@ from .events import (
     UseMicrophone,
 )
 from .settings import SogaSettings
-from .state import Conversation, Followed, Listening, Open, Reading, Voice, Window
+from .state import Conversation, Followed, Listening, Open, Reading, Voice, Window, approval_key
 from .words import after_wake, plain
 
 V = TypeVar("V")
@@ -141,8 +141,8 @@ class _Turn:
                 self._notice(cause)
             case AgentSeen(agent, expires_at):
                 self._agent_seen(agent, expires_at)
-            case ApprovalAnswered(approval_id, outcome):
-                self._approval_answered(approval_id, outcome)
+            case ApprovalAnswered(key, outcome):
+                self._approval_answered(key, outcome)
             case SpeechOver(number):
                 if self.state.voice is not None and self.state.voice.number == number:
                     self._fell_silent()
@@ -280,7 +280,7 @@ class _Turn:
         for open in self.state.approvals:
             is_asked = asked is not None and open.approval.approval_id == asked.approval_id
             if open.agent_id == agent.agent_id and not is_asked:
-                self._settled(open.approval.approval_id)
+                self._settled(open.key)
                 if not open.is_answered:
                     is_over = self.now >= open.expires_at - EXPIRY_MARGIN_S
                     self._notice(EXPIRED if is_over else ELSEWHERE)
@@ -288,8 +288,8 @@ class _Turn:
             self._asked(agent, asked, expires_at)
 
     def _asked(self, agent: SubAgent, asked: Approval, expires_at: float) -> None:
-        known = {open.approval.approval_id for open in self.state.approvals}
-        if asked.approval_id in known or asked.approval_id in self.state.settled:
+        key = approval_key(agent.agent_id, asked.approval_id)
+        if key in self.state.settled or any(open.key == key for open in self.state.approvals):
             return
         if not self.state.approvals:
             self._hush()
@@ -325,14 +325,14 @@ class _Turn:
             )
         )
 
-    def _approval_answered(self, approval_id: str, outcome: str) -> None:
-        open = next((one for one in self.state.approvals if one.approval.approval_id == approval_id), None)
+    def _approval_answered(self, key: str, outcome: str) -> None:
+        open = next((one for one in self.state.approvals if one.key == key), None)
         if open is None:
             return
         if outcome == "failed":
             self._put(replace(open, is_answered=False, note="Not sent, say it again"))
             return
-        self._settled(approval_id)
+        self._settled(key)
         if outcome == "taken":
             self._goes_on(open.task_id)
         else:
@@ -345,18 +345,15 @@ class _Turn:
             self._change(tasks={**self.state.tasks, task_id: replace(followed, phase="running")})
 
     def _put(self, changed: Open) -> None:
-        approval_id = changed.approval.approval_id
         self._change(
-            approvals=tuple(
-                changed if one.approval.approval_id == approval_id else one for one in self.state.approvals
-            )
+            approvals=tuple(changed if one.key == changed.key else one for one in self.state.approvals)
         )
 
-    def _settled(self, approval_id: str) -> None:
-        rest = tuple(one for one in self.state.approvals if one.approval.approval_id != approval_id)
+    def _settled(self, key: str) -> None:
+        rest = tuple(one for one in self.state.approvals if one.key != key)
         if rest[:1] != self.state.approvals[:1]:
             self._change(visible_at=None, nods=())
-        settled = (*self.state.settled, approval_id)[-MOST_REMEMBERED:]
+        settled = (*self.state.settled, key)[-MOST_REMEMBERED:]
         self._change(approvals=rest, settled=settled)
 
     def _is_readable(self) -> bool:
@@ -419,7 +416,7 @@ class _Turn:
             self._close_question()
         for open in state.approvals:
             if now >= open.expires_at:
-                self._settled(open.approval.approval_id)
+                self._settled(open.key)
                 self._notice(EXPIRED)
         if state.window is not None and now >= state.window.until:
             self._change(window=None)
@@ -450,14 +447,14 @@ class _Turn:
 
     def _show(self) -> None:
         wanted, shown = screens.wanted(self.state), self.state.screen
-        if wanted.approval_id and self.state.visible_at is None and self.state.are_glasses_here:
+        if wanted.approval and self.state.visible_at is None and self.state.are_glasses_here:
             self._change(visible_at=self.now)
             if not self.state.has_display:
                 self._speak(wanted.text)
         if wanted == shown:
             return
-        is_approval = bool(wanted.approval_id)
-        is_new_approval = is_approval and (shown is None or shown.approval_id != wanted.approval_id)
+        is_approval = bool(wanted.approval)
+        is_new_approval = is_approval and (shown is None or shown.approval != wanted.approval)
         if not is_new_approval and self.now < self.state.shown_at + self.settings.update_s:
             return
         for_s = self.settings.progress_s if wanted.is_progress else None

@@ -84,9 +84,9 @@ class AgentSeen(msgspec.Struct, frozen=True, tag=True):
 
 
 class ApprovalAnswered(msgspec.Struct, frozen=True, tag=True):
-    """What became of an answer; `failed` where nobody knows."""
+    """What became of an answer; `failed` where nobody knows. `approval` is its key."""
 
-    approval_id: str
+    approval: str
     outcome: Literal["taken", "stale", "unknown", "failed"]
 
 

@@ -95,9 +95,9 @@ class QuestionNotTaken(msgspec.Struct, frozen=True):
 
 
 class AnswerTaken(msgspec.Struct, frozen=True):
-    """What became of an approval's answer."""
+    """What became of an approval's answer. `approval` is its key."""
 
-    approval_id: str
+    approval: str
     outcome: ApprovalOutcome | Literal["failed"]
 
 

@@ -52,7 +52,7 @@ def _approval(state: Conversation) -> Screen:
         lines.append(first.note)
     if state.listening is not None:
         lines.append(_heard(state.listening))
-    return Screen(text="\n".join(lines), approval_id=first.approval.approval_id, until=first.expires_at)
+    return Screen(text="\n".join(lines), approval=first.key, until=first.expires_at)
 
 
 def _heard(listening: Listening) -> str:

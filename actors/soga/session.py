@@ -56,7 +56,7 @@ from .messages import (
     Summoned,
     TasksListed,
 )
-from .state import Conversation
+from .state import Conversation, approval_key
 
 if TYPE_CHECKING:
     from ..domain import Domain
@@ -170,8 +170,8 @@ class SogaSession(Actor[SessionMessage]):
                 self._step(events.QuestionFailed(TOO_MUCH if is_too_much else NO_ASSISTANT))
             case AgentChanged(agent):
                 self._step(self._agent_seen(agent))
-            case AnswerTaken(approval_id, outcome):
-                self._step(events.ApprovalAnswered(approval_id, outcome))
+            case AnswerTaken(key, outcome):
+                self._step(events.ApprovalAnswered(key, outcome))
             case ConversationTick():
                 self._step(events.Tick())
             case AgentLogged() | DaemonsChanged():
@@ -320,9 +320,9 @@ class SogaSession(Actor[SessionMessage]):
             self._step(self._agent_seen(agent))
         for open in self.state.conversation.approvals:
             if open.agent_id not in unfinished:
-                self._step(events.ApprovalAnswered(open.approval.approval_id, "stale"))
+                self._step(events.ApprovalAnswered(open.key, "stale"))
             elif is_after_crash and open.is_answered:
-                self._step(events.ApprovalAnswered(open.approval.approval_id, "failed"))
+                self._step(events.ApprovalAnswered(open.key, "failed"))
 
     def _task_seen(self, task: Task) -> events.TaskSeen:
         ended = task.completed_at
@@ -389,15 +389,15 @@ class SogaSession(Actor[SessionMessage]):
                 self._subscribe(hears=is_needed)
 
     def _answer(self, answer: events.Answer) -> None:
-        approval_id, desk = answer.approval_id, self.state.desk
+        key, desk = approval_key(answer.agent_id, answer.approval_id), self.state.desk
         if desk is None:
-            self._step(events.ApprovalAnswered(approval_id, "failed"))
+            self._step(events.ApprovalAnswered(key, "failed"))
             return
         self.ask(
             desk.desktops,
             give_answer(answer),
-            then=lambda outcome: AnswerTaken(approval_id, outcome),
-            failed=lambda _: AnswerTaken(approval_id, "failed"),
+            then=lambda outcome: AnswerTaken(key, outcome),
+            failed=lambda _: AnswerTaken(key, "failed"),
         )
 
     def _subscribe(self, *, hears: bool) -> None:

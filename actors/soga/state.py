@@ -89,18 +89,27 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     is_answered: bool = False
     note: str = ""
 
+    @property
+    def key(self) -> str:
+        return approval_key(self.agent_id, self.approval.approval_id)
+
+
+def approval_key(agent_id: str, approval_id: str) -> str:
+    """Which approval it is: an agent's own ids may be another agent's too."""
+    return f"{agent_id}/{approval_id}"
+
 
 class Screen(msgspec.Struct, frozen=True, kw_only=True):
     """What should be on the lens.
 
     Attributes:
-      approval_id: of an approval; empty of everything else.
+      approval: the key of an approval; empty of everything else.
       until: when it goes by itself; None where that is not known beforehand.
       is_progress: it goes by itself `progress_s` after it was shown.
     """
 
     text: str = ""
-    approval_id: str = ""
+    approval: str = ""
     until: float | None = None
     is_progress: bool = False
 
@@ -121,7 +130,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
       told: ids of tasks whose answer was shown, the newest last.
       answers: what is to be read, the first one now.
       approvals: the first one is on the lens.
-      settled: ids of approvals that were answered or have gone, the newest last.
+      settled: keys of approvals that were answered or have gone, the newest last.
       visible_at: since when the first approval has been readable; None while it is not.
       began: when each of the newest utterances began.
       voice: what the glasses are saying.

@@ -119,10 +119,40 @@ def test_work_goes_on_on_the_lens_as_soon_as_the_answer_was_taken() -> None:
     talk.hear(events.TaskSeen(task(phase="needs_approval")), events.AgentSeen(agent(approval())))
     talk.wait(READ_S)
     talk.press()
-    talk.hear(events.ApprovalAnswered("approval_1", "taken"))
+    talk.hear(events.ApprovalAnswered("agent_1/approval_1", "taken"))
     talk.wait(SETTINGS.update_s)
 
     assert "Working…" == talk.lens
+
+
+def test_two_agents_may_call_their_approvals_the_same() -> None:
+    talk = Talk()
+    talk.hear(events.AgentSeen(agent(approval("start-1", "make"))))
+    talk.wait(READ_S)
+    talk.press()
+    talk.hear(events.ApprovalAnswered("agent_1/start-1", "taken"))
+    again = agent(approval("start-1", "pytest -q"), agent_id="agent_2", task_id="task_2")
+    (shown,) = of(Show, talk.hear(events.AgentSeen(again)))
+    assert READS == shown.text
+    talk.wait(READ_S)
+    talk.press()
+
+    assert [("agent_1", "start-1"), ("agent_2", "start-1")] == [
+        (one.agent_id, one.approval_id) for one in of(Answer, talk.effects)
+    ]
+
+
+def test_approvals_of_two_agents_under_one_name_are_open_at_once() -> None:
+    talk = Talk()
+    talk.hear(
+        events.AgentSeen(agent(approval("start-1", "make"))),
+        events.AgentSeen(agent(approval("start-1", "pytest -q"), agent_id="agent_2", task_id="task_2")),
+    )
+    talk.wait(READ_S)
+    talk.press()
+    talk.hear(events.ApprovalAnswered("agent_1/start-1", "taken"))
+
+    assert READS == talk.lens
 
 
 @pytest.mark.parametrize(("after_s", "count"), [(READ_S - 0.1, 0), (READ_S, 1)])
@@ -196,7 +226,7 @@ def test_two_approvals_stand_in_line_and_each_has_to_be_read() -> None:
     assert f"{READS} (1 of 2)" == talk.lens
 
     talk.press()
-    (shown,) = of(Show, talk.hear(events.ApprovalAnswered("first", "taken")))
+    (shown,) = of(Show, talk.hear(events.ApprovalAnswered("agent_1/first", "taken")))
     talk.press()
 
     assert ("Allow: Bash rm -r build? yes / no", True) == (shown.text, shown.is_critical)
@@ -239,7 +269,7 @@ def test_an_answer_that_came_too_late_says_so() -> None:
     talk.hear(events.AgentSeen(agent(approval())))
     talk.wait(READ_S)
     talk.press()
-    talk.hear(events.ApprovalAnswered("approval_1", "stale"))
+    talk.hear(events.ApprovalAnswered("agent_1/approval_1", "stale"))
     talk.wait(0.5)
 
     assert talk.lens.startswith("Too late")
@@ -250,7 +280,7 @@ def test_an_answer_that_was_not_sent_can_be_given_again() -> None:
     talk.hear(events.AgentSeen(agent(approval())))
     talk.wait(READ_S)
     talk.press()
-    talk.hear(events.ApprovalAnswered("approval_1", "failed"))
+    talk.hear(events.ApprovalAnswered("agent_1/approval_1", "failed"))
     talk.wait(1.0)
     assert f"{READS}\nNot sent, say it again" == talk.lens
     talk.say("yes", lasts_s=0.4)
@@ -263,7 +293,7 @@ def test_an_approval_that_was_settled_does_not_come_back() -> None:
     talk.hear(events.AgentSeen(agent(approval())))
     talk.wait(READ_S)
     talk.press()
-    talk.hear(events.ApprovalAnswered("approval_1", "taken"), events.AgentSeen(agent(approval())))
+    talk.hear(events.ApprovalAnswered("agent_1/approval_1", "taken"), events.AgentSeen(agent(approval())))
     talk.wait(1.0)
 
     assert READS != talk.lens
@@ -302,7 +332,7 @@ def test_what_was_being_read_is_read_again_afterwards() -> None:
     talk.hear(events.AgentSeen(agent(approval())))
     talk.wait(60.0)
     talk.press()
-    talk.hear(events.ApprovalAnswered("approval_1", "taken"))
+    talk.hear(events.ApprovalAnswered("agent_1/approval_1", "taken"))
     talk.wait(1.0)
     assert "Which project?" == talk.lens
     talk.say("the parser")

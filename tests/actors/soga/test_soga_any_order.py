@@ -9,7 +9,7 @@ from actors.soga import events
 from actors.soga.approvals import is_beyond_once, reply_of
 from actors.soga.conversation import deadline, step
 from actors.soga.settings import SogaSettings
-from actors.soga.state import Conversation
+from actors.soga.state import Conversation, approval_key
 from protocols.desktop.documents import Option
 from tests.actors.soga.talk import agent, approval, task
 
@@ -63,7 +63,9 @@ happenings = st.one_of(
     st.builds(events.GlassesKnown, has_display=st.booleans(), has_speaker=st.booleans()),
     st.builds(
         events.ApprovalAnswered,
-        st.sampled_from(("one", "two", "three")),
+        st.builds(
+            approval_key, st.sampled_from(("agent_1", "agent_2")), st.sampled_from(("one", "two", "three"))
+        ),
         st.sampled_from(("taken", "stale", "failed")),
     ),
     st.builds(events.SpeechOver, st.integers(1, 3)),
@@ -86,7 +88,7 @@ class Watched:
         before = self.state
         self.state, effects = step(before, event, self.now, self.settings)
         if isinstance(event, events.ApprovalAnswered):
-            self.in_flight.discard(event.approval_id)
+            self.in_flight.discard(event.approval)
         for effect in effects:
             self.judge(before, event, effect)
         due = deadline(self.state, self.settings)
@@ -95,10 +97,11 @@ class Watched:
 
     def judge(self, before: Conversation, event: events.Event, effect: events.Effect) -> None:
         match effect:
-            case events.Answer(approval_id=approval_id, decision=decision, choice=choice):
+            case events.Answer(agent_id=agent_id, approval_id=approval_id, decision=decision, choice=choice):
                 first = before.approvals[0]
-                assert first.approval.approval_id == approval_id
-                assert approval_id not in self.in_flight, "answered twice"
+                key = approval_key(agent_id, approval_id)
+                assert first.key == key
+                assert key not in self.in_flight, "answered twice"
                 assert before.listening is None
                 beyond = {one.id for one in first.approval.options if is_beyond_once(one)}
                 assert choice not in beyond
@@ -109,7 +112,7 @@ class Watched:
                     assert reply_of(event.text, first.approval) is not None
                 else:
                     assert decision == "deny" or self.now - (before.visible_at or 0.0) >= 1.0
-                self.in_flight.add(approval_id)
+                self.in_flight.add(key)
             case events.Ask(question):
                 assert any(character.isalnum() for character in question)
             case events.Show(text=text, for_s=for_s):
@@ -120,13 +123,11 @@ class Watched:
 
     def judge_state(self) -> None:
         state = self.state
-        assert len({open.approval.approval_id for open in state.approvals}) == len(state.approvals)
+        assert len({open.key for open in state.approvals}) == len(state.approvals)
         assert state.visible_at is None or state.approvals
         if state.approvals and state.are_glasses_here:
             assert state.screen is not None
-            assert state.screen.approval_id == state.approvals[0].approval.approval_id, (
-                "it is not on the lens"
-            )
+            assert state.screen.approval == state.approvals[0].key, "it is not on the lens"
 
     def wait(self, seconds: float) -> None:
         until = self.now + seconds
