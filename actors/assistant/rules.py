@@ -56,6 +56,12 @@ _LISTING: Final = _words(
     show list tell give check status summarise summarize
     """
 )
+_TO_AN_ADAPTER: Final = re.compile(r"(bash|claude|command|python): +\S")
+_COMMAND: Final = re.compile(
+    r"(?:run|execute)\s+(?!(?:a|all|an|every|it|my|our|some|that|the|these|this|those|your)\b)(?=\S)",
+    re.IGNORECASE,
+)
+"""What stands before a command that is named: no shell knows it, and an agent does not need it."""
 _AGENT_ID: Final = re.compile(r"\bagent_\w+")
 
 _ABOUT: Final[Sequence[tuple[str, re.Pattern[str]]]] = (
@@ -82,7 +88,8 @@ _GREETING: Final = re.compile(
 )
 
 _CAN: Final = (
-    "- run something on your computer: *run the tests*, *fix the failing test in parser.py*\n"
+    "- run something on your computer: *run pytest -q*, *bash: ls -la*, and with Claude Code there "
+    "*fix the failing test in parser.py*\n"
     "- say what your agents are doing, and how one of them stands\n"
     "- say which of your computers are online\n"
     "- say what you asked lately, and what came of it"
@@ -133,6 +140,8 @@ def _decide(messages: tuple[ModelMessage, ...], last: ModelMessage) -> ToolCall:
     agent = _AGENT_ID.search(query)
     if agent is not None:
         return ToolCall("rules", "get_agent_status", {"agentId": agent.group()})
+    if _TO_AN_ADAPTER.match(wish):
+        return _decided("spawn_agent", "", "", goal=wish)
     is_question = query.endswith("?") or (words[:1] and words[0] in _ASKING)
     if words and words[0] in _VERBS and not (words[0] in _LISTING and _about(wish)):
         if set(words[1:]) <= _VAGUE:
@@ -140,7 +149,7 @@ def _decide(messages: tuple[ModelMessage, ...], last: ModelMessage) -> ToolCall:
             return _decided(
                 "clarifying_question", what, f"{what} Please say it in one sentence, with names of files."
             )
-        return _decided("spawn_agent", "", "", goal=wish)
+        return _decided("spawn_agent", "", "", goal=_COMMAND.sub("", wish, count=1) if words[1:] else wish)
     tool = _about(query)
     if tool is not None and (is_question or (words[:1] and words[0] in _LISTING)):
         return ToolCall("rules", tool, {})

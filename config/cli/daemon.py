@@ -119,7 +119,10 @@ async def _login(
             code = await logging_in.ask_for_code(http, desktop)
             click.echo(f"Allow this desktop ({desktop}) on {address.url}/console/agent, code:")
             click.echo(f"\n    {code.user_code}\n")
-            click.echo(f"or: {command_word()} daemon approve {code.user_code} --server {address.url}")
+            click.echo(
+                f"or, where your phone's token is: {command_word()} daemon approve {code.user_code}"
+                f" --server {address.url} --core-token-file FILE"
+            )
             credentials = await logging_in.wait_for_token(http, address.url, code)
     finally:
         await http.aclose()

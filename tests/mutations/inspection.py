@@ -354,7 +354,7 @@ INSPECTION: dict[str, tuple[Mutation, ...]] = {
         Mutation(
             "the queue never goes back to trio",
             "_scheduler.py",
-            "            if clock() > limit:",
+            "            if at > limit:",
             "            if not ready:",
             by("test_run_queue.py::test_a_turn_of_the_run_queue_is_two_milliseconds"),
         ),

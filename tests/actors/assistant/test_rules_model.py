@@ -27,7 +27,11 @@ async def decided(query: str, *rounds: ModelMessage) -> ToolCall:
     ("query", "goal"),
     [
         ("run the tests", "run the tests"),
-        ("Run npm test", "Run npm test"),
+        ("Run ls -la", "ls -la"),
+        ("please execute pytest -q", "pytest -q"),
+        ("bash: ls -la", "bash: ls -la"),
+        ("run bash: ls", "bash: ls"),
+        ("Run npm test", "npm test"),
         ("Hey, can you fix the failing test in my project?", "fix the failing test in my project?"),
         ("Please refactor login.ts", "refactor login.ts"),
         ("fix the auth bug in login.ts", "fix the auth bug in login.ts"),

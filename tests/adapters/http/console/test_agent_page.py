@@ -433,7 +433,8 @@ async def test_a_list_does_not_undo_what_has_changed_since_it_was_read() -> None
     async with console() as scene:
         book = scene.book()
         page = AgentPage(scene.frame(), Results())
-        old, gone = book.task("an old question"), book.task("one that is removed")
+        old = book.task("an old question", created_at=2)
+        gone = book.task("one that is removed", created_at=1)
         listed = TasksListed((old, gone))
         answered = book.finish(replace(old, updated_at=old.updated_at + 1), "answered meanwhile")
         later = replace(book.task("a later question"), created_at=old.created_at + 10)
