@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from protocols.desktop import frames
 from protocols.desktop.documents import FINAL
-from protocols.desktop.frames import AgentAck, Hello, Ping, Pong, Welcome
+from protocols.desktop.frames import AgentAck, Hello, KillAgent, Ping, Pong, Welcome
 from runtime import Ref, Terminated
 
 from ..document_ports import RemoveDocument
@@ -68,6 +68,8 @@ class DaemonKeeping(AgentKeeping):
             self._keep((), [Reply(asked.reply_to, False)])
             return
         self.telemetry.info("daemon_removed", user=self.user_id, daemon=daemon_id)
+        for agent_id in sorted(self._unfinished_of(daemon_id)):
+            self._order(daemon_id, KillAgent(agent_id=agent_id))
         self._about_all_of(daemon_id, machine.DaemonRemoved())
         if entry.connection is not None:
             self.perform(entry.connection.close, frames.TOKEN_REVOKED, REVOKED)
@@ -126,11 +128,7 @@ class DaemonKeeping(AgentKeeping):
         daemon_id = entry.daemon.daemon_id
         self._put_daemon(replace(entry, is_greeted=True, adapters=hello.adapters[:20]))
         held = {one.agent_id: one for one in hello.agents}
-        own = {
-            agent_id
-            for agent_id, known in self.state.agents.items()
-            if known.machine.agent.daemon_id == daemon_id and known.machine.agent.status not in FINAL
-        }
+        own = self._unfinished_of(daemon_id)
         welcome = Welcome(
             server_time=self._wall_ms(),
             resume=tuple(agent_id for agent_id in held if agent_id in own),
@@ -142,6 +140,13 @@ class DaemonKeeping(AgentKeeping):
         for agent_id in sorted(own):
             self._about_own(daemon_id, agent_id, machine.DaemonBack(held.get(agent_id)))
         self._daemons_changed()
+
+    def _unfinished_of(self, daemon_id: str) -> set[str]:
+        return {
+            agent_id
+            for agent_id, known in self.state.agents.items()
+            if known.machine.agent.daemon_id == daemon_id and known.machine.agent.status not in FINAL
+        }
 
     def _closed(self, closed: DaemonClosed) -> None:
         entry = self.state.daemons.get(closed.daemon_id)

@@ -301,6 +301,7 @@ async def test_a_removed_daemon_is_out_and_its_agents_have_failed(autojump_clock
 
         assert connection.closed_with is not None
         assert 4003 == connection.closed_with[0]
+        assert [agent_id] == [order["agentId"] for order in connection.heard("kill_agent")]
         verdict = await desks.admit(daemon.token)
         assert isinstance(verdict, Refused)
         assert 401 == verdict.status
