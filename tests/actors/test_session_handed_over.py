@@ -413,7 +413,8 @@ def test_every_field_of_a_state_is_handed_over_or_knowingly_not() -> None:
     told_anew = {"glasses", "handler", "settings"}
     over_before = {"dialled", "parting", "asked"}
     of_others = {"era", "doubted", "overloads_told"}
-    app = set(AppState.__struct_fields__) - told_anew - over_before - of_others
+    counted_anew = {"errors"}  # as every figure of a process is
+    app = set(AppState.__struct_fields__) - told_anew - over_before - of_others - counted_anew
     assert app <= set(HandedApp.__struct_fields__)
     assert set(LinkState.__struct_fields__) == set(HandedLink.__struct_fields__)
 

@@ -14,14 +14,14 @@ from tests.simulation.webrtc_faults import WEBRTC_KINDS
 BATCH = 10
 
 
-@pytest.mark.parametrize("first", range(0, 500, BATCH))
+@pytest.mark.parametrize("first", range(0, 450, BATCH))
 def test_whatever_breaks_sessions_and_apps_come_through_it(first: int) -> None:
     verdicts = [rules.judge(seed) for seed in range(first, first + BATCH)]
 
     assert {} == {verdict.seed: verdict.red for verdict in verdicts if verdict.red is not None}
 
 
-@pytest.mark.parametrize("first", range(0, 50, BATCH))
+@pytest.mark.parametrize("first", range(450, 500, BATCH))
 def test_whatever_becomes_of_their_peers_sessions_and_apps_come_through_it(first: int) -> None:
     verdicts = [rules.judge(seed, has_webrtc=True) for seed in range(first, first + BATCH)]
 

@@ -199,7 +199,7 @@ async def test_a_wearer_and_an_owner_see_what_is_theirs(server: Server, browser:
             await own.goto(f"{server.url}/console/apps")
             await own.reads("org.example.mine")
             assert CAPTIONS not in await own.value("document.body.innerText")
-            await own.click("#apps a")
+            await own.value("document.querySelector('#apps a').click()")
             await own.reads("Its key")
             await picture(own, "app")
             for _ in range(2):

@@ -94,7 +94,22 @@ const todo = {
   },
 };
 
+// A click is lost where what it began on is replaced before it ends: until then what comes waits.
+let held = null;
+addEventListener("pointerdown", () => { held ??= []; });
+for (const ended of ["pointerup", "pointercancel", "blur"]) addEventListener(ended, () => setTimeout(release));
+
+function release() {
+  const orders = held ?? [];
+  held = null;
+  if (orders.length) obey(orders);
+}
+
 function obey(orders) {
+  if (held) {
+    held.push(...orders);
+    return;
+  }
   for (const order of orders) todo[order.do](order);
   for (const one of document.querySelectorAll("[data-show-empty]")) one.hidden = byId(one.dataset.showEmpty).childElementCount > 0;
   for (const one of document.querySelectorAll("[data-hide-empty]")) one.hidden = byId(one.dataset.hideEmpty).childElementCount === 0;
