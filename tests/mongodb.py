@@ -3,7 +3,7 @@
 It is FerretDB 1.24 with its SQLite backend (tests/mongodb_server), compiled once by the machine's Go into a
 cache of the user's, whatever checkout asks; `./run test` does that before the tests (`python -m
 tests.mongodb`). Where there is no Go, or it cannot reach its modules, the tests that need the server are
-skipped and say why. What FerretDB does otherwise than MongoDB is in docs/decisions/0011-mongodb-store.md.
+skipped and say why. What FerretDB does otherwise than MongoDB is in docs/decisions/0013-mongodb-store.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Telemetry for people and machines: facts as lines on a stream, and a counter for each kind of fact.
 
 Two decisions. Lines are structlog's: a fact goes through its processors, which add who it is of, when it was
-and what form it has (decision 19 has what that costs). What libraries log through `logging` is brought here
+and what form it has (decision 14 has what that costs). What libraries log through `logging` is brought here
 by `LibraryLogs`, so that nothing reaches the stream unescaped.
 
 And the stream never holds the loop: where it is a pipe or a terminal whose reader has stopped, a line is
